@@ -1,0 +1,3 @@
+//! The `longhaul-agent` command.
+
+fn main() {}

@@ -1,0 +1,30 @@
+//! **longhaul** puts the nodes of one machine as far apart as a delay matrix says, and proves by measurement that they are.
+//!
+//! The flow goes one way only:
+//!
+//! ```text
+//! matrix ─► shaping (desired kernel state) ─► tc (apply) ─► measure ─► report
+//!                     pure                     adapter      adapter     pure
+//! ```
+//!
+//! - [`units`], [`topology`], [`matrix`]: what is asked for. They import nothing above them.
+//! - [`shaping`]: pure; a node's row becomes the desired state, two states become the operations between them.
+//! - [`netlink`]: the kernel's configuration protocol: sockets, batches, links and addresses.
+//! - [`tc`]: the port `TrafficControl` and its adapters: netem by netlink, the user-space delay line, a fake.
+//! - [`measure`]: what is: probe schedule (pure), kernel-stamped probes, comparison with the intention (pure).
+//! - [`agent`]: what runs on a node: the session protocol.
+//! - [`testbed`]: where nodes live: the lab of network namespaces.
+//! - [`report`]: pure; tables, plots and files of a run.
+//! - [`cli`]: one file per subcommand; builds the adapters.
+
+pub mod agent;
+pub mod cli;
+pub mod matrix;
+pub mod measure;
+pub mod netlink;
+pub mod report;
+pub mod shaping;
+pub mod tc;
+pub mod testbed;
+pub mod topology;
+pub mod units;

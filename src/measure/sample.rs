@@ -1,0 +1,125 @@
+//! What measuring yields: raw [`Sample`]s, and what they say of each path and of the whole.
+
+use serde::{Deserialize, Serialize};
+
+use crate::topology::NodeIndex;
+use crate::units::{Delay, Deviation, Rtt, Span};
+
+/// One probe of one path. A probe that did not arrive is a sample too: lost, not absent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sample {
+    /// The sender.
+    pub from: NodeIndex,
+    /// The receiver.
+    pub to: NodeIndex,
+    /// The number of the probe on its path, from 0.
+    pub seq: u32,
+    /// When it was handed to the kernel, nanoseconds of the sender's real-time clock.
+    pub sent_ns: u64,
+    /// Kernel to kernel, there; `None` when it did not arrive.
+    pub one_way: Option<Delay>,
+    /// There and back; `None` when the answer did not arrive.
+    pub rtt: Option<Rtt>,
+}
+
+/// The distribution of a path's one-way delay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DelaySummary {
+    /// Smallest.
+    pub min: Delay,
+    /// Median.
+    pub p50: Delay,
+    /// 90th percentile.
+    pub p90: Delay,
+    /// 99th percentile.
+    pub p99: Delay,
+    /// Largest.
+    pub max: Delay,
+}
+
+/// The distribution of a path's round-trip time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RttSummary {
+    /// Smallest.
+    pub min: Rtt,
+    /// Median.
+    pub p50: Rtt,
+    /// 90th percentile.
+    pub p90: Rtt,
+    /// 99th percentile.
+    pub p99: Rtt,
+    /// Largest.
+    pub max: Rtt,
+}
+
+/// How far the median of a path may be from the intention: the larger of a share of the delay and a fixed span.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Tolerance {
+    /// Share of the intended delay, 0.05 for 5 %.
+    pub relative: f64,
+    /// Fixed part.
+    pub absolute: Span,
+}
+
+/// Whether something is within tolerance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// Within tolerance.
+    Pass,
+    /// Outside, or nothing arrived.
+    Fail,
+}
+
+/// What the samples say of one path.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PathResult {
+    /// The sender.
+    pub from: NodeIndex,
+    /// The receiver.
+    pub to: NodeIndex,
+    /// What was asked for.
+    pub intended: Delay,
+    /// The sum of the two intended delays of the pair.
+    pub intended_rtt: Rtt,
+    /// One-way delay; `None` when no probe arrived.
+    pub one_way: Option<DelaySummary>,
+    /// Round trip; `None` when no answer arrived.
+    pub rtt: Option<RttSummary>,
+    /// Probes sent.
+    pub sent: u32,
+    /// Probes that did not arrive at the receiver.
+    pub lost: u32,
+    /// Median one-way delay minus the intended one.
+    pub error: Option<Deviation>,
+    /// Whether the median is within tolerance.
+    pub verdict: Verdict,
+}
+
+/// The distribution of |measured − intended| over all probes that arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ErrorSummary {
+    /// Median.
+    pub p50: Span,
+    /// 99th percentile.
+    pub p99: Span,
+    /// Largest.
+    pub max: Span,
+}
+
+/// Intended against measured, path by path and in sum.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Comparison {
+    /// Every path, in the matrix's row-major order.
+    pub paths: Vec<PathResult>,
+    /// Over all probes of all paths; `None` when none arrived.
+    pub error: Option<ErrorSummary>,
+    /// Probes sent on all paths.
+    pub sent: u64,
+    /// Probes lost on all paths.
+    pub lost: u64,
+    /// Pass when every path passes.
+    pub verdict: Verdict,
+    /// What it was judged by.
+    pub tolerance: Tolerance,
+}

@@ -1,0 +1,1 @@
+//! The kernel configuration protocol: sockets, batches with checked acknowledgements, links, addresses and neighbours.

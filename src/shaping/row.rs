@@ -1,0 +1,45 @@
+//! A [`Row`]: everything that one node must do to the packets it sends.
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::matrix::DelayMatrix;
+use crate::topology::{Node, NodeIndex};
+use crate::units::Delay;
+
+/// What a path does to packets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Impairment {
+    /// How long each packet is held. Nanoseconds on the wire of the session protocol.
+    pub delay: Delay,
+}
+
+/// One path of a row: the receiver's prefixes and what happens to packets to them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowPath {
+    /// The addresses and networks of the receiver.
+    pub prefixes: Vec<IpNet>,
+    /// What packets to them meet.
+    pub impairment: Impairment,
+}
+
+/// All paths from one node. A path with a zero delay is not impaired and has no entry.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Row {
+    /// The impaired paths.
+    pub paths: Vec<RowPath>,
+}
+
+impl Row {
+    /// The row of node `from` of `matrix`, whose nodes are `nodes` in the same order.
+    pub fn of(matrix: &DelayMatrix, nodes: &[Node], from: NodeIndex) -> Self {
+        let impaired = (0..matrix.len()).filter(|to| *to != from && matrix.delay(from, *to) != Delay::ZERO);
+        let paths = impaired
+            .map(|to| RowPath {
+                prefixes: nodes[to].prefixes(),
+                impairment: Impairment { delay: matrix.delay(from, to) },
+            })
+            .collect();
+        Self { paths }
+    }
+}

@@ -1,0 +1,1 @@
+//! The port `TrafficControl` and its adapters: the kernel, the user-space delay line, a fake.

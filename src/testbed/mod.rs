@@ -1,0 +1,1 @@
+//! Where nodes live: the lab of network namespaces.
