@@ -186,7 +186,8 @@ mod tests {
             }
             assert!(peers.values().all(|peers| peers.len() == 1), "{nodes} nodes: a node has two peers in a round");
             let rounds = peers.keys().map(|(round, _)| *round).max().unwrap() + 1;
-            assert_eq!(rounds as usize, if nodes % 2 == 0 { nodes - 1 } else { nodes });
+            let expected = if nodes % 2 == 0 { nodes - 1 } else { nodes };
+            assert_eq!(rounds, expected as u64);
         }
     }
 
