@@ -1,1 +1,12 @@
 //! The kernel configuration protocol: sockets, batches with checked acknowledgements, links, addresses and neighbours.
+//!
+//! Synchronous on purpose: every caller waits for the kernel's answer anyway, and a set-up thread may not move between
+//! network namespaces the way an async task may move between threads. A [`Connection`] belongs to the network namespace of
+//! the thread that opened it, for as long as it lives.
+
+mod connection;
+mod error;
+pub mod link;
+
+pub use connection::{Connection, Request};
+pub use error::{BatchError, NetlinkError, Refusal};

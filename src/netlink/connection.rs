@@ -1,0 +1,247 @@
+//! A netlink socket that sends batches, counts every acknowledgement and names each refusal.
+
+use std::os::fd::{AsFd, AsRawFd};
+
+use netlink_packet_core::{
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkMessage,
+    NetlinkPayload,
+};
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+use nix::sys::socket::{MsgFlags, recv, send, setsockopt, sockopt};
+use nix::sys::time::{TimeVal, TimeValLike};
+
+use super::error::{BatchError, NetlinkError, Refusal, extended_text};
+
+/// Most requests sent at once: the default receive buffer of 212,992 bytes holds 256 acknowledgements and drops the
+/// rest without a word; half of that leaves room for the kernel's texts.
+const BATCH_MESSAGES: usize = 128;
+
+/// Most bytes sent at once: a batch beyond the send buffer is not sent at all.
+const BATCH_BYTES: usize = 96 * 1024;
+
+/// One receive call's buffer: the kernel fills dumps up to 32 KiB a message.
+const RECEIVE_BYTES: usize = 64 * 1024;
+
+/// How often a dump that raced with a change is asked for again.
+const DUMP_ATTEMPTS: usize = 16;
+
+/// One change asked of the kernel.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The message.
+    pub message: RouteNetlinkMessage,
+    /// What it does, in words, for the error: "add class 1:5 on lh0".
+    pub what: String,
+    flags: u16,
+}
+
+impl Request {
+    /// Makes something new; refused when it exists.
+    pub fn create(message: RouteNetlinkMessage, what: impl Into<String>) -> Self {
+        Self { message, what: what.into(), flags: NLM_F_CREATE | NLM_F_EXCL }
+    }
+
+    /// Makes something, in the place of what is there.
+    pub fn replace(message: RouteNetlinkMessage, what: impl Into<String>) -> Self {
+        Self { message, what: what.into(), flags: NLM_F_CREATE | NLM_F_REPLACE }
+    }
+
+    /// Changes something that exists; refused when it does not.
+    pub fn change(message: RouteNetlinkMessage, what: impl Into<String>) -> Self {
+        Self { message, what: what.into(), flags: 0 }
+    }
+
+    /// Deletes something.
+    pub fn delete(message: RouteNetlinkMessage, what: impl Into<String>) -> Self {
+        Self::change(message, what)
+    }
+}
+
+/// A route-netlink socket in the network namespace of the thread that opened it.
+pub struct Connection {
+    socket: Socket,
+    sequence: u32,
+    buffer: Vec<u8>,
+}
+
+impl Connection {
+    /// Opens a socket in the calling thread's network namespace.
+    pub fn open() -> Result<Self, NetlinkError> {
+        let io = |operation| move |source| NetlinkError::Io { operation, source };
+        let mut socket = Socket::new(NETLINK_ROUTE).map_err(io("socket"))?;
+        socket.bind_auto().map_err(io("bind"))?;
+        socket.connect(&SocketAddr::new(0, 0)).map_err(io("connect"))?;
+        // Both only enrich errors; kernels without them still answer.
+        let _ = socket.set_ext_ack(true);
+        let _ = socket.set_cap_ack(true);
+        setsockopt(&socket.as_fd(), sockopt::ReceiveTimeout, &TimeVal::seconds(10))
+            .map_err(|errno| NetlinkError::io("setsockopt", errno))?;
+        Ok(Self { socket, sequence: 0, buffer: vec![0; RECEIVE_BYTES] })
+    }
+
+    /// Does all requests, in order, in batches. Every request is tried; the error lists those that were refused.
+    pub fn execute(&mut self, requests: &[Request]) -> Result<(), NetlinkError> {
+        let mut refusals = Vec::new();
+        let mut done = 0;
+        while done < requests.len() {
+            let count = self.send_batch(&requests[done..])?;
+            self.await_acknowledgements(&requests[done..done + count], done, &mut refusals)?;
+            done += count;
+        }
+        if refusals.is_empty() { Ok(()) } else { Err(BatchError { refusals }.into()) }
+    }
+
+    /// Does one request.
+    pub fn execute_one(&mut self, request: Request) -> Result<(), NetlinkError> {
+        self.execute(&[request])
+    }
+
+    /// Asks for a list of objects; asks again when something changed meanwhile.
+    pub fn dump(&mut self, message: &RouteNetlinkMessage) -> Result<Vec<RouteNetlinkMessage>, NetlinkError> {
+        for _ in 0..DUMP_ATTEMPTS {
+            if let Some(objects) = self.dump_once(message.clone())? {
+                return Ok(objects);
+            }
+        }
+        Err(NetlinkError::Malformed("the kernel's state changes faster than it can be listed".to_owned()))
+    }
+
+    /// Asks for one object; `None` when there is none (`ENODEV` or `ENOENT`).
+    pub fn get(&mut self, message: RouteNetlinkMessage) -> Result<Option<RouteNetlinkMessage>, NetlinkError> {
+        let sequence = self.send_message(message, NLM_F_REQUEST)?;
+        loop {
+            for answer in self.receive()? {
+                if answer.header.sequence_number != sequence {
+                    continue;
+                }
+                match answer.payload {
+                    NetlinkPayload::InnerMessage(inner) => return Ok(Some(inner)),
+                    NetlinkPayload::Error(error) => {
+                        return match -error.raw_code() {
+                            libc::ENODEV | libc::ENOENT => Ok(None),
+                            errno => Err(refusal(0, "look up", errno, &error.header)),
+                        };
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    fn send_batch(&mut self, requests: &[Request]) -> Result<usize, NetlinkError> {
+        let mut bytes = Vec::new();
+        let mut count = 0;
+        for request in requests.iter().take(BATCH_MESSAGES) {
+            let encoded = self.encode(request.message.clone(), request.flags | NLM_F_REQUEST | NLM_F_ACK);
+            if count > 0 && bytes.len() + encoded.len() > BATCH_BYTES {
+                // This one goes with the next batch and gets its number again.
+                self.sequence = self.sequence.wrapping_sub(1);
+                break;
+            }
+            bytes.extend(encoded);
+            count += 1;
+        }
+        self.send_bytes(&bytes)?;
+        Ok(count)
+    }
+
+    fn await_acknowledgements(
+        &mut self,
+        batch: &[Request],
+        offset: usize,
+        refusals: &mut Vec<Refusal>,
+    ) -> Result<(), NetlinkError> {
+        let first = self.sequence.wrapping_sub(u32::try_from(batch.len()).unwrap_or(u32::MAX)).wrapping_add(1);
+        let mut missing = batch.len();
+        while missing > 0 {
+            for answer in self.receive()? {
+                let NetlinkPayload::Error(error) = answer.payload else { continue };
+                let place = answer.header.sequence_number.wrapping_sub(first) as usize;
+                let Some(request) = batch.get(place) else { continue };
+                missing -= 1;
+                if error.raw_code() != 0 {
+                    refusals.push(Refusal {
+                        index: offset + place,
+                        what: request.what.clone(),
+                        errno: -error.raw_code(),
+                        text: extended_text(&error.header),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn dump_once(&mut self, message: RouteNetlinkMessage) -> Result<Option<Vec<RouteNetlinkMessage>>, NetlinkError> {
+        let sequence = self.send_message(message, NLM_F_REQUEST | NLM_F_DUMP)?;
+        let (mut objects, mut interrupted) = (Vec::new(), false);
+        loop {
+            for answer in self.receive()? {
+                if answer.header.sequence_number != sequence {
+                    continue;
+                }
+                interrupted |= answer.header.flags & NLM_F_DUMP_INTR != 0;
+                match answer.payload {
+                    NetlinkPayload::InnerMessage(inner) => objects.push(inner),
+                    NetlinkPayload::Done(done) if done.code < 0 => {
+                        return Err(refusal(0, "list", -done.code, &[]));
+                    }
+                    NetlinkPayload::Done(_) => return Ok((!interrupted).then_some(objects)),
+                    NetlinkPayload::Error(error) => return Err(refusal(0, "list", -error.raw_code(), &error.header)),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    fn send_message(&mut self, message: RouteNetlinkMessage, flags: u16) -> Result<u32, NetlinkError> {
+        let bytes = self.encode(message, flags);
+        self.send_bytes(&bytes)?;
+        Ok(self.sequence)
+    }
+
+    fn encode(&mut self, message: RouteNetlinkMessage, flags: u16) -> Vec<u8> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let mut framed = NetlinkMessage::from(message);
+        framed.header.flags = flags;
+        framed.header.sequence_number = self.sequence;
+        framed.finalize();
+        let mut bytes = vec![0; framed.buffer_len()];
+        framed.serialize(&mut bytes);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        bytes
+    }
+
+    fn send_bytes(&self, bytes: &[u8]) -> Result<(), NetlinkError> {
+        let sent = send(self.socket.as_raw_fd(), bytes, MsgFlags::empty());
+        sent.map(|_| ()).map_err(|errno| NetlinkError::io("send", errno))
+    }
+
+    fn receive(&mut self) -> Result<Vec<NetlinkMessage<RouteNetlinkMessage>>, NetlinkError> {
+        let length = loop {
+            match recv(self.socket.as_raw_fd(), &mut self.buffer, MsgFlags::MSG_TRUNC) {
+                Err(nix::Error::EINTR) => {}
+                Err(nix::Error::EAGAIN) => return Err(NetlinkError::TimedOut),
+                Err(errno) => return Err(NetlinkError::io("receive", errno)),
+                Ok(length) if length > self.buffer.len() => {
+                    return Err(NetlinkError::Malformed(format!("an answer of {length} bytes is too long")));
+                }
+                Ok(length) => break length,
+            }
+        };
+        let (mut messages, mut rest) = (Vec::new(), &self.buffer[..length]);
+        while rest.len() >= 16 {
+            let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest)
+                .map_err(|error| NetlinkError::Malformed(error.to_string()))?;
+            let used = (message.header.length as usize).next_multiple_of(4).max(16);
+            messages.push(message);
+            rest = rest.get(used..).unwrap_or_default();
+        }
+        Ok(messages)
+    }
+}
+
+fn refusal(index: usize, what: &str, errno: i32, tail: &[u8]) -> NetlinkError {
+    BatchError { refusals: vec![Refusal { index, what: what.to_owned(), errno, text: extended_text(tail) }] }.into()
+}
