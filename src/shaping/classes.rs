@@ -105,7 +105,8 @@ fn unchanged(
 ) -> BTreeMap<Impairment, ClassId> {
     let in_use: BTreeSet<ClassId> = now.values().copied().collect();
     let (busy, idle): (Vec<_>, Vec<_>) = leaves.iter().partition(|(class, _)| in_use.contains(class));
-    let by_netem: HashMap<Netem, ClassId> = idle.into_iter().chain(busy).map(|(class, netem)| (*netem, *class)).collect();
+    let by_netem: HashMap<Netem, ClassId> =
+        idle.into_iter().chain(busy).map(|(class, netem)| (*netem, *class)).collect();
     impairments.iter().filter_map(|impairment| Some((*impairment, *by_netem.get(&impairment.netem())?))).collect()
 }
 

@@ -65,9 +65,8 @@ pub(super) fn list(rules: &BTreeMap<IpNet, Target>) -> Vec<(FilterKey, Setting)>
         insert_table(&mut objects, table);
         let home = if crowded { Table::Crowded(family, byte) } else { table };
         insert_table(&mut objects, home);
-        objects.extend(
-            members.into_iter().map(|(prefix, target)| (FilterKey::Rule(home, prefix), Setting::Rule(target))),
-        );
+        objects
+            .extend(members.into_iter().map(|(prefix, target)| (FilterKey::Rule(home, prefix), Setting::Rule(target))));
     }
     objects.into_iter().collect()
 }
@@ -131,15 +130,21 @@ mod tests {
         assert!(!list(&hosts(MAX_IN_BUCKET)).iter().any(|(key, _)| *key == crowded));
         let objects = list(&hosts(MAX_IN_BUCKET + 1));
         assert!(objects.iter().any(|(key, _)| *key == crowded));
-        let home = |key: &FilterKey| matches!(key, FilterKey::Rule(table, _) if *table == Table::Crowded(Family::V4, 7));
+        let home =
+            |key: &FilterKey| matches!(key, FilterKey::Rule(table, _) if *table == Table::Crowded(Family::V4, 7));
         assert_eq!(objects.iter().filter(|(key, _)| home(key)).count(), MAX_IN_BUCKET + 1);
     }
 
     #[test]
     fn buckets_are_the_last_whole_byte_of_the_prefix() {
-        for (prefix, expected) in
-            [("10.1.2.3/32", 3), ("10.1.2.0/24", 2), ("10.1.2.128/25", 2), ("10.0.0.0/8", 10), ("8.0.0.0/5", 0), ("fd00::9/128", 9)]
-        {
+        for (prefix, expected) in [
+            ("10.1.2.3/32", 3),
+            ("10.1.2.0/24", 2),
+            ("10.1.2.128/25", 2),
+            ("10.0.0.0/8", 10),
+            ("8.0.0.0/5", 0),
+            ("fd00::9/128", 9),
+        ] {
             let prefix: IpNet = prefix.parse().unwrap();
             assert_eq!(bucket(rule_table(&prefix), &prefix), expected, "{prefix}");
         }

@@ -87,8 +87,11 @@ pub enum Exempt {
 
 impl Exempt {
     /// All of them.
-    pub const ALL: [Self; 3] =
-        [Self::RouterSolicitation, Self::RouterAdvertisementNeighbourSolicitation, Self::NeighbourAdvertisementRedirect];
+    pub const ALL: [Self; 3] = [
+        Self::RouterSolicitation,
+        Self::RouterAdvertisementNeighbourSolicitation,
+        Self::NeighbourAdvertisementRedirect,
+    ];
 
     /// The ICMPv6 type and the mask to compare it under.
     pub const fn icmp_type(self) -> (u8, u8) {

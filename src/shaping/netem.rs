@@ -83,7 +83,9 @@ mod tests {
 
     #[test]
     fn limits_hold_ten_gigabits_for_the_whole_delay() {
-        for (ms, packets) in [(0, 1_000), (1, 1_042), (10, 10_417), (100, 104_167), (1_000, 1_000_000), (60_000, 1_000_000)] {
+        for (ms, packets) in
+            [(0, 1_000), (1, 1_042), (10, 10_417), (100, 104_167), (1_000, 1_000_000), (60_000, 1_000_000)]
+        {
             assert_eq!(limit_for(Delay::from_millis(ms)), packets, "{ms} ms");
         }
     }
