@@ -1,5 +1,26 @@
 //! Pure shaping: what a node must do (its row) becomes the desired state of its kernel. Imports `units`, `topology` and `matrix` only.
+//!
+//! ```text
+//! row + back-end + abilities + state now ──desired──► wanted state
+//!                    state now, wanted state ──diff──► operations, in an order that never drops a packet
+//! ```
 
+mod ability;
+mod classes;
+mod desired;
+mod diff;
+mod filters;
+mod key;
+mod netem;
 mod row;
+mod state;
 
+pub use ability::{Abilities, Ability, Backend, BackendChoice, ChoiceError, choose};
+pub use classes::{ClassId, ClassShape};
+pub use desired::{ShapingError, desired};
+pub use diff::{Operation, diff};
+pub use filters::{HashField, MAX_IN_BUCKET, bucket, hash_field, rule_table};
+pub use key::{DeviceKind, Exempt, Family, FilterKey, Key, Table};
+pub use netem::{LossShare, Netem, RateShape, limit_for};
 pub use row::{Impairment, Row, RowPath};
+pub use state::{Setting, State, Target};

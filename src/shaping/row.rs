@@ -14,6 +14,13 @@ pub struct Impairment {
     pub delay: Delay,
 }
 
+impl Impairment {
+    /// The netem that does it.
+    pub fn netem(&self) -> super::Netem {
+        super::Netem::delay(self.delay)
+    }
+}
+
 /// One path of a row: the receiver's prefixes and what happens to packets to them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RowPath {

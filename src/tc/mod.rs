@@ -1,1 +1,16 @@
-//! The port `TrafficControl` and its adapters: the kernel, the user-space delay line, a fake.
+//! Traffic control: the port [`TrafficControl`], its adapters, and [`apply`], which brings a node to a wanted state or leaves it as it was.
+
+pub mod abilities;
+mod apply;
+mod codec;
+mod error;
+mod fake;
+mod kernel;
+
+pub use apply::{Applied, ApplyError, TrafficControl, apply, clear, impair};
+pub use error::TcError;
+pub use fake::FakeTc;
+//pub use kernel::{KernelTc, LinePaths, StartLine};
+
+#[cfg(test)]
+mod contract;

@@ -1,0 +1,232 @@
+//! [`Key`]: the identity of each object that longhaul puts into a kernel, ordered so that nothing comes before what it needs.
+
+use std::fmt;
+
+use ipnet::IpNet;
+
+use super::ClassId;
+
+/// An object of ours in a node's kernel.
+///
+/// The order of keys is the order of dependence: adding in ascending and deleting in descending order is always legal,
+/// and the rules that take packets off their normal way come last, so that a half-done change leaves packets undelayed, never lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Key {
+    /// The device that captured packets are sent to.
+    Device(DeviceKind),
+    /// The HTB qdisc at that device's root.
+    Root,
+    /// A class of it.
+    Class(ClassId),
+    /// The netem qdisc of a class.
+    Leaf(ClassId),
+    /// A filter object on that HTB: names the class of a packet.
+    Classify(FilterKey),
+    /// A destination of the user-space delay line.
+    Line(IpNet),
+    /// The hook on the interface that the capture rules need.
+    Clsact,
+    /// A filter object on the interface: takes packets to the device.
+    Capture(FilterKey),
+}
+
+/// What the device is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DeviceKind {
+    /// An intermediate functional block: the kernel itself delays and sends on.
+    Ifb,
+    /// A pair of virtual Ethernet devices: a program at its other end delays and sends on.
+    Veth,
+}
+
+/// An object of a filter list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FilterKey {
+    /// The list for one protocol, with its own preference.
+    Chain(Family),
+    /// A hash table of rules.
+    Table(Table),
+    /// A rule in that table for one destination.
+    Rule(Table, IpNet),
+    /// A rule that lets packets pass which must never be delayed.
+    Exempt(Exempt),
+    /// The rule that leads packets into that table. Tables are filled before they are linked.
+    Link(Table),
+}
+
+/// The protocol of addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+/// A hash table of rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Table {
+    /// Hosts whose last byte is this one, too many for one bucket, by the byte before it. Linked from the bucket.
+    Crowded(Family, u8),
+    /// All prefixes of this length, by the last whole byte of the prefix. Linked from the top, longest first.
+    Length(Family, u8),
+}
+
+/// A group of Neighbour Discovery messages (ICMPv6 types 133 to 137) that one masked comparison matches.
+///
+/// Delaying them would delay the first packet to every neighbour once more, and would let neighbours look dead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Exempt {
+    /// Type 133.
+    RouterSolicitation,
+    /// Types 134 and 135.
+    RouterAdvertisementNeighbourSolicitation,
+    /// Types 136 and 137.
+    NeighbourAdvertisementRedirect,
+}
+
+impl Exempt {
+    /// All of them.
+    pub const ALL: [Self; 3] = [
+        Self::RouterSolicitation,
+        Self::RouterAdvertisementNeighbourSolicitation,
+        Self::NeighbourAdvertisementRedirect,
+    ];
+
+    /// The ICMPv6 type and the mask to compare it under.
+    pub const fn icmp_type(self) -> (u8, u8) {
+        match self {
+            Self::RouterSolicitation => (133, 0xff),
+            Self::RouterAdvertisementNeighbourSolicitation => (134, 0xfe),
+            Self::NeighbourAdvertisementRedirect => (136, 0xfe),
+        }
+    }
+}
+
+impl Family {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::V4, Self::V6];
+
+    /// The family of a prefix.
+    pub const fn of(prefix: &IpNet) -> Self {
+        match prefix {
+            IpNet::V4(_) => Self::V4,
+            IpNet::V6(_) => Self::V6,
+        }
+    }
+
+    /// Bits of an address.
+    pub const fn address_bits(self) -> u8 {
+        match self {
+            Self::V4 => 32,
+            Self::V6 => 128,
+        }
+    }
+}
+
+impl Table {
+    /// The protocol whose packets it holds rules for.
+    pub const fn family(self) -> Family {
+        match self {
+            Self::Crowded(family, _) | Self::Length(family, _) => family,
+        }
+    }
+
+    /// The table that it hangs under; `None` for the top.
+    pub const fn above(self) -> Option<Self> {
+        match self {
+            Self::Crowded(family, _) => Some(Self::Length(family, family.address_bits())),
+            Self::Length(..) => None,
+        }
+    }
+}
+
+impl FilterKey {
+    /// The protocol that it is for.
+    pub const fn family(&self) -> Family {
+        match self {
+            Self::Chain(family) => *family,
+            Self::Table(table) | Self::Rule(table, _) | Self::Link(table) => table.family(),
+            Self::Exempt(_) => Family::V6,
+        }
+    }
+
+    /// The objects of the same list that must exist for this one.
+    fn parents(&self) -> Vec<Self> {
+        match self {
+            Self::Chain(_) => vec![],
+            Self::Table(table) => vec![Self::Chain(table.family())],
+            Self::Rule(table, _) => vec![Self::Table(*table)],
+            Self::Exempt(_) => vec![Self::Chain(Family::V6)],
+            Self::Link(table) => match table.above() {
+                Some(above) => vec![Self::Table(*table), Self::Table(above)],
+                None => vec![Self::Table(*table)],
+            },
+        }
+    }
+}
+
+impl Key {
+    /// The objects that must exist for this one; the device of a capture rule is named by its setting, not by its key.
+    pub fn parents(&self) -> Vec<Self> {
+        match self {
+            Self::Device(_) | Self::Clsact => vec![],
+            Self::Root => vec![Self::Device(DeviceKind::Ifb)],
+            Self::Class(_) => vec![Self::Root],
+            Self::Leaf(class) => vec![Self::Class(*class)],
+            Self::Line(_) => vec![Self::Device(DeviceKind::Veth)],
+            Self::Classify(filter @ FilterKey::Chain(_)) => {
+                [Self::Root].into_iter().chain(filter.parents().into_iter().map(Self::Classify)).collect()
+            }
+            Self::Classify(filter) => filter.parents().into_iter().map(Self::Classify).collect(),
+            Self::Capture(FilterKey::Chain(_)) => vec![Self::Clsact],
+            Self::Capture(filter) => filter.parents().into_iter().map(Self::Capture).collect(),
+        }
+    }
+}
+
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::V4 => "IPv4",
+            Self::V6 => "IPv6",
+        })
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Crowded(family, byte) => write!(f, "{family} hosts with last byte {byte}"),
+            Self::Length(family, bits) => write!(f, "{family} /{bits}"),
+        }
+    }
+}
+
+impl fmt::Display for FilterKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Chain(family) => write!(f, "list for {family}"),
+            Self::Table(table) => write!(f, "table of {table}"),
+            Self::Rule(_, prefix) => write!(f, "rule for {prefix}"),
+            Self::Exempt(exempt) => write!(f, "exemption of ICMPv6 type {}", exempt.icmp_type().0),
+            Self::Link(table) => write!(f, "link to the table of {table}"),
+        }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Device(DeviceKind::Ifb) => f.write_str("the ifb device"),
+            Self::Device(DeviceKind::Veth) => f.write_str("the veth pair"),
+            Self::Root => f.write_str("the HTB root"),
+            Self::Class(class) => write!(f, "HTB class {class}"),
+            Self::Leaf(class) => write!(f, "the netem of class {class}"),
+            Self::Classify(filter) => write!(f, "classify {filter}"),
+            Self::Line(prefix) => write!(f, "the delay line's path to {prefix}"),
+            Self::Clsact => f.write_str("clsact"),
+            Self::Capture(filter) => write!(f, "capture {filter}"),
+        }
+    }
+}

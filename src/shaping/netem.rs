@@ -1,0 +1,92 @@
+//! [`Netem`]: everything that a netem qdisc can be told, and the queue length that a delay needs.
+
+use crate::units::{Delay, Rate, Span};
+
+/// The rate that a queue must hold for a whole delay without dropping: 10 Gbit/s.
+const LINE_RATE: Rate = Rate::from_gigabits(10);
+/// The packet size that this rate is reckoned in. Offloaded packets are larger and so need fewer places.
+const PACKET_BITS: u128 = 1_500 * 8;
+/// Netem's own default, kept for short delays: bursts arrive faster than any average.
+const MIN_LIMIT: u128 = 1_000;
+/// A million packets: what 10 Gbit/s fills in 1.2 s. Above that the kernel's memory is the nearer bound.
+const MAX_LIMIT: u128 = 1_000_000;
+
+/// The options of a netem qdisc.
+///
+/// Correlations and shares are the kernel's fractions of 2^32 − 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Netem {
+    /// How long each packet is held.
+    pub delay: Delay,
+    /// How far single delays may stray from it.
+    pub jitter: Span,
+    /// How much a delay resembles the one before it.
+    pub delay_correlation: u32,
+    /// How many packets may be held at once; more are dropped.
+    pub limit: u32,
+    /// Packets that vanish.
+    pub loss: LossShare,
+    /// Packets that arrive twice.
+    pub duplicate: LossShare,
+    /// Packets sent at once, ahead of those held.
+    pub reorder: LossShare,
+    /// Every how many packets one is sent ahead; 0 without reordering.
+    pub gap: u32,
+    /// Packets with one bit flipped.
+    pub corrupt: LossShare,
+    /// The rate that packets leave at; `None` without a limit.
+    pub rate: Option<RateShape>,
+    /// The seed of the kernel's dice, for repeatable jitter and loss.
+    pub seed: Option<u64>,
+}
+
+/// A share of packets, drawn at random.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct LossShare {
+    /// The share, as a fraction of 2^32 − 1.
+    pub share: u32,
+    /// How much a draw resembles the one before it.
+    pub correlation: u32,
+}
+
+/// Netem's own rate limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RateShape {
+    /// The rate on the emulated line.
+    pub rate: Rate,
+    /// Bytes added to (or taken from) each packet's length.
+    pub packet_overhead: i32,
+    /// Bytes per cell, 0 without cells.
+    pub cell_size: u32,
+    /// Bytes added per cell.
+    pub cell_overhead: i32,
+}
+
+impl Netem {
+    /// A plain delay with a queue that holds it at 10 Gbit/s.
+    pub fn delay(delay: Delay) -> Self {
+        Self { delay, limit: limit_for(delay), ..Self::default() }
+    }
+}
+
+/// The packets in flight during `delay` on a 10 Gbit/s line of 1,500-byte packets, with a quarter to spare;
+/// at least 1,000, at most 1,000,000 (reached at 0.96 s).
+pub fn limit_for(delay: Delay) -> u32 {
+    let bits = u128::from(LINE_RATE.bits_per_second()) * u128::from(delay.as_nanos()) / 1_000_000_000;
+    let packets = (bits * 5 / 4).div_ceil(PACKET_BITS).clamp(MIN_LIMIT, MAX_LIMIT);
+    u32::try_from(packets).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_hold_ten_gigabits_for_the_whole_delay() {
+        for (ms, packets) in
+            [(0, 1_000), (1, 1_042), (10, 10_417), (100, 104_167), (1_000, 1_000_000), (60_000, 1_000_000)]
+        {
+            assert_eq!(limit_for(Delay::from_millis(ms)), packets, "{ms} ms");
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! The contract of [`TrafficControl`]: one suite that every adapter must pass, and its run against the fake.
+#![allow(clippy::unwrap_used)]
+
+use std::net::Ipv6Addr;
+
+use proptest::prelude::*;
+
+use super::{ApplyError, FakeTc, TrafficControl, apply, clear, impair};
+use crate::shaping::{
+    Abilities, Ability, Backend, DeviceKind, Family, FilterKey, Impairment, Key, Operation, Row, RowPath, State, Table,
+    Target, desired, diff,
+};
+use crate::shaping::{Setting, rule_table};
+use crate::units::Delay;
+
+/// What an adapter under test can do.
+pub(super) struct Bench<'a> {
+    pub(super) tc: &'a mut dyn TrafficControl,
+    pub(super) backend: Backend,
+    pub(super) abilities: Abilities,
+}
+
+impl Bench<'_> {
+    fn impair(&mut self, row: &Row) -> usize {
+        impair(self.tc, row, self.backend, &self.abilities).unwrap().operations
+    }
+}
+
+/// A row of `(prefix, milliseconds)`.
+pub(super) fn row(paths: &[(&str, u64)]) -> Row {
+    let path = |(prefix, ms): &(&str, u64)| RowPath {
+        prefixes: vec![prefix.parse().unwrap()],
+        impairment: Impairment { delay: Delay::from_millis(*ms) },
+    };
+    Row { paths: paths.iter().map(path).collect() }
+}
+
+/// A row of `count` hosts, v4 and v6 each, with `distinct` different delays starting at `first` ms.
+pub(super) fn wide_row(count: u32, distinct: u32, first: u64) -> Row {
+    let path = |index: u32| {
+        let v4 = std::net::Ipv4Addr::from(0x0a00_0000 + index + 1);
+        let v6 = Ipv6Addr::from(0xfd00_u128 << 112 | u128::from(index + 1));
+        RowPath {
+            prefixes: vec![std::net::IpAddr::V4(v4).into(), std::net::IpAddr::V6(v6).into()],
+            impairment: Impairment { delay: Delay::from_micros(first * 1_000 + u64::from(index % distinct)) },
+        }
+    };
+    Row { paths: (0..count).map(path).collect() }
+}
+
+/// Everything that is promised of an adapter. `tc` must be empty and is empty afterwards.
+pub(super) fn suite(bench: &mut Bench<'_>) {
+    applies_from_nothing_and_again_without_a_write(bench);
+    changes_delays_in_place(bench);
+    adds_and_removes_destinations(bench);
+    longest_prefixes_and_crowded_buckets(bench);
+    a_thousand_destinations(bench);
+    clear(bench.tc).unwrap();
+    assert_eq!(bench.tc.current().unwrap(), State::default());
+    assert_eq!(clear(bench.tc).unwrap().operations, 0);
+}
+
+fn applies_from_nothing_and_again_without_a_write(bench: &mut Bench<'_>) {
+    let row = row(&[("10.0.0.2/32", 10), ("fd00::2/128", 10), ("10.0.0.3/32", 25)]);
+    assert_eq!(bench.tc.current().unwrap(), State::default());
+    assert!(bench.impair(&row) > 0);
+    let state = bench.tc.current().unwrap();
+    assert_eq!(state, desired(&row, bench.backend, &bench.abilities, &State::default()).unwrap());
+    assert_eq!(bench.impair(&row), 0);
+    assert_eq!(bench.tc.current().unwrap(), state);
+}
+
+fn changes_delays_in_place(bench: &mut Bench<'_>) {
+    bench.impair(&row(&[("10.0.0.2/32", 10), ("fd00::2/128", 10), ("10.0.0.3/32", 25)]));
+    let before = bench.tc.current().unwrap();
+    bench.impair(&row(&[("10.0.0.2/32", 11), ("fd00::2/128", 11), ("10.0.0.3/32", 26)]));
+    let after = bench.tc.current().unwrap();
+    let changed = |key: &Key| matches!(key, Key::Leaf(_) | Key::Line(_));
+    for operation in diff(&before, &after) {
+        assert!(matches!(operation, Operation::Change(key, _) if changed(&key)), "{operation}");
+    }
+    assert_ne!(before, after);
+}
+
+fn adds_and_removes_destinations(bench: &mut Bench<'_>) {
+    bench.impair(&row(&[("10.0.0.2/32", 10), ("10.0.0.3/32", 20)]));
+    bench.impair(&row(&[("10.0.0.2/32", 10), ("10.0.0.3/32", 20), ("10.0.0.4/32", 30), ("fd00::4/128", 30)]));
+    let capture = |text: &str| {
+        let prefix = text.parse().unwrap();
+        Key::Capture(FilterKey::Rule(rule_table(&prefix), prefix))
+    };
+    assert!(bench.tc.current().unwrap().contains(&capture("fd00::4/128")));
+    bench.impair(&row(&[("10.0.0.3/32", 20), ("10.0.0.4/32", 30)]));
+    let state = bench.tc.current().unwrap();
+    assert!(!state.contains(&capture("10.0.0.2/32")) && !state.contains(&capture("fd00::4/128")));
+    assert!(!state.contains(&Key::Capture(FilterKey::Chain(Family::V6))), "an empty list goes");
+    assert!(state.contains(&capture("10.0.0.3/32")) && state.contains(&capture("10.0.0.4/32")));
+}
+
+fn longest_prefixes_and_crowded_buckets(bench: &mut Bench<'_>) {
+    let crowd: Vec<String> = (0..20).map(|n| format!("10.1.{n}.9/32")).collect();
+    let mut paths: Vec<(&str, u64)> = crowd.iter().map(|text| (text.as_str(), 5)).collect();
+    paths.extend([("10.0.0.0/8", 1), ("10.1.0.0/16", 2), ("10.1.3.0/24", 3), ("8.0.0.0/5", 4), ("fd00::/64", 6)]);
+    bench.impair(&row(&paths));
+    let crowded = Key::Capture(FilterKey::Link(Table::Crowded(Family::V4, 9)));
+    assert!(bench.tc.current().unwrap().contains(&crowded));
+    bench.impair(&row(&paths[10..]));
+    assert!(!bench.tc.current().unwrap().contains(&crowded));
+    bench.impair(&row(&paths));
+    assert!(bench.tc.current().unwrap().contains(&crowded));
+}
+
+fn a_thousand_destinations(bench: &mut Bench<'_>) {
+    bench.impair(&wide_row(1_000, 1_000, 10));
+    assert_eq!(bench.impair(&wide_row(1_000, 1_000, 10)), 0);
+    let before = bench.tc.current().unwrap();
+    assert_eq!(bench.impair(&wide_row(1_000, 1_000, 40)), if bench.backend == Backend::Netem { 1_000 } else { 2_000 });
+    let after = bench.tc.current().unwrap();
+    let rules = |state: &State| -> Vec<(Key, Setting)> {
+        let ours = state.iter().filter(|(key, _)| matches!(key, Key::Capture(_) | Key::Classify(_)));
+        ours.map(|(key, setting)| (*key, *setting)).collect()
+    };
+    assert_eq!(rules(&before), rules(&after));
+}
+
+fn without_skbedit() -> Abilities {
+    Abilities { skbedit: Ability::missing("no", "none"), ..Abilities::all() }
+}
+
+#[test]
+fn the_fake_keeps_the_contract() {
+    for abilities in [Abilities::all(), without_skbedit()] {
+        for backend in [Backend::Netem, Backend::Userspace] {
+            suite(&mut Bench { tc: &mut FakeTc::new(), backend, abilities: abilities.clone() });
+        }
+    }
+}
+
+#[test]
+fn the_back_end_can_change() {
+    let mut tc = FakeTc::new();
+    let row = wide_row(20, 3, 10);
+    for backend in [Backend::Netem, Backend::Userspace, Backend::Netem] {
+        impair(&mut tc, &row, backend, &without_skbedit()).unwrap();
+    }
+    assert!(tc.current().unwrap().contains(&Key::Device(DeviceKind::Ifb)));
+    clear(&mut tc).unwrap();
+    assert!(tc.current().unwrap().is_empty());
+}
+
+#[test]
+fn wherever_it_fails_everything_is_as_before() {
+    let before = row(&[("10.0.0.2/32", 10), ("fd00::2/128", 10)]);
+    let after = row(&[("10.0.0.2/32", 12), ("10.0.0.9/32", 30), ("10.1.0.0/16", 5)]);
+    for backend in [Backend::Netem, Backend::Userspace] {
+        let mut failures = 0;
+        loop {
+            let mut tc = FakeTc::new();
+            impair(&mut tc, &before, backend, &without_skbedit()).unwrap();
+            let state = tc.current().unwrap();
+            tc.fail_after(failures);
+            match impair(&mut tc, &after, backend, &without_skbedit()) {
+                Ok(_) => break,
+                Err(ApplyError::Undone(cause)) => assert!(cause.to_string().contains("as the test demands")),
+                Err(other) => panic!("{other}"),
+            }
+            assert_eq!(tc.current().unwrap(), state);
+            failures += 1;
+        }
+        assert!(failures > 10, "{failures}");
+    }
+}
+
+#[test]
+fn paths_that_stay_the_same_see_nothing_of_a_change() {
+    let current = desired(
+        &row(&[("10.0.0.1/32", 10), ("10.0.0.2/32", 10), ("10.0.0.3/32", 20)]),
+        Backend::Netem,
+        &without_skbedit(),
+        &State::default(),
+    )
+    .unwrap();
+    // The first of two that share a class gets another delay; the others keep class and leaf.
+    let wanted = desired(
+        &row(&[("10.0.0.1/32", 11), ("10.0.0.2/32", 10), ("10.0.0.3/32", 20)]),
+        Backend::Netem,
+        &without_skbedit(),
+        &current,
+    )
+    .unwrap();
+    let operations: Vec<String> = diff(&current, &wanted).iter().map(ToString::to_string).collect();
+    assert_eq!(operations, ["add HTB class 30", "add the netem of class 30", "change classify rule for 10.0.0.1/32"]);
+    // Merging again leaves class 30 idle, with whatever is in it; the next change takes it over.
+    let merged = desired(
+        &row(&[("10.0.0.1/32", 10), ("10.0.0.2/32", 10), ("10.0.0.3/32", 20)]),
+        Backend::Netem,
+        &without_skbedit(),
+        &wanted,
+    )
+    .unwrap();
+    let operations: Vec<String> = diff(&wanted, &merged).iter().map(ToString::to_string).collect();
+    assert_eq!(operations, ["change classify rule for 10.0.0.1/32"]);
+    let split = desired(
+        &row(&[("10.0.0.1/32", 10), ("10.0.0.2/32", 33), ("10.0.0.3/32", 20)]),
+        Backend::Netem,
+        &without_skbedit(),
+        &merged,
+    )
+    .unwrap();
+    let operations: Vec<String> = diff(&merged, &split).iter().map(ToString::to_string).collect();
+    assert_eq!(operations, ["change the netem of class 30", "change classify rule for 10.0.0.2/32"]);
+}
+
+#[test]
+fn a_prefix_with_two_delays_is_refused() {
+    let error = desired(
+        &row(&[("10.0.0.1/32", 10), ("10.0.0.1/32", 11)]),
+        Backend::Userspace,
+        &Abilities::all(),
+        &State::default(),
+    );
+    assert_eq!(
+        error.unwrap_err().to_string(),
+        "two paths lead to 10.0.0.1/32, with 10ms and with 11ms; a prefix can have one delay only"
+    );
+    assert!(
+        desired(
+            &row(&[("10.0.0.1/32", 10), ("10.0.0.1/32", 10)]),
+            Backend::Userspace,
+            &Abilities::all(),
+            &State::default()
+        )
+        .is_ok()
+    );
+}
+
+fn any_row() -> impl Strategy<Value = Row> {
+    let v4 = (0u32..64, 0u8..3, 8u8..=32).prop_map(|(host, net, bits)| {
+        ipnet::IpNet::new(std::net::Ipv4Addr::from(0x0a00_0000 | u32::from(net) << 8 | host << 12).into(), bits)
+            .unwrap()
+    });
+    let v6 = (0u16..8, 0u8..3).prop_map(|(host, net)| {
+        ipnet::IpNet::new(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, host, u16::from(net)).into(), 128).unwrap()
+    });
+    let path = (prop_oneof![4 => v4, 1 => v6], 1u64..6);
+    prop::collection::btree_map(path.clone().prop_map(|(prefix, _)| prefix.trunc()), path.prop_map(|(_, ms)| ms), 0..80)
+        .prop_map(|paths| Row {
+            paths: paths
+                .into_iter()
+                .map(|(prefix, ms)| RowPath {
+                    prefixes: vec![prefix],
+                    impairment: Impairment { delay: Delay::from_millis(ms) },
+                })
+                .collect(),
+        })
+}
+
+/// The delay of the longest rule that covers `address`, as the tables say it.
+fn delay_of(state: &State, address: std::net::IpAddr) -> Option<Delay> {
+    let rules = state.iter().filter_map(|(key, setting)| match (key, setting) {
+        (Key::Classify(FilterKey::Rule(_, prefix)), Setting::Rule(Target::Class(class)))
+            if prefix.contains(&address) =>
+        {
+            Some((prefix.prefix_len(), *class))
+        }
+        _ => None,
+    });
+    let (_, class) = rules.max()?;
+    match state.get(&Key::Leaf(class)) {
+        Some(Setting::Leaf(netem)) => Some(netem.delay),
+        _ => None,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Any sequence of rows is legal in the kernel's eyes, ends where it should, and is idempotent.
+    #[test]
+    fn any_rows_in_any_order(rows in prop::collection::vec((any_row(), any::<bool>(), any::<bool>()), 1..6)) {
+        let mut tc = FakeTc::new();
+        for (row, netem, skbedit) in rows {
+            let backend = if netem { Backend::Netem } else { Backend::Userspace };
+            let abilities = if skbedit { Abilities::all() } else { without_skbedit() };
+            impair(&mut tc, &row, backend, &abilities).unwrap();
+            prop_assert_eq!(impair(&mut tc, &row, backend, &abilities).unwrap().operations, 0);
+            let state = tc.current().unwrap();
+            if netem && !skbedit {
+                for path in &row.paths {
+                    let address = path.prefixes[0].addr();
+                    let longest = row.paths.iter().filter(|other| other.prefixes[0].contains(&address))
+                        .max_by_key(|other| other.prefixes[0].prefix_len()).unwrap();
+                    prop_assert_eq!(delay_of(&state, address), Some(longest.impairment.delay));
+                }
+            }
+        }
+        clear(&mut tc).unwrap();
+        prop_assert!(tc.current().unwrap().is_empty());
+    }
+
+    /// A destination that is captured before and after is captured in between, after every single operation.
+    #[test]
+    fn no_gap_in_the_capture(before in any_row(), after in any_row()) {
+        let mut tc = FakeTc::new();
+        impair(&mut tc, &before, Backend::Userspace, &Abilities::all()).unwrap();
+        let state = tc.current().unwrap();
+        let wanted = desired(&after, Backend::Userspace, &Abilities::all(), &state).unwrap();
+        let prefixes: Vec<_> = before.paths.iter().map(|path| path.prefixes[0]).collect();
+        let stays: Vec<_> = after.paths.iter().map(|path| path.prefixes[0]).filter(|prefix| prefixes.contains(prefix)).collect();
+        for operation in diff(&state, &wanted) {
+            tc.execute(&[operation]).unwrap();
+            let now = tc.current().unwrap();
+            for prefix in &stays {
+                prop_assert!(reachable(&now, prefix), "{} after {}", prefix, operation);
+            }
+        }
+    }
+}
+
+/// Whether a packet to `prefix` gets from the top of the capture list to a rule for it.
+fn reachable(state: &State, prefix: &ipnet::IpNet) -> bool {
+    let has = |key| state.contains(&Key::Capture(key));
+    let top = rule_table(prefix);
+    let byte = crate::shaping::bucket(top, prefix);
+    let crowded = Table::Crowded(Family::of(prefix), byte);
+    let direct = has(FilterKey::Rule(top, *prefix));
+    let deep = has(FilterKey::Link(crowded)) && has(FilterKey::Rule(crowded, *prefix));
+    has(FilterKey::Link(top)) && (direct || deep)
+}
+
+#[test]
+fn applying_the_default_state_to_nothing_does_nothing() {
+    let mut tc = FakeTc::new();
+    apply(&mut tc, &State::default()).unwrap();
+    assert_eq!(tc.writes(), 0);
+}
