@@ -23,7 +23,11 @@ pub trait NodeControl {
 }
 
 /// Serves requests from `input` until it ends, then clears the node.
-pub fn serve(input: impl BufRead + Send + 'static, output: &mut dyn Write, node: &mut dyn NodeControl) -> io::Result<()> {
+pub fn serve(
+    input: impl BufRead + Send + 'static,
+    output: &mut dyn Write,
+    node: &mut dyn NodeControl,
+) -> io::Result<()> {
     static STOP: AtomicBool = AtomicBool::new(false);
     let (sender, receiver) = mpsc::channel();
     std::thread::Builder::new().name("session".to_owned()).stack_size(128 * 1024).spawn(move || {
@@ -68,10 +72,9 @@ fn request_id(line: &str) -> u64 {
 
 fn answer(request: Request, node: &mut dyn NodeControl, stop: &AtomicBool) -> Response {
     let answered = match request {
-        Request::Hello => Ok(Response::Hello {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            abilities: Box::new(node.abilities()),
-        }),
+        Request::Hello => {
+            Ok(Response::Hello { version: env!("CARGO_PKG_VERSION").to_owned(), abilities: Box::new(node.abilities()) })
+        }
         Request::Apply { row, backend } => node.apply(&row, backend).map(Response::Applied),
         Request::Clear => node.clear().map(|operations| Response::Cleared { operations }),
         Request::Status => node.status().map(|status| Response::Status(Box::new(status))),

@@ -44,3 +44,15 @@ impl BackendArgs {
         }
     }
 }
+
+impl MatrixInput {
+    pub(super) fn read(&self) -> anyhow::Result<DelayMatrix> {
+        Ok(crate::matrix::read(&self.path, crate::matrix::ReadOptions::default())?)
+    }
+    pub(super) fn stem(&self) -> String {
+        super::lab::name_after(&self.path)
+    }
+    pub(super) fn source(&self) -> String {
+        self.path.display().to_string()
+    }
+}

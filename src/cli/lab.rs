@@ -160,7 +160,7 @@ fn list(out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let mut table = comfy_table::Table::new();
-    table.load_preset(comfy_table::presets::NOTHING).set_header(["NAME", "NODES", "SINCE", "HOLDER", "MATRIX"]);
+    table.load_style(comfy_table::presets::NOTHING).set_header(["NAME", "NODES", "SINCE", "HOLDER", "MATRIX"]);
     for lab in &labs {
         let info = lab.info();
         table.add_row([

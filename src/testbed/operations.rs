@@ -150,7 +150,8 @@ pub fn measure(
         Response::Probed(report) => Ok(report),
         other => Err(other),
     })?;
-    Ok(Measured { collected: collect(&reports), reports })
+    let taken: Vec<Option<ProbeReport>> = reports.iter().cloned().map(Some).collect();
+    Ok(Measured { collected: collect(&taken, options.probes), reports })
 }
 
 fn since_epoch() -> u64 {

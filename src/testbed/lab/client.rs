@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, IoSliceMut, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 
 use super::addressing::{self, MAX_LAB_NODES};
-use super::holder::HOLDER_COMMAND;
+use super::holder::{HOLDER_COMMAND, own_program};
 use super::namespaces::NodeNamespaces;
 use super::protocol::{Ask, Birth, ClientLine, HolderLine, LabInfo, Order, Tell};
 use super::{LabError, registry};
@@ -59,7 +59,8 @@ impl Lab {
     pub fn connect(name: &str) -> Result<Self, LabError> {
         let not_running = |_| LabError::NotRunning { name: name.to_owned(), running: running_labs() };
         let stream = UnixStream::connect(registry::socket_path(name)).map_err(not_running)?;
-        let info = LabInfo { name: name.to_owned(), nodes: vec![], source: String::new(), holder: 0, since: String::new() };
+        let info =
+            LabInfo { name: name.to_owned(), nodes: vec![], source: String::new(), holder: 0, since: String::new() };
         let mut lab = Self { info, reader: BufReader::new(stream), next_id: 0, holder: None };
         match lab.exchange(Ask::Info)? {
             Tell::Info(info) => lab.info = info,
@@ -208,7 +209,7 @@ fn name_list(nodes: &[Node]) -> String {
 
 fn spawn_holder(order: &Order) -> io::Result<(UnixStream, Child)> {
     let (ours, theirs) = UnixStream::pair()?;
-    let mut command = Command::new("/proc/self/exe");
+    let mut command = own_program();
     command.arg(HOLDER_COMMAND).stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::null()).stderr(Stdio::null());
     let child = command.spawn()?;
     ours.set_read_timeout(Some(BIRTH_TIMEOUT))?;

@@ -59,7 +59,8 @@ fn announce(client: &mut UnixStream, birth: &Birth) {
 }
 
 fn hold(client: &UnixStream, rescue: &Rescue) -> Result<i32, LabError> {
-    let system = |operation: &'static str| move |source: io::Error| LabError::System { operation: operation.to_owned(), source };
+    let system =
+        |operation: &'static str| move |source: io::Error| LabError::System { operation: operation.to_owned(), source };
     let _ = setsid();
     raise_file_limit();
     let order = read_order(client)?;
@@ -153,7 +154,9 @@ struct Inner<'a> {
 
 impl Inner<'_> {
     fn run(&self, client: &UnixStream, listener: UnixListener, signals: &SignalFd) -> Result<(), LabError> {
-        let system = |operation: &'static str| move |source: io::Error| LabError::System { operation: operation.to_owned(), source };
+        let system = |operation: &'static str| {
+            move |source: io::Error| LabError::System { operation: operation.to_owned(), source }
+        };
         prctl::set_pdeathsig(Signal::SIGKILL).map_err(|errno| system("set the parent-death signal")(errno.into()))?;
         let networks = network::build(&self.order.nodes)?;
         let agents = networks
@@ -190,7 +193,7 @@ fn set_nonblocking(fd: i32) -> io::Result<()> {
 fn start_agent(network: BorrowedFd<'_>) -> io::Result<UnixStream> {
     let (ours, theirs) = UnixStream::pair()?;
     let theirs = OwnedFd::from(theirs);
-    let mut command = Command::new("/proc/self/exe");
+    let mut command = own_program();
     command.args([AGENT_COMMAND, "--interface", network::NODE_INTERFACE]);
     command.stdin(Stdio::from(theirs.try_clone()?)).stdout(Stdio::from(theirs));
     let namespace = network.try_clone_to_owned()?;
@@ -205,6 +208,14 @@ fn start_agent(network: BorrowedFd<'_>) -> io::Result<UnixStream> {
     // Not waited for here: the relay reaps every child.
     command.spawn()?;
     Ok(ours)
+}
+
+/// This program, to be started again. By its path, so that process lists name it, unless it was replaced or removed since.
+pub(super) fn own_program() -> Command {
+    match std::env::current_exe() {
+        Ok(path) if path.exists() => Command::new(path),
+        _ => Command::new("/proc/self/exe"),
+    }
 }
 
 /// The nodes' network namespaces.

@@ -35,13 +35,17 @@ pub use registry::{check_name, living};
 #[derive(Debug, thiserror::Error)]
 pub enum LabError {
     /// The name cannot be a lab's.
-    #[error("`{name}` cannot name a lab: use up to 64 letters, digits, `.`, `_` and `-`, beginning with a letter or digit")]
+    #[error(
+        "`{name}` cannot name a lab: use up to 64 letters, digits, `.`, `_` and `-`, beginning with a letter or digit"
+    )]
     BadName {
         /// As given.
         name: String,
     },
     /// Another lab has the name.
-    #[error("a lab named `{name}` is running already; choose another --name, or end it with `longhaul lab down {name}`")]
+    #[error(
+        "a lab named `{name}` is running already; choose another --name, or end it with `longhaul lab down {name}`"
+    )]
     NameInUse {
         /// The name.
         name: String,

@@ -118,7 +118,8 @@ pub fn with_new_network<T: Send>(inside: impl FnOnce() -> T + Send) -> Result<(O
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
             unshare(CloneFlags::CLONE_NEWNET).map_err(refused)?;
-            let namespace = File::open("/proc/thread-self/ns/net").map_err(|e| failed("open a network namespace", e))?;
+            let namespace =
+                File::open("/proc/thread-self/ns/net").map_err(|e| failed("open a network namespace", e))?;
             Ok((OwnedFd::from(namespace), inside()))
         });
         thread.join().unwrap_or_else(|_| Err(failed("make a network namespace", io::Error::other("thread panicked"))))
@@ -135,8 +136,10 @@ pub fn of_lab(net: OwnedFd, own_user_namespace: bool) -> io::Result<NodeNamespac
 /// Moves the calling, single-threaded process into a node's namespaces; children, not the caller, are in its process namespace.
 pub fn enter(namespaces: &NodeNamespaces) -> Result<(), LabError> {
     let join = |fd: &OwnedFd, kind: CloneFlags, name: &str| {
-        setns(fd.as_fd(), kind)
-            .map_err(|errno| LabError::System { operation: format!("enter the {name} namespace"), source: errno.into() })
+        setns(fd.as_fd(), kind).map_err(|errno| LabError::System {
+            operation: format!("enter the {name} namespace"),
+            source: errno.into(),
+        })
     };
     let folder = std::env::current_dir().ok();
     if let Some(user) = &namespaces.user {

@@ -72,7 +72,9 @@ fn make_node_namespace() -> Result<(OwnedFd, Connection), LabError> {
 
 /// Stops the kernel from sending IPv6 packets of its own accord: they would be noise in every measurement.
 fn quiet_ipv6() -> Result<(), LabError> {
-    for (setting, value) in [("accept_dad", "0"), ("dad_transmits", "0"), ("router_solicitations", "0"), ("accept_ra", "0")] {
+    for (setting, value) in
+        [("accept_dad", "0"), ("dad_transmits", "0"), ("router_solicitations", "0"), ("accept_ra", "0")]
+    {
         let path = format!("/proc/sys/net/ipv6/conf/default/{setting}");
         match fs::write(&path, value) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => {

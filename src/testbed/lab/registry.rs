@@ -19,7 +19,8 @@ pub struct Entry {
 /// The folder of all labs of this user: `$XDG_RUNTIME_DIR/longhaul`, `/run/longhaul` for root, else in `/tmp`.
 pub fn root() -> PathBuf {
     let uid = Uid::effective();
-    let given = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute() && usable(path));
+    let given =
+        std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute() && usable(path));
     match given {
         Some(path) => path.join("longhaul"),
         None if uid.is_root() => PathBuf::from("/run/longhaul"),
@@ -52,10 +53,15 @@ impl Entry {
         let folder = root().join(name);
         let failed = |source| LabError::Registry { path: folder.clone(), source };
         fs::DirBuilder::new().mode(0o700).recursive(true).create(&folder).map_err(failed)?;
-        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600);
-        let lock = file.open(folder.join("lock")).map_err(failed)?;
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(false).mode(0o600);
+        let lock = options.open(folder.join("lock")).map_err(failed)?;
         let lock = Flock::lock(lock, FlockArg::LockExclusiveNonblock)
             .map_err(|_| LabError::NameInUse { name: name.to_owned() })?;
+        if !still_there(&lock, &folder) {
+            // The lab that had the name was just being removed, and our lock with it.
+            return Err(LabError::NameInUse { name: name.to_owned() });
+        }
         let _ = fs::remove_file(folder.join("control"));
         Ok(Self { folder, _lock: lock })
     }
@@ -70,6 +76,11 @@ impl Drop for Entry {
     fn drop(&mut self) {
         remove(&self.folder);
     }
+}
+
+fn still_there(lock: &File, folder: &Path) -> bool {
+    let (Ok(held), Ok(named)) = (lock.metadata(), fs::metadata(folder.join("lock"))) else { return false };
+    held.ino() == named.ino()
 }
 
 /// The names of the labs that live, sorted; entries of dead ones are removed on the way.
@@ -94,8 +105,10 @@ fn remove_if_dead(folder: &Path) -> bool {
 
 fn remove(folder: &Path) {
     let _ = fs::remove_dir_all(folder);
-    // Succeeds only when this was the last lab.
-    let _ = fs::remove_dir(root());
+    // Succeeds only when this was the last lab. Not `root()`: inside a user namespace the user looks like root.
+    if let Some(parent) = folder.parent() {
+        let _ = fs::remove_dir(parent);
+    }
 }
 
 fn make_root() -> Result<(), LabError> {
