@@ -7,7 +7,7 @@ use super::{Testbed, TestbedError};
 use crate::agent::protocol::{Applied, NodeStatus, Request, Response};
 use crate::matrix::DelayMatrix;
 use crate::measure::{Collected, ProbeOrder, ProbeReport, collect};
-use crate::shaping::{BackendChoice, Row};
+use crate::shaping::{Abilities, BackendChoice, Row};
 use crate::topology::{NodeIndex, NodeName};
 use crate::units::Span;
 
@@ -70,6 +70,15 @@ pub fn apply(
         let _ = clear(testbed);
     }
     applied
+}
+
+/// What the nodes' kernels can do; the first node's, as all nodes of a lab share one kernel.
+pub fn abilities(testbed: &mut dyn Testbed) -> Result<Abilities, OperationError> {
+    let mut answers = ask(testbed, vec![(0, Request::Hello)], |response| match response {
+        Response::Hello { abilities, .. } => Ok(*abilities),
+        other => Err(other),
+    })?;
+    answers.pop().ok_or_else(|| OperationError::Reports("the first node did not answer".to_owned()))
 }
 
 /// Removes everything from every node; the number of operations it took.
