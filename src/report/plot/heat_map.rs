@@ -111,7 +111,12 @@ impl Layout {
         let subtitle = wrap(&subtitle(map, block), SUBTITLE_SIZE, page_width - 2.0 * MARGIN);
         let heading = title.len() as f64 * TITLE_SIZE * 1.25 + subtitle.len() as f64 * SUBTITLE_SIZE * 1.35;
         let top = (MARGIN + heading + 12.0).ceil();
-        let below = 8.0 + name_height + 10.0 + AXIS_SIZE + 14.0 + TICK_SIZE + MARGIN;
+        let below = 8.0
+            + name_height
+            + 10.0
+            + AXIS_SIZE
+            + MARGIN
+            + if legend(map, block).is_empty() { 0.0 } else { 14.0 + TICK_SIZE };
         let page = (page_width, (top + side + below).ceil());
         let left = left.ceil();
         Self {
@@ -358,18 +363,23 @@ fn draw_bar(svg: &mut Svg, layout: &Layout, map: &HeatMap, scale: Scale) {
     svg.text(unit, Style::new(AXIS_SIZE, INK, Anchor::Middle).turned(-90.0), &map.unit);
 }
 
-fn draw_legend(svg: &mut Svg, layout: &Layout, map: &HeatMap) {
-    let merged = map.names.len() > MAX_ELEMENTS;
-    let y = layout.page.1 - MARGIN - TICK_SIZE;
-    let mut x = layout.left;
+/// What the legend must explain: the cells that are not colours of the bar.
+fn legend(map: &HeatMap, block: usize) -> Vec<(&'static str, Cell)> {
     let mut entries = Vec::new();
-    if layout.block == 1 {
+    if block == 1 {
         entries.push(("same node", Cell::Diagonal));
     }
     if map.missing() > 0 {
         entries.push(("not measured", Cell::Missing));
     }
-    for (text, cell) in entries {
+    entries
+}
+
+fn draw_legend(svg: &mut Svg, layout: &Layout, map: &HeatMap) {
+    let merged = map.names.len() > MAX_ELEMENTS;
+    let y = layout.page.1 - MARGIN - TICK_SIZE;
+    let mut x = layout.left;
+    for (text, cell) in legend(map, layout.block) {
         let fill = if merged { level(cell, map.scale()) } else { fill(cell, map.scale()) };
         let style = format!("fill=\"{fill}\" stroke=\"{}\" stroke-width=\"0.6\"", GREY.hex());
         svg.rect((x, y), (16.0, TICK_SIZE), &style);

@@ -8,6 +8,8 @@ use crate::report::Rgb;
 pub(super) const INK: Rgb = Rgb(38, 38, 38);
 /// The colour of secondary text.
 pub(super) const GREY: Rgb = Rgb(89, 89, 89);
+/// The colour of grid lines.
+pub(super) const FAINT: Rgb = Rgb(222, 222, 222);
 
 /// An SVG document under construction.
 pub(super) struct Svg {

@@ -4,8 +4,11 @@
 use roxmltree::Document;
 
 use super::*;
+use crate::measure::Sample;
+use crate::report::small_run::{comparison, matrix, numbered, sample, three_nodes};
 use crate::report::{HeatMap, HeatMapKind};
 use crate::topology::NodeName;
+use crate::units::Delay;
 
 /// Table I of `TraDE`: nine nodes, one-way milliseconds.
 const TABLE_1: [[u32; 9]; 9] = [
@@ -53,10 +56,6 @@ const CITIES: [&str; 30] = [
     "Zürich",
 ];
 
-fn numbered(n: usize) -> Vec<NodeName> {
-    (1..=n).map(NodeName::numbered).collect()
-}
-
 fn table_1() -> HeatMap {
     let values = TABLE_1.iter().flatten().map(|delay| Some(f64::from(*delay))).collect();
     let heading = ("Intended one-way delay", "TraDE, Table I (injected delays)");
@@ -77,6 +76,27 @@ fn line_of_regions(n: usize, regions: usize) -> Vec<Option<f64>> {
     (0..n * n).map(|place| Some(delay(place / n, place % n))).collect()
 }
 
+/// `probes` probes on each path of Table I, late by about 40 µs, some much later, a few lost.
+fn errors_of(probes: u32) -> String {
+    let delays: Vec<u64> = TABLE_1.iter().flatten().map(|delay| u64::from(*delay)).collect();
+    let matrix = matrix(&numbered(9), &delays);
+    let samples: Vec<Sample> = matrix
+        .paths()
+        .flat_map(|(from, to)| (0..probes).map(move |seq| (from, to, seq)))
+        .map(|(from, to, seq)| {
+            let place = (from * 9 + to) * 1_000 + seq as usize;
+            let late = 25.0 + 20.0 * noise(from * 9 + to) + 18.0 * -(1.0 - noise(place)).ln();
+            let late = if noise(place + 7_000_000) > 0.995 { late * 40.0 } else { late };
+            let late = Delay::from_millis_f64(late / 1_000.0).unwrap();
+            let nanos = matrix.delay(from, to).as_nanos() + late.as_nanos() - 20_000;
+            let arrived = noise(place + 9_000_000) > 0.004;
+            Sample { one_way: arrived.then(|| Delay::from_nanos(nanos)), ..sample((from, to), seq, None, None) }
+        })
+        .collect();
+    let comparison = comparison(&matrix, &samples);
+    error_cdf(&ErrorCdf::new("Error of the one-way delay", "TraDE, Table I; user-space line", &samples, &comparison))
+}
+
 fn gallery_pictures() -> Vec<(&'static str, String)> {
     let cities: Vec<NodeName> = CITIES.iter().map(|name| name.parse().unwrap()).collect();
     let mut european = line_of_regions(30, 6);
@@ -92,6 +112,8 @@ fn gallery_pictures() -> Vec<(&'static str, String)> {
     let (up, both) = (HeatMapKind::Sequential, HeatMapKind::Diverging);
     let generated = "generated: great-circle distances at 2/3 of the speed of light";
     vec![
+        ("cdf-720", errors_of(10)),
+        ("cdf-14400", errors_of(200)),
         ("heat-9", heat_map(&table_1())),
         (
             "heat-9-error",
@@ -264,6 +286,27 @@ fn thousands_of_nodes_stay_small() {
     let colours = inside(&document, "cells", "path");
     assert!((2..=257).contains(&colours.len()));
     assert!(inside(&document, "names", "text").len() <= 2 * 30);
+}
+
+#[test]
+fn the_distribution_says_how_many_probes_it_shows() {
+    let (_, samples, comparison) = three_nodes();
+    let svg = error_cdf(&ErrorCdf::new("Error", "a & b", &samples, &comparison));
+    assert!(svg.contains("n = 9 probes on 5 paths · 3 lost"), "{svg}");
+    let document = Document::parse(&svg).unwrap();
+    for class in ["probes", "medians", "band"] {
+        assert_eq!(document.descendants().filter(|node| node.attribute("class") == Some(class)).count(), 1, "{class}");
+    }
+    assert!(coordinates(&document).iter().all(|number| (0.0..=760.0).contains(number)));
+}
+
+#[test]
+fn a_distribution_of_nothing_says_so() {
+    let (_, samples, comparison) = three_nodes();
+    let lost: Vec<_> = samples.iter().map(|sample| Sample { one_way: None, ..*sample }).collect();
+    let svg = error_cdf(&ErrorCdf::new("Error", "", &lost, &comparison));
+    assert!(svg.contains("no probe arrived"));
+    assert!(Document::parse(&svg).is_ok() && !svg.contains("NaN"));
 }
 
 #[test]
