@@ -263,6 +263,35 @@ pub enum Problem {
         /// In which unit.
         unit: DelayUnit,
     },
+    /// A line of a list of cities or pairs with another number of fields.
+    #[error("has {found} fields; a line is `{expected}`")]
+    Fields {
+        /// How many there are.
+        found: usize,
+        /// What a line looks like.
+        expected: &'static str,
+    },
+    /// A latitude or longitude that is none.
+    #[error("`{text}` is not a {what}; write decimal degrees from -{limit} to {limit}")]
+    Coordinate {
+        /// The text there.
+        text: String,
+        /// Latitude or longitude.
+        what: &'static str,
+        /// The largest absolute value.
+        limit: u8,
+    },
+    /// A city or pair that a list gives twice.
+    #[error("`{name}` stands already in line {first}; keep one of the two")]
+    ListedTwice {
+        /// The city, or the two ends of the pair.
+        name: String,
+        /// Where it stands first.
+        first: u64,
+    },
+    /// A pair of a node with itself.
+    #[error("`{0}` is paired with itself; give two different nodes")]
+    SelfPair(NodeName),
     /// Text that starts as JSON but is no matrix.
     #[error("is not a delay matrix in JSON: {0}")]
     Json(#[source] serde_json::Error),

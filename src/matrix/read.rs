@@ -31,9 +31,12 @@ const HEAD_BYTES: u64 = 4 << 20;
 
 /// Reads a delay matrix from a CSV or JSON file.
 pub fn read(path: &Path, options: ReadOptions) -> Result<DelayMatrix, ReadError> {
-    let name = path.display().to_string();
-    let bytes = slurp(path).map_err(|problem| ReadError::new(&name, Place::File, problem))?;
-    parse(&name, &bytes, options)
+    parse(&path.display().to_string(), &read_bytes(path)?, options)
+}
+
+/// Reads the bytes of a file of this room, for the parsers of lists of cities and pairs.
+pub fn read_bytes(path: &Path) -> Result<Vec<u8>, ReadError> {
+    slurp(path).map_err(|problem| ReadError::new(&path.display().to_string(), Place::File, problem))
 }
 
 /// Makes a delay matrix of the bytes of a CSV or JSON file; `name` is what errors call it.
@@ -68,7 +71,7 @@ fn slurp(path: &Path) -> Result<Vec<u8>, Problem> {
 }
 
 /// The bytes as text, without a byte-order mark.
-fn decode(bytes: &[u8]) -> Result<&str, Problem> {
+pub(super) fn decode(bytes: &[u8]) -> Result<&str, Problem> {
     if let Some(offset) = bytes.iter().position(|byte| *byte == 0) {
         return Err(Problem::Binary(offset));
     }

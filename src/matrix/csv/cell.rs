@@ -9,7 +9,7 @@ use crate::units::{Delay, UnitError, scaled_decimal};
 const MAX_SHOWN: usize = 40;
 
 /// The nanoseconds that `text` means in a file of this kind and unit. A number may carry a unit of its own.
-pub(super) fn parse(text: &str, kind: Kind, unit: DelayUnit) -> Result<u64, Problem> {
+pub(in crate::matrix) fn parse(text: &str, kind: Kind, unit: DelayUnit) -> Result<u64, Problem> {
     let text = text.trim();
     if text.is_empty() {
         return Err(Problem::MissingDelay(kind, unit));
@@ -32,12 +32,12 @@ pub(super) fn parse(text: &str, kind: Kind, unit: DelayUnit) -> Result<u64, Prob
 }
 
 /// Whether the writer of `text` meant a number, right or wrong, rather than a name.
-pub(super) fn looks_like_number(text: &str) -> bool {
+pub(in crate::matrix) fn looks_like_number(text: &str) -> bool {
     !matches!(parse(text, Kind::OneWay, DelayUnit::Ms), Err(Problem::MissingDelay(..) | Problem::NotADelay { .. }))
 }
 
 /// The text as errors repeat it: cut when it is long.
-pub(super) fn excerpt(text: &str) -> String {
+pub(in crate::matrix) fn excerpt(text: &str) -> String {
     if text.chars().count() <= MAX_SHOWN {
         return text.to_owned();
     }

@@ -2,23 +2,24 @@
 
 use crate::matrix::delay_matrix::Metadata;
 use crate::matrix::error::{Kind, Place, Problem, ReadError};
+use crate::matrix::read::ReadOptions;
 use crate::matrix::unit::DelayUnit;
 
 /// What the `#` lines say, and where the data begins.
 #[derive(Debug, Default)]
-pub(super) struct Header<'a> {
-    pub(super) unit: DelayUnit,
-    pub(super) kind: Kind,
+pub(in crate::matrix) struct Header<'a> {
+    pub(in crate::matrix) unit: DelayUnit,
+    pub(in crate::matrix) kind: Kind,
     /// The line that gives the kind; 0 when none does.
-    pub(super) kind_line: u64,
-    pub(super) metadata: Metadata,
-    pub(super) first_data_line: Option<&'a str>,
+    kind_line: u64,
+    pub(in crate::matrix) metadata: Metadata,
+    pub(in crate::matrix) first_data_line: Option<&'a str>,
     unit_line: u64,
 }
 
 impl<'a> Header<'a> {
     /// Reads all `#` lines of `text`.
-    pub(super) fn scan(file: &str, text: &'a str) -> Result<Self, ReadError> {
+    pub(in crate::matrix) fn scan(file: &str, text: &'a str) -> Result<Self, ReadError> {
         let mut header = Self::default();
         for (line, number) in text.lines().zip(1u64..) {
             if let Some(comment) = line.strip_prefix('#') {
@@ -29,6 +30,14 @@ impl<'a> Header<'a> {
             }
         }
         Ok(header)
+    }
+
+    /// Refuses round-trip times unless the options say how to split them.
+    pub(in crate::matrix) fn check_split(&self, file: &str, options: ReadOptions) -> Result<(), ReadError> {
+        if self.kind == Kind::Rtt && options.split_rtt.is_none() {
+            return Err(ReadError::new(file, Place::Line(self.kind_line), Problem::SplitNeeded));
+        }
+        Ok(())
     }
 
     fn take(&mut self, comment: &str, number: u64) -> Result<(), Problem> {
@@ -62,7 +71,7 @@ impl<'a> Header<'a> {
 }
 
 /// The known key that a comment starts with, and its value; spreadsheets add separators to the end of such lines.
-pub(super) fn key_and_value(comment: &str) -> Option<(&'static str, &str)> {
+pub(in crate::matrix) fn key_and_value(comment: &str) -> Option<(&'static str, &str)> {
     let (key, value) = comment.split_once(':')?;
     let known = ["unit", "kind", "source", "date"].into_iter().find(|known| key.trim().eq_ignore_ascii_case(known))?;
     let value = value.trim().trim_end_matches([',', ';', '\t']).trim_end();

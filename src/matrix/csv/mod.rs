@@ -1,24 +1,23 @@
 //! Delay matrices in CSV: metadata lines (`# unit: ms`), with or without names, separated by commas, semicolons or tabs.
 
-mod cell;
-mod header;
+pub(in crate::matrix) mod cell;
+pub(in crate::matrix) mod header;
 mod layout;
+pub(in crate::matrix) mod lines;
 mod rows;
 mod write;
 
 pub use write::{CsvOptions, Delimiter, to_csv};
 
 use super::delay_matrix::{DelayMatrix, MAX_NODES};
-use super::error::{Kind, Place, Problem, ReadError};
+use super::error::{Place, Problem, ReadError};
 use super::read::ReadOptions;
 use header::Header;
 
 /// Reads a delay matrix from CSV text; `file` is what errors call it.
 pub(super) fn parse(file: &str, text: &str, options: ReadOptions) -> Result<DelayMatrix, ReadError> {
     let header = Header::scan(file, text)?;
-    if header.kind == Kind::Rtt && options.split_rtt.is_none() {
-        return Err(ReadError::new(file, Place::Line(header.kind_line), Problem::SplitNeeded));
-    }
+    header.check_split(file, options)?;
     let Some(first_line) = header.first_data_line else {
         return Err(ReadError::new(file, Place::File, Problem::Empty));
     };
@@ -40,7 +39,7 @@ pub(super) fn first_line_is_too_wide(bytes: &[u8]) -> bool {
 
 /// The separator of a line: a tab or semicolon outside quotation marks, where there is one, decides against the comma,
 /// because commas also occur within fields that are so separated (as decimal commas, which are refused by name).
-fn separator(line: &str) -> u8 {
+pub(in crate::matrix) fn separator(line: &str) -> u8 {
     let unquoted: Vec<u8> =
         line.split('"').step_by(2).flat_map(str::bytes).filter(|byte| b"\t;,".contains(byte)).collect();
     *[b'\t', b';'].iter().find(|candidate| unquoted.contains(candidate)).unwrap_or(&b',')

@@ -2,11 +2,10 @@
 
 use std::collections::HashMap;
 
-use csv::{Reader, ReaderBuilder, StringRecord};
-
 use super::cell;
 use super::header::Header;
 use super::layout::Layout;
+use super::lines::{Lines, Row};
 use crate::matrix::delay_matrix::{MAX_NODES, MatrixError};
 use crate::matrix::error::{Kind, Place, Problem, ReadError};
 use crate::topology::NodeName;
@@ -159,65 +158,6 @@ impl Table<'_> {
 fn half(rtt: Rtt, above_diagonal: bool) -> Delay {
     let (larger, smaller) = rtt.split_evenly();
     if above_diagonal { larger } else { smaller }
-}
-
-/// A row and the line that it starts in.
-struct Row {
-    fields: StringRecord,
-    line: u64,
-}
-
-/// The rows of a text, without comments and blank lines.
-struct Lines<'a> {
-    file: &'a str,
-    text: &'a str,
-    reader: Reader<&'a [u8]>,
-}
-
-impl<'a> Lines<'a> {
-    fn new(file: &'a str, text: &'a str, separator: u8) -> Self {
-        let reader = ReaderBuilder::new()
-            .has_headers(false)
-            .flexible(true)
-            .delimiter(separator)
-            .comment(Some(b'#'))
-            .from_reader(text.as_bytes());
-        Self { file, text, reader }
-    }
-
-    fn error(&self, place: Place, problem: impl Into<Problem>) -> ReadError {
-        ReadError::new(self.file, place, problem)
-    }
-
-    fn next(&mut self) -> Result<Option<Row>, ReadError> {
-        loop {
-            let mut fields = StringRecord::new();
-            let position = self.reader.position().clone();
-            let more = self
-                .reader
-                .read_record(&mut fields)
-                .map_err(|error| self.error(Place::Line(position.line()), Problem::Io(std::io::Error::other(error))))?;
-            if !more {
-                return Ok(None);
-            }
-            if fields.len() == 1 && fields[0].trim().is_empty() {
-                continue;
-            }
-            let line = self.start(&position);
-            if fields.as_slice().contains('\n') {
-                return Err(self.error(Place::Line(line), Problem::OpenQuote));
-            }
-            return Ok(Some(Row { fields, line }));
-        }
-    }
-
-    /// The line of the data that follows `position`: the reader's own line numbers stop before comments and blank lines.
-    fn start(&self, position: &csv::Position) -> u64 {
-        let from = usize::try_from(position.byte()).unwrap_or(usize::MAX);
-        let rest = self.text.get(from..).unwrap_or_default();
-        let skipped = rest.split('\n').take_while(|line| line.starts_with('#') || line.trim().is_empty()).count();
-        position.line() + skipped as u64
-    }
 }
 
 #[cfg(test)]
