@@ -1,1 +1,3 @@
 //! The port `TrafficControl` and its adapters: the kernel, the user-space delay line, a fake.
+
+pub mod line;
