@@ -1,10 +1,13 @@
 //! The command line: one file per subcommand; the only room that builds adapters.
 
 mod agent_session;
+mod host;
 mod input;
 mod lab;
 pub mod matrix;
 mod operate;
+mod progress;
+mod verify;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -25,6 +28,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum CliCommand {
+    Verify(verify::VerifyArgs),
     Lab(lab::LabArgs),
 }
 
@@ -47,6 +51,7 @@ pub fn main() -> ExitCode {
 
 fn dispatch(command: CliCommand, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     match command {
+        CliCommand::Verify(args) => verify::run(&args, out),
         CliCommand::Lab(args) => lab::run(args, out),
     }
 }
