@@ -4,6 +4,7 @@ mod agent_session;
 mod host;
 mod input;
 mod lab;
+mod manual;
 pub mod matrix;
 mod operate;
 mod progress;
@@ -30,6 +31,12 @@ pub struct Cli {
 enum CliCommand {
     Verify(verify::VerifyArgs),
     Lab(lab::LabArgs),
+    Apply(operate::ApplyArgs),
+    Measure(operate::MeasureArgs),
+    Status(operate::StatusArgs),
+    Clear(operate::ClearArgs),
+    Completions(manual::CompletionArgs),
+    Man(manual::ManArgs),
 }
 
 /// Runs the command line and returns the exit code: 0 fine, 1 the answer is no, 2 the input or the system is wrong.
@@ -53,6 +60,12 @@ fn dispatch(command: CliCommand, out: &mut dyn Write) -> anyhow::Result<ExitCode
     match command {
         CliCommand::Verify(args) => verify::run(&args, out),
         CliCommand::Lab(args) => lab::run(args, out),
+        CliCommand::Apply(args) => operate::run_apply(&args, out),
+        CliCommand::Measure(args) => operate::run_measure(&args, out),
+        CliCommand::Status(args) => operate::run_status(&args, out),
+        CliCommand::Clear(args) => operate::run_clear(&args, out),
+        CliCommand::Completions(args) => manual::run_completions(&args, out),
+        CliCommand::Man(args) => manual::run_man(&args, out),
     }
 }
 
