@@ -1,1 +1,4 @@
-//! What runs on a node: the session protocol and the agent that answers it.
+//! What runs on a node: the session [`protocol`] and the [`session`] that answers it.
+
+pub mod protocol;
+pub mod session;

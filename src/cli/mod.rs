@@ -1,1 +1,66 @@
 //! The command line: one file per subcommand; the only room that builds adapters.
+
+mod agent_session;
+mod input;
+mod lab;
+pub mod matrix;
+mod operate;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::testbed::lab::{AGENT_COMMAND, HOLDER_COMMAND, holder_main};
+
+pub use agent_session::main as agent_main;
+
+/// Puts nodes as far apart as a delay matrix says, and proves by measurement that they are.
+#[derive(Debug, Parser)]
+#[command(name = "longhaul", version, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: CliCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum CliCommand {
+    Lab(lab::LabArgs),
+}
+
+/// Runs the command line and returns the exit code: 0 fine, 1 the answer is no, 2 the input or the system is wrong.
+pub fn main() -> ExitCode {
+    let arguments: Vec<std::ffi::OsString> = std::env::args_os().collect();
+    // The program starts itself as these; they are no part of the command line that users see.
+    match arguments.get(1).and_then(|argument| argument.to_str()) {
+        Some(HOLDER_COMMAND) => return exit_code(holder_main(&agent_session::rescue)),
+        Some(AGENT_COMMAND) => return agent_main(),
+        _ => {}
+    }
+    let mut out = io::stdout().lock();
+    let outcome = dispatch(Cli::parse().command, &mut out).and_then(|code| {
+        out.flush()?;
+        Ok(code)
+    });
+    outcome.unwrap_or_else(|error| report(&error))
+}
+
+fn dispatch(command: CliCommand, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
+    match command {
+        CliCommand::Lab(args) => lab::run(args, out),
+    }
+}
+
+fn report(error: &anyhow::Error) -> ExitCode {
+    // Whoever reads us has gone, as in `longhaul … | head`: not our failure.
+    let broken_pipe = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
+    if broken_pipe.into_iter().any(|cause| cause.kind() == io::ErrorKind::BrokenPipe) {
+        return ExitCode::SUCCESS;
+    }
+    let _ = writeln!(io::stderr(), "error: {error:#}");
+    ExitCode::from(2)
+}
+
+fn exit_code(code: i32) -> ExitCode {
+    ExitCode::from(u8::try_from(code).unwrap_or(2))
+}

@@ -1,5 +1,18 @@
-//! The delay matrix: N×N one-way delays, its files, generators, statistics and comparison. Pure; imports `units` and `topology` only.
+//! The delay matrix: N×N one-way delays, its files, generators, statistics and comparison. Pure but for [`read`], which
+//! reads a file; imports `units` and `topology` only.
 
+pub mod compare;
+pub mod csv;
 mod delay_matrix;
+mod error;
+pub mod generate;
+mod json;
+mod read;
+pub mod statistics;
+mod unit;
 
 pub use delay_matrix::{DelayMatrix, MAX_DELAY, MAX_NODES, MatrixError, Metadata};
+pub use error::{Kind, Place, Problem, ReadError};
+pub use json::to_json;
+pub use read::{ReadOptions, RttSplit, parse, read, read_bytes};
+pub use unit::{DelayUnit, UnknownUnit};

@@ -84,11 +84,13 @@ pub struct PathResult {
     pub intended_rtt: Rtt,
     /// One-way delay; `None` when no probe arrived.
     pub one_way: Option<DelaySummary>,
+    /// 95 % confidence interval of the median one-way delay; `None` below 6 probes that arrived.
+    pub one_way_ci: Option<(Delay, Delay)>,
     /// Round trip; `None` when no answer arrived.
     pub rtt: Option<RttSummary>,
     /// Probes sent.
     pub sent: u32,
-    /// Probes that did not arrive at the receiver.
+    /// Probes of which neither the arrival nor an answer was seen.
     pub lost: u32,
     /// Median one-way delay minus the intended one.
     pub error: Option<Deviation>,

@@ -1,1 +1,15 @@
-//! Pure report: tables, plots and files of a run, from values to text and bytes.
+//! Pure report: tables, plots and files of a run. Values in, text and bytes out; no file, no clock, no terminal is touched here.
+
+pub mod files;
+mod heat;
+mod palette;
+pub mod plot;
+mod run_record;
+#[cfg(test)]
+mod small_run;
+pub mod table;
+pub mod terminal;
+
+pub use heat::{HeatMap, HeatMapError, HeatMapKind};
+pub use palette::Rgb;
+pub use run_record::{HostNoise, Machine, MatrixSource, NodeBackend, RunRecord};

@@ -1,1 +1,28 @@
-//! Where nodes live: the lab of network namespaces.
+//! Where nodes live. The port [`Testbed`]: nodes that answer requests of the session protocol. Its adapter so far: the [`lab`].
+
+pub mod lab;
+mod operations;
+
+pub use operations::{
+    MeasureOptions, Measured, NodeFailure, OperationError, abilities, apply, clear, measure, status,
+};
+
+use crate::agent::protocol::{Request, Response};
+use crate::topology::{Node, NodeIndex};
+
+/// A set of nodes with a session to each.
+pub trait Testbed {
+    /// The nodes, in the order of their indices.
+    fn nodes(&self) -> &[Node];
+
+    /// Asks several nodes at once and waits for every answer; the answers come in the order of the requests.
+    fn ask(&mut self, requests: Vec<(NodeIndex, Request)>) -> Result<Vec<Result<Response, String>>, TestbedError>;
+}
+
+/// The testbed itself failed, not one of its nodes.
+#[derive(Debug, thiserror::Error)]
+pub enum TestbedError {
+    /// The lab.
+    #[error(transparent)]
+    Lab(#[from] lab::LabError),
+}

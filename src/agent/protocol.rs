@@ -1,0 +1,109 @@
+//! The session protocol: what the command line asks of a node's agent, one JSON object a line over its standard input and output.
+//!
+//! There is no listening port: the session is spawned by whoever asks, and its end clears the node.
+
+use serde::{Deserialize, Serialize};
+
+use crate::measure::{ProbeOrder, ProbeReport};
+use crate::shaping::{Abilities, Backend, BackendChoice, Row};
+
+/// A request with its number.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RequestLine<T> {
+    /// Chosen by the asker; the answer carries it.
+    pub id: u64,
+    /// What is asked.
+    pub request: T,
+}
+
+/// An answer with the number of its request.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ResponseLine<T> {
+    /// The request's.
+    pub id: u64,
+    /// The answer.
+    pub response: T,
+}
+
+/// What may be asked of an agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Request {
+    /// Who are you, and what can your kernel do?
+    Hello,
+    /// Make the node do this row, and nothing else.
+    Apply {
+        /// All impaired paths from the node.
+        row: Row,
+        /// Which delay element.
+        backend: BackendChoice,
+    },
+    /// Remove everything that longhaul did to the node.
+    Clear,
+    /// What is the node doing?
+    Status,
+    /// Probe the other nodes by this plan.
+    Probe(ProbeOrder),
+}
+
+/// What an agent answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Response {
+    /// To [`Request::Hello`].
+    Hello {
+        /// The agent's version.
+        version: String,
+        /// What its kernel and its user can do.
+        abilities: Box<Abilities>,
+    },
+    /// To [`Request::Apply`].
+    Applied(Applied),
+    /// To [`Request::Clear`]: how many operations it took.
+    Cleared {
+        /// 0 when there was nothing to clear.
+        operations: usize,
+    },
+    /// To [`Request::Status`].
+    Status(Box<NodeStatus>),
+    /// To [`Request::Probe`].
+    Probed(ProbeReport),
+    /// To any: it could not be done, and why.
+    Failed {
+        /// In words.
+        message: String,
+    },
+}
+
+/// What applying a row came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Applied {
+    /// The delay element in use.
+    pub backend: Backend,
+    /// Why this one.
+    pub reason: String,
+    /// How many writes to the kernel or the line it took; 0 when all was there already.
+    pub operations: usize,
+}
+
+/// What a node is doing, desired against actual.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeStatus {
+    /// The delay element in use; `None` when nothing is applied.
+    pub backend: Option<Backend>,
+    /// How many paths are to be impaired.
+    pub paths: usize,
+    /// What the kernel lacks or has too much of, in words; empty when it is as it should be.
+    pub differences: Vec<String>,
+    /// Packets that passed the delay element, and what became of them; `None` when nothing is applied.
+    pub traffic: Option<Traffic>,
+}
+
+/// Counters of a delay element since it was set up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traffic {
+    /// Packets delayed.
+    pub packets: u64,
+    /// Packets that the delay element had to drop: an error of the emulation, not of the network.
+    pub dropped: u64,
+}

@@ -1,0 +1,147 @@
+//! Arguments that several subcommands share: the matrix to read, the back-end to use.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, ValueEnum};
+
+use crate::matrix::DelayMatrix;
+use crate::measure::Tolerance;
+use crate::shaping::BackendChoice;
+use crate::testbed::MeasureOptions;
+use crate::units::Span;
+
+/// Which matrix, and how to read it.
+#[derive(Debug, Clone, Args)]
+pub(super) struct MatrixInput {
+    /// Delay matrix: a CSV or JSON file, or `-` for standard input
+    #[arg(value_name = "MATRIX")]
+    pub(super) path: PathBuf,
+}
+
+/// Which delay element the agents use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum BackendName {
+    /// Each node picks: netem where its kernel has it, the user-space line elsewhere
+    Auto,
+    /// The kernel's netem
+    Netem,
+    /// longhaul's own delay line, for kernels without netem
+    Userspace,
+}
+
+/// The back-end option.
+#[derive(Debug, Clone, Copy, Args)]
+pub(super) struct BackendArgs {
+    /// Which delay element to use
+    #[arg(long, value_enum, default_value_t = BackendName::Auto)]
+    backend: BackendName,
+}
+
+impl BackendArgs {
+    /// As the shaping room names it.
+    pub(super) fn choice(self) -> BackendChoice {
+        match self.backend {
+            BackendName::Auto => BackendChoice::Auto,
+            BackendName::Netem => BackendChoice::Netem,
+            BackendName::Userspace => BackendChoice::Userspace,
+        }
+    }
+}
+
+impl MatrixInput {
+    pub(super) fn read(&self) -> anyhow::Result<DelayMatrix> {
+        Ok(crate::matrix::read(&self.path, crate::matrix::ReadOptions::default())?)
+    }
+    pub(super) fn stem(&self) -> String {
+        super::lab::name_after(&self.path)
+    }
+    pub(super) fn source(&self) -> String {
+        self.path.display().to_string()
+    }
+}
+
+/// How to probe.
+#[derive(Debug, Clone, Copy, Args)]
+pub(super) struct ProbeArgs {
+    /// Probes per path
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    probes: u32,
+    /// Time between two probes of a path
+    #[arg(long, value_name = "DURATION", default_value = "10ms", value_parser = parse_interval)]
+    interval: Span,
+    /// Seed of everything random
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Probe over IPv6 instead of IPv4
+    #[arg(long)]
+    ipv6: bool,
+}
+
+fn parse_interval(text: &str) -> Result<Span, String> {
+    let span: Span = text.parse().map_err(|error: crate::units::UnitError| error.to_string())?;
+    let allowed = Span::from_micros(100)..=Span::from_millis(60_000);
+    if allowed.contains(&span) { Ok(span) } else { Err(format!("{span} is not between 100us and 60s")) }
+}
+
+impl ProbeArgs {
+    /// As the testbed wants them, for measuring `matrix`.
+    pub(super) fn options(&self, matrix: &DelayMatrix) -> MeasureOptions {
+        MeasureOptions {
+            probes: self.probes,
+            warm_up: 1,
+            interval: self.interval,
+            grace: MeasureOptions::grace_for(matrix),
+            ipv6: self.ipv6,
+            // Never 0, and different from seed to seed; two labs never share a network, so it need not be unique.
+            run: self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 2,
+        }
+    }
+
+    pub(super) fn probes(&self) -> u32 {
+        self.probes
+    }
+
+    pub(super) fn interval(&self) -> Span {
+        self.interval
+    }
+
+    pub(super) fn seed(&self) -> u64 {
+        self.seed
+    }
+}
+
+/// A tolerance as it is written: `5%`, `1ms` or `5%,1ms`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct ToleranceText(pub(super) Tolerance);
+
+impl FromStr for ToleranceText {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut tolerance = Tolerance { relative: 0.0, absolute: Span::ZERO };
+        for part in text.split(',').map(str::trim) {
+            match part.strip_suffix('%') {
+                Some(share) => tolerance.relative = parse_share(share.trim()).ok_or_else(|| wrong(part))?,
+                None => tolerance.absolute = part.parse().map_err(|_| wrong(part))?,
+            }
+        }
+        Ok(Self(tolerance))
+    }
+}
+
+fn parse_share(text: &str) -> Option<f64> {
+    let share: f64 = text.parse().ok()?;
+    (share.is_finite() && (0.0..=1_000.0).contains(&share)).then_some(share / 100.0)
+}
+
+fn wrong(part: &str) -> String {
+    format!("`{part}` is neither a share nor a duration; write for example 5%, 1ms or 5%,1ms (the larger counts)")
+}
+
+impl fmt::Display for ToleranceText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the larger of {} % and {} on the median", self.0.relative * 100.0, self.0.absolute)
+    }
+}

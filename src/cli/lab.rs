@@ -1,0 +1,202 @@
+//! `longhaul lab`: bring nodes up on this machine, run programs in them, list them, take them down.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use nix::sys::signal::{SigHandler, Signal, signal};
+
+use super::input::{BackendArgs, MatrixInput};
+use crate::testbed::lab::{self, Lab};
+
+/// Bring nodes up on this machine, run programs in them, list them, take them down.
+#[derive(Debug, Args)]
+pub struct LabArgs {
+    #[command(subcommand)]
+    command: LabCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum LabCommand {
+    /// Bring up one node per row of a matrix and apply its delays
+    #[command(after_help = "\
+Examples:
+  longhaul lab up matrices/trade.csv                      until Ctrl-C
+  longhaul lab up matrices/trade.csv --detach             in the background; end it with `lab down`
+  longhaul lab up net.csv --name a --backend userspace
+
+Everything in the lab ends with its holder process, however that ends. Nothing outside the lab changes.")]
+    Up(UpArgs),
+    /// Run a program in a node
+    #[command(after_help = "\
+Examples:
+  longhaul lab exec n1 -- ping -c 3 n2
+  longhaul lab exec n2 -- iperf3 -s -D
+  longhaul lab exec --name trade n1 -- sh
+
+Nodes are known by name in the lab (n1, or the matrix's own names). The exit code is the program's.")]
+    Exec(ExecArgs),
+    /// List the labs that are running
+    #[command(after_help = "Example:\n  longhaul lab list")]
+    List,
+    /// End a lab and everything in it
+    #[command(after_help = "Examples:\n  longhaul lab down\n  longhaul lab down trade\n  longhaul lab down --all")]
+    Down(DownArgs),
+}
+
+#[derive(Debug, Args)]
+struct UpArgs {
+    #[command(flatten)]
+    matrix: MatrixInput,
+    /// Name of the lab [default: the matrix file's name]
+    #[arg(long)]
+    name: Option<String>,
+    /// Return when the lab is up, and leave it running
+    #[arg(long)]
+    detach: bool,
+    #[command(flatten)]
+    backend: BackendArgs,
+}
+
+#[derive(Debug, Args)]
+struct ExecArgs {
+    /// Which lab [default: the only one running]
+    #[arg(long)]
+    name: Option<String>,
+    /// Which node: its name, or n1, n2 and so on
+    node: String,
+    /// The program and its arguments, after `--`
+    #[arg(last = true, required = true)]
+    command: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+struct DownArgs {
+    /// Which lab [default: the only one running]
+    name: Option<String>,
+    /// Every lab of this user
+    #[arg(long, conflicts_with = "name")]
+    all: bool,
+}
+
+/// Runs `longhaul lab …`.
+pub(super) fn run(args: LabArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
+    match args.command {
+        LabCommand::Up(args) => up(&args, out),
+        LabCommand::Exec(args) => exec(args),
+        LabCommand::List => list(out),
+        LabCommand::Down(args) => down(args, out),
+    }
+}
+
+fn up(args: &UpArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
+    let matrix = args.matrix.read()?;
+    let name = args.name.clone().unwrap_or_else(|| args.matrix.stem());
+    let mut lab = Lab::start(&name, matrix.names(), &args.matrix.source())?;
+    let outcome = super::operate::apply(&mut lab, &matrix, args.backend.choice())?;
+    writeln!(out, "lab `{name}` is up: {} nodes, {outcome}", matrix.len())?;
+    let first = &matrix.names()[0];
+    writeln!(out, "try: longhaul lab exec --name {name} {first} -- ping -c 3 {}", matrix.names()[1].as_host_name())?;
+    if args.detach {
+        let info = lab.detach()?;
+        writeln!(out, "end it with: longhaul lab down {name} (holder process {})", info.holder)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    writeln!(out, "Ctrl-C ends it")?;
+    out.flush()?;
+    lab.wait_for_end();
+    anyhow::bail!("lab `{name}` has ended: its holder process is gone, or `longhaul lab down` was called")
+}
+
+fn exec(args: ExecArgs) -> anyhow::Result<ExitCode> {
+    let mut lab = lab::find_running(args.name.as_deref())?;
+    let node = lab.find_node(&args.node)?;
+    let namespaces = lab.namespaces(node)?;
+    drop(lab);
+    let mut words = args.command.into_iter();
+    let program = words.next().context("a program to run is missing after `--`")?;
+    lab::enter(&namespaces)?;
+    drop(namespaces);
+    let mut command = Command::new(&program);
+    command.args(words);
+    // The program decides what Ctrl-C means; this process only waits for it.
+    ignore_terminal_signals()?;
+    restore_terminal_signals(&mut command);
+    let status = command.status().with_context(|| format!("run `{}` in node {}", program.display(), args.node))?;
+    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(2);
+    Ok(ExitCode::from(u8::try_from(code).unwrap_or(2)))
+}
+
+#[allow(unsafe_code)] // `signal` is unsafe to call because a handler may be; these set none.
+fn ignore_terminal_signals() -> anyhow::Result<()> {
+    for terminal in [Signal::SIGINT, Signal::SIGQUIT] {
+        // SAFETY: ignoring a signal installs no handler.
+        unsafe { signal(terminal, SigHandler::SigIgn) }.context("ignore Ctrl-C")?;
+    }
+    Ok(())
+}
+
+#[allow(unsafe_code)] // `pre_exec` runs between fork and exec.
+fn restore_terminal_signals(command: &mut Command) {
+    // SAFETY: only `signal` is called, which is allowed between fork and exec.
+    unsafe {
+        command.pre_exec(|| {
+            for terminal in [Signal::SIGINT, Signal::SIGQUIT] {
+                signal(terminal, SigHandler::SigDfl)?;
+            }
+            Ok(())
+        });
+    }
+}
+
+fn list(out: &mut dyn Write) -> anyhow::Result<ExitCode> {
+    let labs: Vec<Lab> = lab::living().iter().filter_map(|name| Lab::connect(name).ok()).collect();
+    if labs.is_empty() {
+        writeln!(out, "no lab is running")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut table = comfy_table::Table::new();
+    table.load_style(comfy_table::presets::NOTHING).set_header(["NAME", "NODES", "SINCE", "HOLDER", "MATRIX"]);
+    for lab in &labs {
+        let info = lab.info();
+        table.add_row([
+            info.name.clone(),
+            info.nodes.len().to_string(),
+            info.since.clone(),
+            info.holder.to_string(),
+            info.source.clone(),
+        ]);
+    }
+    writeln!(out, "{}", table.trim_fmt())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn down(args: DownArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
+    let names = match (args.all, args.name) {
+        (true, _) => lab::living(),
+        (false, Some(name)) => vec![name],
+        (false, None) => vec![lab::find_running(None)?.info().name.clone()],
+    };
+    for name in names {
+        Lab::connect(&name)?.stop()?;
+        writeln!(out, "lab `{name}` is down")?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The name of a lab after a matrix file: what of its name a lab may be called.
+pub(super) fn name_after(path: &std::path::Path) -> String {
+    let stem = path.file_stem().map(PathBuf::from).unwrap_or_default();
+    let name: String = stem
+        .to_string_lossy()
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' })
+        .take(48)
+        .collect();
+    let trimmed = name.trim_start_matches(['.', '-']);
+    if trimmed.is_empty() { "lab".to_owned() } else { trimmed.to_owned() }
+}

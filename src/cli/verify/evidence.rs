@@ -1,0 +1,134 @@
+//! The run folder of a verification: matrices, samples, plots and provenance.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::time::SystemTime;
+
+use anyhow::Context;
+
+use super::VerifyArgs;
+use super::trial::Trial;
+use crate::cli::host;
+use crate::matrix::DelayMatrix;
+use crate::matrix::csv::{WriteOptions, write};
+use crate::report::files::{measured_matrix, result_json, samples_csv};
+use crate::report::heat::HeatMap;
+use crate::report::plot;
+use crate::report::run_record::{MatrixSource, NodeBackend, RunRecord};
+
+/// Pixels per SVG unit of the PNGs: sharp at print size.
+const PNG_SCALE: f32 = 2.0;
+
+/// A finished verification, to be written down.
+pub(super) struct Evidence<'a> {
+    pub(super) args: &'a VerifyArgs,
+    pub(super) matrix: &'a DelayMatrix,
+    pub(super) trial: &'a Trial,
+    pub(super) started: SystemTime,
+}
+
+impl Evidence<'_> {
+    /// Writes everything into `folder`, which is made when it is not there.
+    pub(super) fn write(&self, folder: &Path) -> anyhow::Result<()> {
+        fs::create_dir_all(folder).with_context(|| format!("make the folder {}", folder.display()))?;
+        let put = |name: &str, bytes: &[u8]| {
+            let path = folder.join(name);
+            fs::write(&path, bytes).with_context(|| format!("write {}", path.display()))
+        };
+        put("intended.csv", write(self.matrix, WriteOptions::default()).as_bytes())?;
+        match measured_matrix(self.matrix.names(), &self.trial.comparison) {
+            Ok(mut measured) => {
+                measured.metadata.source = Some(format!("longhaul verify {}, medians", self.args.matrix.source()));
+                measured.metadata.date = Some(self.date());
+                put("measured.csv", write(&measured, WriteOptions::default()).as_bytes())?;
+            }
+            // A matrix with holes is none; the samples say which paths gave nothing.
+            Err(error) => put("measured.txt", format!("no measured.csv: {error}\n").as_bytes())?,
+        }
+        put("samples.csv", samples_csv(self.matrix.names(), &self.trial.samples).as_bytes())?;
+        put("result.json", self.result_json().as_bytes())?;
+        put("run.json", self.record().to_json().as_bytes())?;
+        for (name, svg) in self.plots() {
+            put(&format!("{name}.svg"), svg.as_bytes())?;
+            put(&format!("{name}.png"), &plot::png(&svg, PNG_SCALE)?)?;
+        }
+        Ok(())
+    }
+
+    /// The machine-readable result.
+    pub(super) fn result_json(&self) -> String {
+        result_json(&self.backend(), self.matrix.names(), &self.trial.comparison)
+    }
+
+    fn backend(&self) -> String {
+        let mut names: Vec<String> = self.trial.applied.iter().map(|applied| applied.backend.to_string()).collect();
+        names.sort();
+        names.dedup();
+        names.join("+")
+    }
+
+    fn date(&self) -> String {
+        humantime::format_rfc3339_seconds(self.started).to_string()
+    }
+
+    fn plots(&self) -> Vec<(&'static str, String)> {
+        let names = self.matrix.names();
+        let comparison = &self.trial.comparison;
+        let stem = self.args.matrix.stem();
+        let how = format!("{stem}, {} back-end, {} probes a path", self.backend(), self.args.probes.probes());
+        let intended = HeatMap::of_matrix("Intended one-way delay", &stem, self.matrix);
+        let (low, high) = intended.range();
+        let measured =
+            HeatMap::of_measured("Measured one-way delay (median)", &how, names, comparison).with_range(low, high);
+        let error = HeatMap::of_errors("Error of the median: measured − intended", &how, names, comparison);
+        let cdf = plot::ErrorCdf::new("Error of the one-way delay", &how, &self.trial.samples, comparison);
+        vec![
+            ("intended", plot::heat_map(&intended)),
+            ("measured", plot::heat_map(&measured)),
+            ("error", plot::heat_map(&error)),
+            ("error-cdf", plot::error_cdf(&cdf)),
+        ]
+    }
+
+    fn record(&self) -> RunRecord {
+        let backends = self.matrix.names().iter().zip(&self.trial.applied).map(|(name, applied)| NodeBackend {
+            node: name.to_string(),
+            backend: applied.backend.to_string(),
+            reason: applied.reason.clone(),
+        });
+        let uid = nix::unistd::Uid::effective();
+        RunRecord {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            revision: option_env!("LONGHAUL_REVISION").map(str::to_owned),
+            command: std::env::args().collect(),
+            started: self.date(),
+            kernel: host::kernel(),
+            machine: host::machine(),
+            uid: uid.as_raw(),
+            root: uid.is_root(),
+            backends: backends.collect(),
+            capabilities: self.capabilities(),
+            seed: self.args.probes.seed(),
+            probes: self.args.probes.probes(),
+            interval: self.args.probes.interval().to_string(),
+            matrix: MatrixSource { source: self.args.matrix.source(), digest: host::digest(self.matrix) },
+            tolerance: self.args.tolerance.to_string(),
+            base_path: Some(self.base_path()),
+            host_noise: self.trial.noise.clone(),
+        }
+    }
+
+    fn capabilities(&self) -> BTreeMap<String, String> {
+        let list = self.trial.abilities.list();
+        list.into_iter().map(|(name, ability)| (name.to_owned(), ability.to_string())).collect()
+    }
+
+    fn base_path(&self) -> String {
+        let handling = if self.args.subtract_base { "subtracted" } else { "not subtracted" };
+        match self.trial.base.error {
+            Some(base) => format!("one-way p50 {}, p99 {}, max {}; {handling}", base.p50, base.p99, base.max),
+            None => format!("nothing arrived; {handling}"),
+        }
+    }
+}

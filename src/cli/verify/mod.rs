@@ -1,0 +1,128 @@
+//! `longhaul verify`: bring up a lab, apply a matrix, measure every path, compare, and leave evidence.
+
+mod evidence;
+mod trial;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+use anyhow::Context;
+use clap::Args;
+use nix::unistd::{AccessFlags, access};
+
+use super::input::{BackendArgs, MatrixInput, ProbeArgs, ToleranceText};
+use super::operate::backends;
+use crate::matrix::DelayMatrix;
+use crate::measure::{Comparison, Verdict};
+use crate::report::table;
+use evidence::Evidence;
+
+/// The most nodes whose every path is printed; larger labs print the worst paths.
+const PRINT_ALL_NODES: usize = 12;
+
+/// How many of the worst paths a larger lab prints.
+const WORST_PATHS: usize = 20;
+
+/// Put a delay matrix on this machine, measure every path, and say whether it holds.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  longhaul verify matrices/trade.csv
+  longhaul verify matrices/europe-30.csv --probes 20 --tolerance 2%,500us
+  longhaul verify net.csv --backend userspace --ipv6 --out /tmp/net --json result.json
+  longhaul verify rtts.csv --split-rtt halves
+
+Exit code: 0 every path is within tolerance, 1 some are not, 2 the input or the system is wrong.
+Nodes are network namespaces of this machine; nothing of them is left afterwards, however this ends.")]
+pub(super) struct VerifyArgs {
+    #[command(flatten)]
+    pub(super) matrix: MatrixInput,
+    #[command(flatten)]
+    pub(super) backend: BackendArgs,
+    #[command(flatten)]
+    pub(super) probes: ProbeArgs,
+    /// How far a path's median may be off: the larger of a share and a duration
+    #[arg(long, value_name = "SHARE,DURATION", default_value = "5%,1ms")]
+    pub(super) tolerance: ToleranceText,
+    /// Subtract the un-impaired path's median, which is measured first, from every sample
+    #[arg(long)]
+    pub(super) subtract_base: bool,
+    /// Folder for matrix, samples, plots and run.json [default: runs/<name>-<time>]
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+    /// Also write the result as JSON to this file
+    #[arg(long, value_name = "FILE")]
+    pub(super) json: Option<PathBuf>,
+    /// Name of the lab while it runs [default: verify-<process>]
+    #[arg(long)]
+    pub(super) name: Option<String>,
+}
+
+/// Runs `longhaul verify`.
+pub(super) fn run(args: &VerifyArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
+    let matrix = args.matrix.read()?;
+    let started = SystemTime::now();
+    let folder = args.out.clone().unwrap_or_else(|| default_folder(&args.matrix.stem(), started));
+    check_places(&folder, args.json.as_deref())?;
+    let trial = trial::run(args, &matrix)?;
+    print_tables(out, &matrix, &trial.comparison)?;
+    let evidence = Evidence { args, matrix: &matrix, trial: &trial, started };
+    evidence.write(&folder)?;
+    if let Some(file) = &args.json {
+        std::fs::write(file, evidence.result_json()).with_context(|| format!("write {}", file.display()))?;
+    }
+    writeln!(out, "{}", table::summary_line(&trial.comparison))?;
+    writeln!(out, "{}", backends(&trial.applied))?;
+    writeln!(out, "files: {}", folder.display())?;
+    Ok(match trial.comparison.verdict {
+        Verdict::Pass => ExitCode::SUCCESS,
+        Verdict::Fail => ExitCode::from(1),
+    })
+}
+
+fn print_tables(out: &mut dyn Write, matrix: &DelayMatrix, comparison: &Comparison) -> anyhow::Result<()> {
+    if matrix.len() <= PRINT_ALL_NODES {
+        writeln!(out, "{}", table::matrix_table(matrix.names(), comparison))?;
+        writeln!(out, "{}", table::path_table(matrix.names(), comparison, usize::MAX))?;
+    } else {
+        writeln!(out, "{}", table::path_table(matrix.names(), comparison, WORST_PATHS))?;
+    }
+    Ok(())
+}
+
+/// `runs/trade-20261121-101500`, in universal time, with a number when that is taken.
+fn default_folder(stem: &str, started: SystemTime) -> PathBuf {
+    let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
+    let stamp = humantime::format_rfc3339_seconds(started).to_string();
+    let (date, time) = stamp.split_once('T').unwrap_or((&stamp, ""));
+    let base = format!("{stem}-{}-{}", digits(date), digits(time));
+    let numbered = (2..).map(|number| format!("{base}-{number}"));
+    let mut candidates = std::iter::once(base.clone()).chain(numbered).map(|name| Path::new("runs").join(name));
+    candidates.find(|path| !path.exists()).unwrap_or_else(|| Path::new("runs").join(&base))
+}
+
+/// Fails before anything is brought up when the results could not be written.
+fn check_places(folder: &Path, json: Option<&Path>) -> anyhow::Result<()> {
+    if folder.exists() && !folder.is_dir() {
+        anyhow::bail!("--out {}: it is a file, not a folder", folder.display());
+    }
+    let mut existing = folder;
+    while !existing.exists() {
+        existing = match existing.parent() {
+            Some(parent) if parent != Path::new("") => parent,
+            _ => Path::new("."),
+        };
+    }
+    let writable = AccessFlags::W_OK | AccessFlags::X_OK;
+    access(existing, writable).with_context(|| format!("--out {}: cannot write into {}", folder.display(), existing.display()))?;
+    let Some(json) = json else { return Ok(()) };
+    if json.is_dir() {
+        anyhow::bail!("--json {}: it is a folder; name a file", json.display());
+    }
+    let parent = json.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
+    let place = if json.exists() { json } else { parent };
+    let needed = if json.exists() { AccessFlags::W_OK } else { writable };
+    access(place, needed).with_context(|| format!("--json {}: cannot write to {}", json.display(), place.display()))
+}

@@ -1,0 +1,91 @@
+//! One verification: lab up, base path, matrix, measurement, lab down.
+
+use std::time::Duration;
+
+use super::VerifyArgs;
+use crate::agent::protocol::{Applied, NodeStatus, Traffic};
+use crate::cli::host::NoiseMeter;
+use crate::cli::progress::Progress;
+use crate::matrix::DelayMatrix;
+use crate::measure::{BaseMatrix, Comparison, Sample, compare, subtract_base};
+use crate::report::run_record::HostNoise;
+use crate::shaping::Abilities;
+use crate::testbed::lab::Lab;
+use crate::testbed::{self, MeasureOptions, Measured, Testbed};
+
+/// Probes per path of the un-impaired measurement: its medians only show what the machine itself adds.
+const BASE_PROBES: u32 = 3;
+
+/// What a verification yielded.
+pub(super) struct Trial {
+    /// Per node, in order.
+    pub(super) applied: Vec<Applied>,
+    /// What the first node's kernel can do; all nodes of a lab share one kernel.
+    pub(super) abilities: Abilities,
+    /// As measured, or with the base subtracted when that was asked for.
+    pub(super) samples: Vec<Sample>,
+    /// Intended against measured.
+    pub(super) comparison: Comparison,
+    /// What the un-impaired paths took.
+    pub(super) base: Comparison,
+    /// Packets that the delay elements dropped: errors of the emulation.
+    pub(super) dropped: u64,
+    /// How well the probes were sent and collected.
+    pub(super) measured: Measured,
+    /// What else the host did meanwhile.
+    pub(super) noise: Option<HostNoise>,
+}
+
+/// Verifies `matrix` as `args` say.
+pub(super) fn run(args: &VerifyArgs, matrix: &DelayMatrix) -> anyhow::Result<Trial> {
+    let tolerance = args.tolerance.0;
+    let name = args.name.clone().unwrap_or_else(|| format!("verify-{}", std::process::id()));
+    let progress = Progress::new();
+    progress.say(&format!("bring up {} nodes", matrix.len()));
+    let mut lab = Lab::start(&name, matrix.names(), &args.matrix.source())?;
+    let noise = NoiseMeter::start();
+    let abilities = testbed::abilities(&mut lab)?;
+    let unimpaired = unimpaired_like(matrix)?;
+    let base = measure(&mut lab, &progress, "measure the bare paths", base_options(args, &unimpaired))?;
+    progress.say("apply the matrix");
+    let applied = testbed::apply(&mut lab, matrix, args.backend.choice())?;
+    let measured = measure(&mut lab, &progress, "measure", args.probes.options(matrix))?;
+    let dropped = testbed::status(&mut lab)?.iter().filter_map(traffic).map(|traffic| traffic.dropped).sum();
+    let noise = noise.stop();
+    progress.say("take the lab down");
+    lab.stop()?;
+    progress.finish();
+    let samples = if args.subtract_base {
+        subtract_base(&measured.collected.samples, &BaseMatrix::of(matrix.len(), &base.collected.samples))
+    } else {
+        measured.collected.samples.clone()
+    };
+    let comparison = compare(matrix, &samples, tolerance);
+    let base = compare(&unimpaired, &base.collected.samples, tolerance);
+    Ok(Trial { applied, abilities, samples, comparison, base, dropped, measured, noise })
+}
+
+fn traffic(status: &NodeStatus) -> Option<Traffic> {
+    status.traffic
+}
+
+fn base_options(args: &VerifyArgs, unimpaired: &DelayMatrix) -> MeasureOptions {
+    let options = args.probes.options(unimpaired);
+    MeasureOptions { probes: BASE_PROBES.min(options.probes), run: options.run ^ 1, ..options }
+}
+
+/// The same nodes without any delay.
+fn unimpaired_like(matrix: &DelayMatrix) -> anyhow::Result<DelayMatrix> {
+    let delays = vec![crate::units::Delay::ZERO; matrix.delays().len()];
+    Ok(DelayMatrix::new(matrix.names().to_vec(), delays)?)
+}
+
+fn measure(
+    lab: &mut dyn Testbed,
+    progress: &Progress,
+    what: &str,
+    options: MeasureOptions,
+) -> anyhow::Result<Measured> {
+    let started = |duration: Duration| progress.run(what, duration);
+    Ok(testbed::measure(lab, options, &started)?)
+}

@@ -1,0 +1,110 @@
+//! Reading a delay matrix from a file or from bytes, CSV or JSON. The only I/O of this room.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use super::csv;
+use super::delay_matrix::{DelayMatrix, MAX_NODES};
+use super::error::{Place, Problem, ReadError};
+use super::json;
+
+/// How an RTT table becomes one-way delays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RttSplit {
+    /// Each cell r[i][j] gives half of itself to the path from i to j.
+    Halves,
+}
+
+/// What the reader may do with what it finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ReadOptions {
+    /// How to split round-trip times; `None` refuses files of kind rtt.
+    pub split_rtt: Option<RttSplit>,
+}
+
+/// Room for 24 characters in each cell of the largest matrix, and for its names.
+const MAX_BYTES: u64 = (MAX_NODES * MAX_NODES * 24 + MAX_NODES * 512) as u64;
+
+/// How much is looked at before the rest is read: enough for any header.
+const HEAD_BYTES: u64 = 4 << 20;
+
+/// Reads a delay matrix from a CSV or JSON file.
+pub fn read(path: &Path, options: ReadOptions) -> Result<DelayMatrix, ReadError> {
+    parse(&path.display().to_string(), &read_bytes(path)?, options)
+}
+
+/// Reads the bytes of a file of this room, for the parsers of lists of cities and pairs.
+pub fn read_bytes(path: &Path) -> Result<Vec<u8>, ReadError> {
+    slurp(path).map_err(|problem| ReadError::new(&path.display().to_string(), Place::File, problem))
+}
+
+/// Makes a delay matrix of the bytes of a CSV or JSON file; `name` is what errors call it.
+pub fn parse(name: &str, bytes: &[u8], options: ReadOptions) -> Result<DelayMatrix, ReadError> {
+    let at_file = |problem: Problem| ReadError::new(name, Place::File, problem);
+    let text = decode(bytes).map_err(at_file)?;
+    if text.trim_start().starts_with('{') {
+        return json::parse(text).map_err(at_file);
+    }
+    csv::parse(name, text, options)
+}
+
+/// Reads a whole file, but stops early at what cannot be a matrix: binary data, or one without end.
+fn slurp(path: &Path) -> Result<Vec<u8>, Problem> {
+    let file = File::open(path).map_err(Problem::Io)?;
+    if file.metadata().map_err(Problem::Io)?.is_dir() {
+        return Err(Problem::Directory);
+    }
+    let mut bytes = Vec::new();
+    (&file).take(HEAD_BYTES).read_to_end(&mut bytes).map_err(Problem::Io)?;
+    if let Some(offset) = bytes.iter().position(|byte| *byte == 0) {
+        return Err(Problem::Binary(offset));
+    }
+    if bytes.len() as u64 == HEAD_BYTES && csv::first_line_is_too_wide(&bytes) {
+        return Err(Problem::TooManyNodes);
+    }
+    (&file).take(MAX_BYTES).read_to_end(&mut bytes).map_err(Problem::Io)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(Problem::TooLarge(MAX_BYTES));
+    }
+    Ok(bytes)
+}
+
+/// The bytes as text, without a byte-order mark.
+pub(super) fn decode(bytes: &[u8]) -> Result<&str, Problem> {
+    if let Some(offset) = bytes.iter().position(|byte| *byte == 0) {
+        return Err(Problem::Binary(offset));
+    }
+    let text = std::str::from_utf8(bytes)
+        .map_err(|error| Problem::NotUtf8 { offset: error.valid_up_to(), byte: bytes[error.valid_up_to()] })?;
+    Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_byte_order_mark_is_dropped() {
+        assert_eq!(decode(b"\xef\xbb\xbf0,1").unwrap(), "0,1");
+    }
+
+    #[test]
+    fn an_endless_binary_file_is_refused_from_its_head() {
+        let error = read(Path::new("/dev/zero"), ReadOptions::default()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "/dev/zero: byte 0 is NUL: this is a binary file; give a text file (CSV or JSON)"
+        );
+    }
+
+    #[test]
+    fn a_table_too_wide_is_refused_from_its_head() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("wide.csv");
+        let line = format!("0{}\n", ",1".repeat(MAX_NODES + 1));
+        std::fs::write(&path, line.repeat(600)).unwrap();
+        assert!(matches!(slurp(&path), Err(Problem::TooManyNodes)));
+    }
+}

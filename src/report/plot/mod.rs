@@ -1,0 +1,17 @@
+//! Plots: heat maps and error distributions as SVG, and SVG as PNG.
+//!
+//! The SVG is written directly: hatched cells, text that fits its cell, merged rectangles for thousands of nodes and
+//! tooltips are a few lines here and out of reach of a chart library.
+
+mod cdf;
+mod heat_map;
+mod png;
+mod svg;
+mod text;
+
+pub use cdf::{ErrorCdf, error_cdf};
+pub use heat_map::heat_map;
+pub use png::{PlotError, png};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,281 @@
+//! Tables of a run as text: every pair at a glance, every path in full, and the whole in one line.
+
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+
+use super::heat::{number, thousands};
+use crate::measure::{Comparison, PathResult, Tolerance, Verdict};
+use crate::topology::NodeName;
+use crate::units::{Deviation, Span};
+
+/// Up to this many nodes a matrix of pairs is readable.
+pub const MATRIX_TABLE_NODES: usize = 12;
+
+/// Letters of a name in a matrix of pairs.
+const NAME_LETTERS: usize = 14;
+
+/// "intended / measured" (median one-way delay, milliseconds) for every pair: sender by row, receiver by column.
+///
+/// A path outside the tolerance has a `!`, one that was not measured a `?` for its measurement.
+/// Meant for at most [`MATRIX_TABLE_NODES`] nodes. `names` are the nodes of the comparison's matrix.
+pub fn matrix_table(names: &[NodeName], comparison: &Comparison) -> String {
+    let short = |name: &NodeName| shortened(name.as_str(), NAME_LETTERS);
+    let mut table = empty_table();
+    let corner = std::iter::once("from\\to".to_owned());
+    table.set_header(corner.chain(names.iter().map(short)));
+    for (from, name) in names.iter().enumerate() {
+        let mut row = vec![short(name)];
+        row.extend((0..names.len()).map(|to| pair_cell(comparison, from, to)));
+        table.add_row(row);
+    }
+    align(&mut table, 1..=names.len());
+    format!("{}\nintended / measured one-way delay, median, in ms{}\n", table, marks(comparison))
+}
+
+/// The path of a pair, found by its place in the row-major order.
+fn find_path(comparison: &Comparison, from: usize, to: usize) -> Option<&PathResult> {
+    let place = comparison.paths.binary_search_by_key(&(from, to), |path| (path.from, path.to)).ok()?;
+    comparison.paths.get(place)
+}
+
+fn pair_cell(comparison: &Comparison, from: usize, to: usize) -> String {
+    let Some(path) = find_path(comparison, from, to) else {
+        return "-".to_owned();
+    };
+    let measured = path.one_way.map_or("?".to_owned(), |delay| millis(delay.p50.as_millis_f64()));
+    let mark = if path.verdict == Verdict::Fail && path.one_way.is_some() { "!" } else { "" };
+    format!("{} / {measured}{mark}", shortest(path.intended.as_millis_f64()))
+}
+
+/// What the marks in the table mean, if it has any.
+fn marks(comparison: &Comparison) -> String {
+    let failed = |path: &PathResult| path.verdict == Verdict::Fail && path.one_way.is_some();
+    let mut text = String::new();
+    if comparison.paths.iter().any(failed) {
+        text += "; ! outside the tolerance";
+    }
+    if comparison.paths.iter().any(|path| path.one_way.is_none()) {
+        text += "; ? no probe arrived";
+    }
+    text
+}
+
+/// One line per path: intended and measured one-way delay, error, round trip beside the sum that it should be, loss, verdict.
+///
+/// With more than `most` paths only the worst ones are shown (failed first, then by error), then how many are left out
+/// and how many of those failed.
+pub fn path_table(names: &[NodeName], comparison: &Comparison, most: usize) -> String {
+    let mut paths: Vec<&PathResult> = comparison.paths.iter().collect();
+    if paths.len() > most {
+        paths.sort_by_key(|path| std::cmp::Reverse(badness(path)));
+    }
+    let (shown, rest) = paths.split_at(paths.len().min(most));
+    let mut table = empty_table();
+    table.set_header([
+        "from",
+        "to",
+        "intended ms",
+        "one-way p50 ms",
+        "p99 ms",
+        "error µs",
+        "rtt p50 ms",
+        "sum ms",
+        "lost/sent",
+        "verdict",
+    ]);
+    for path in shown {
+        table.add_row(path_row(names, path));
+    }
+    align(&mut table, 2..=8);
+    let mut text = format!("{table}\n");
+    if !rest.is_empty() {
+        text += &rest_line(rest);
+    }
+    text
+}
+
+/// Failed before passed, unmeasured before measured, then by the size of the error.
+fn badness(path: &PathResult) -> (bool, bool, Span) {
+    let size = path.error.map_or(Span::ZERO, Deviation::magnitude);
+    (path.verdict == Verdict::Fail, path.error.is_none(), size)
+}
+
+fn path_row(names: &[NodeName], path: &PathResult) -> [String; 10] {
+    let name = |node: usize| names.get(node).map_or_else(|| format!("#{node}"), ToString::to_string);
+    let absent = || "-".to_owned();
+    [
+        name(path.from),
+        name(path.to),
+        shortest(path.intended.as_millis_f64()),
+        path.one_way.map_or_else(absent, |delay| millis(delay.p50.as_millis_f64())),
+        path.one_way.map_or_else(absent, |delay| millis(delay.p99.as_millis_f64())),
+        path.error.map_or_else(absent, |error| number(error.as_millis_f64() * 1_000.0, 0, true)),
+        path.rtt.map_or_else(absent, |rtt| millis(rtt.p50.as_millis_f64())),
+        shortest(path.intended_rtt.as_millis_f64()),
+        format!("{}/{}", path.lost, path.sent),
+        verdict(path.verdict).to_owned(),
+    ]
+}
+
+fn rest_line(rest: &[&PathResult]) -> String {
+    let failed = rest.iter().filter(|path| path.verdict == Verdict::Fail).count();
+    match failed {
+        0 => format!("… {} more within tolerance\n", thousands(rest.len())),
+        _ => format!("… {} more, {} of them outside the tolerance\n", thousands(rest.len()), thousands(failed)),
+    }
+}
+
+/// The run in one line: paths, probes, loss, distribution of the error over all probes, verdict and what it was judged by.
+pub fn summary_line(comparison: &Comparison) -> String {
+    let Comparison { paths, error, sent, lost, tolerance, .. } = comparison;
+    let count = |count: u64| thousands(usize::try_from(count).unwrap_or(usize::MAX));
+    let error = error.map_or("no probe arrived".to_owned(), |error| {
+        let [p50, p99, max] = [error.p50, error.p99, error.max].map(span_millis);
+        format!("|error| p50 {p50} ms, p99 {p99} ms, max {max} ms")
+    });
+    let failed = paths.iter().filter(|path| path.verdict == Verdict::Fail).count();
+    let verdict = match comparison.verdict {
+        Verdict::Pass => "PASS".to_owned(),
+        Verdict::Fail => format!("FAIL on {} of {} paths", thousands(failed), thousands(paths.len())),
+    };
+    format!(
+        "{} paths, {} probes, {} lost; {error}; {verdict} (tolerance: {} on the median)",
+        thousands(paths.len()),
+        count(*sent),
+        count(*lost),
+        tolerance_text(*tolerance)
+    )
+}
+
+/// A tolerance in words: "larger of 5 % and 1ms".
+pub(super) fn tolerance_text(tolerance: Tolerance) -> String {
+    format!("larger of {} % and {}", shortest(tolerance.relative * 100.0), tolerance.absolute)
+}
+
+fn verdict(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Pass => "pass",
+        Verdict::Fail => "FAIL",
+    }
+}
+
+/// Milliseconds with the microseconds that a measurement can resolve.
+fn millis(ms: f64) -> String {
+    format!("{ms:.3}")
+}
+
+/// A span in milliseconds: three decimals, without zeros at the end.
+fn span_millis(span: Span) -> String {
+    shortest(span.as_millis_f64())
+}
+
+/// At most three decimals, without zeros at the end.
+fn shortest(value: f64) -> String {
+    let text = format!("{value:.3}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+fn shortened(name: &str, letters: usize) -> String {
+    if name.chars().count() <= letters {
+        return name.to_owned();
+    }
+    let kept: String = name.chars().take(letters - 1).collect();
+    format!("{kept}…")
+}
+
+/// A table whose text is the same whatever terminal, if any, it is made in.
+fn empty_table() -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
+    table.force_no_tty();
+    table
+}
+
+fn align(table: &mut Table, columns: std::ops::RangeInclusive<usize>) {
+    for column in columns {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::small_run::{self, three_nodes};
+
+    #[test]
+    fn pairs_show_intended_and_measured() {
+        let (names, _, comparison) = three_nodes();
+        insta::assert_snapshot!(matrix_table(&names, &comparison), @r#"
+        ───────────────────────────────────────────────────────
+         from\to             Paris          Oslo    Rome, "IT" 
+        ═══════════════════════════════════════════════════════
+         Paris                   -   10 / 10.041   20 / 20.033 
+        ───────────────────────────────────────────────────────
+         Oslo          12 / 11.990             -     5 / 5.044 
+        ───────────────────────────────────────────────────────
+         Rome, "IT"   20 / 23.500!         7 / ?             - 
+        ───────────────────────────────────────────────────────
+        intended / measured one-way delay, median, in ms; ! outside the tolerance; ? no probe arrived
+        "#);
+    }
+
+    #[test]
+    fn paths_show_everything() {
+        let (names, _, comparison) = three_nodes();
+        insta::assert_snapshot!(path_table(&names, &comparison, 6), @r#"
+        ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+         from         to           intended ms   one-way p50 ms   p99 ms   error µs   rtt p50 ms   sum ms   lost/sent   verdict 
+        ════════════════════════════════════════════════════════════════════════════════════════════════════════════════════════
+         Paris        Oslo                  10           10.041   10.052        +41       22.090       22         0/2   pass    
+        ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+         Paris        Rome, "IT"            20           20.033   20.033        +33       43.500       40         1/2   pass    
+        ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+         Oslo         Paris                 12           11.990   12.020        −10       22.070       22         0/2   pass    
+        ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+         Oslo         Rome, "IT"             5            5.044    5.061        +44            -       12         0/2   pass    
+        ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+         Rome, "IT"   Paris                 20           23.500   23.510      +3500       43.600       40         0/2   FAIL    
+        ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+         Rome, "IT"   Oslo                   7                -        -          -            -       12         2/2   FAIL    
+        ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+        "#);
+    }
+
+    #[test]
+    fn only_the_worst_paths_are_shown_when_there_are_many() {
+        let (names, _, comparison) = three_nodes();
+        insta::assert_snapshot!(path_table(&names, &comparison, 3), @r#"
+        ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+         from         to           intended ms   one-way p50 ms   p99 ms   error µs   rtt p50 ms   sum ms   lost/sent   verdict 
+        ════════════════════════════════════════════════════════════════════════════════════════════════════════════════════════
+         Rome, "IT"   Oslo                   7                -        -          -            -       12         2/2   FAIL    
+        ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+         Rome, "IT"   Paris                 20           23.500   23.510      +3500       43.600       40         0/2   FAIL    
+        ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+         Oslo         Rome, "IT"             5            5.044    5.061        +44            -       12         0/2   pass    
+        ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+        … 3 more within tolerance
+        "#);
+        assert!(path_table(&names, &comparison, 1).ends_with("… 5 more, 1 of them outside the tolerance\n"));
+        assert!(path_table(&names, &comparison, 0).ends_with("… 6 more, 2 of them outside the tolerance\n"));
+    }
+
+    #[test]
+    fn the_summary_is_one_line() {
+        let (_, _, comparison) = three_nodes();
+        insta::assert_snapshot!(summary_line(&comparison), @"6 paths, 12 probes, 3 lost; |error| p50 0.044 ms, p99 3.51 ms, max 3.51 ms; FAIL on 2 of 6 paths (tolerance: larger of 5 % and 1ms on the median)");
+    }
+
+    #[test]
+    fn a_good_run_passes_and_an_empty_one_says_so() {
+        let names = small_run::numbered(2);
+        let matrix = small_run::matrix(&names, &[0, 10, 12, 0]);
+        let arrived = |path| small_run::sample(path, 0, Some(11_000), Some(22_000));
+        let good = small_run::comparison(&matrix, &[arrived((0, 1)), arrived((1, 0))]);
+        insta::assert_snapshot!(summary_line(&good), @"2 paths, 2 probes, 0 lost; |error| p50 1 ms, p99 1 ms, max 1 ms; PASS (tolerance: larger of 5 % and 1ms on the median)");
+        let lost = |path| small_run::sample(path, 0, None, None);
+        let bad = small_run::comparison(&matrix, &[lost((0, 1)), lost((1, 0))]);
+        insta::assert_snapshot!(summary_line(&bad), @"2 paths, 2 probes, 2 lost; no probe arrived; FAIL on 2 of 2 paths (tolerance: larger of 5 % and 1ms on the median)");
+    }
+}

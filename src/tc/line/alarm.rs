@@ -1,0 +1,73 @@
+//! Waiting: an absolute timer of the kernel, together with descriptors.
+//!
+//! A timer descriptor, because the timeouts of `poll` and `epoll` are stretched by up to a thousandth of their length
+//! (200 µs at 200 ms), and those in milliseconds by half a millisecond on average.
+#![allow(unsafe_code)] // The thread's niceness and timer slack have no safe wrapper.
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::time::TimeSpec;
+use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+
+use super::moment::Moment;
+
+const BEST_NICENESS: i32 = -20;
+
+/// Wakes the thread at a point in time.
+#[derive(Debug)]
+pub(super) struct Alarm {
+    timer: TimerFd,
+    armed: Option<Moment>,
+}
+
+impl Alarm {
+    /// An alarm that is off.
+    pub(super) fn new() -> nix::Result<Self> {
+        let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK)?;
+        Ok(Self { timer, armed: None })
+    }
+
+    /// Waits until `until`, or until one of `others` is readable; says which are.
+    pub(super) fn wait<const N: usize>(
+        &mut self,
+        until: Option<Moment>,
+        others: [Option<BorrowedFd>; N],
+    ) -> nix::Result<[bool; N]> {
+        self.arm(until)?;
+        let mut fds: Vec<PollFd> = vec![PollFd::new(self.timer.as_fd(), PollFlags::POLLIN)];
+        fds.extend(others.iter().flatten().map(|fd| PollFd::new(*fd, PollFlags::POLLIN)));
+        match poll(&mut fds, PollTimeout::NONE) {
+            Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+            Err(error) => return Err(error),
+        }
+        let mut answers = fds.iter().skip(1).map(|fd| fd.any().unwrap_or(false));
+        Ok(others.map(|fd| fd.is_some() && answers.next().unwrap_or(false)))
+    }
+
+    /// Sets the timer. Setting it also takes back that it has rung.
+    fn arm(&mut self, until: Option<Moment>) -> nix::Result<()> {
+        match until {
+            Some(moment) => {
+                let time = std::time::Duration::from_nanos(moment.as_nanos().max(1));
+                self.timer
+                    .set(Expiration::OneShot(TimeSpec::from_duration(time)), TimerSetTimeFlags::TFD_TIMER_ABSTIME)?;
+            }
+            None if self.armed.is_some() => self.timer.unset()?,
+            None => {}
+        }
+        self.armed = until;
+        Ok(())
+    }
+}
+
+/// Puts the calling thread before others, as far as that is permitted; the niceness achieved.
+pub(super) fn hurry() -> i32 {
+    // SAFETY: plain numbers. A slack of one nanosecond only concerns the calling thread.
+    unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1) };
+    // SAFETY: plain numbers; process 0 is the calling thread on Linux.
+    unsafe {
+        libc::setpriority(libc::PRIO_PROCESS, 0, BEST_NICENESS);
+        libc::getpriority(libc::PRIO_PROCESS, 0)
+    }
+}

@@ -1,0 +1,119 @@
+//! Pure addressing of a lab: which addresses, hardware addresses and host names its nodes have.
+
+use std::fmt::Write as _;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::topology::{Node, NodeIndex, NodeName};
+
+/// The most nodes of a lab: a Linux bridge has 1,023 usable ports (`BR_MAX_PORTS`).
+pub const MAX_LAB_NODES: usize = 1_000;
+
+/// The prefix length of the lab's IPv4 network, 10.77.0.0/16.
+pub const IPV4_PREFIX: u8 = 16;
+
+/// The prefix length of the lab's IPv6 network, fd4c:48::/64 (unique local).
+pub const IPV6_PREFIX: u8 = 64;
+
+/// The nodes of a lab with these names, in order.
+pub fn nodes(names: &[NodeName]) -> Vec<Node> {
+    names.iter().enumerate().map(|(index, name)| node(index, name.clone())).collect()
+}
+
+fn node(index: NodeIndex, name: NodeName) -> Node {
+    let [high, low] = number(index).to_be_bytes();
+    Node {
+        name,
+        ipv4: Ipv4Addr::new(10, 77, high, low),
+        ipv6: Ipv6Addr::new(0xfd4c, 0x48, 0, 0, 0, 0, 0, number(index)),
+    }
+}
+
+/// The 1-based number of a node; labs are far smaller than 2^16.
+fn number(index: NodeIndex) -> u16 {
+    u16::try_from(index + 1).unwrap_or(u16::MAX)
+}
+
+/// The hardware address of a node's interface: locally administered, fixed, so that neighbours can be told beforehand.
+pub fn hardware_address(index: NodeIndex) -> [u8; 6] {
+    let [high, low] = number(index).to_be_bytes();
+    [0x02, 0x6c, 0x68, 0x00, high, low]
+}
+
+/// The hosts file inside the lab: every node by its name, by its name as a host name, and as n1…nN.
+pub fn hosts_file(nodes: &[Node]) -> String {
+    let mut text = String::from("127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n");
+    for (index, node) in nodes.iter().enumerate() {
+        let mut names = vec![node.name.as_host_name()];
+        let written = node.name.as_str();
+        if !names.iter().any(|name| name == written) && !written.contains([' ', '#']) && written.is_ascii() {
+            names.push(written.to_owned());
+        }
+        let numbered = NodeName::numbered(index + 1).to_string();
+        // A matrix may call its third node "n1"; then that name wins over the number.
+        let taken = nodes.iter().any(|other| other.name.as_host_name() == numbered);
+        if !taken {
+            names.push(numbered);
+        }
+        for address in [IpAddr::V4(node.ipv4), IpAddr::V6(node.ipv6)] {
+            let _ = writeln!(text, "{address} {}", names.join(" "));
+        }
+    }
+    text
+}
+
+/// Finds a node by its name, its host name or its number (`n3`).
+pub fn find(nodes: &[Node], wanted: &str) -> Option<NodeIndex> {
+    let by_name = nodes.iter().position(|node| node.name.as_str() == wanted);
+    let by_host = || nodes.iter().position(|node| node.name.as_host_name() == wanted.to_ascii_lowercase());
+    let by_number = || {
+        let number: usize = wanted.strip_prefix('n')?.parse().ok()?;
+        (1..=nodes.len()).contains(&number).then(|| number - 1)
+    };
+    by_name.or_else(by_host).or_else(by_number)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn named(names: &[&str]) -> Vec<Node> {
+        nodes(&names.iter().map(|name| name.parse().unwrap()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_thousand_nodes_have_a_thousand_addresses() {
+        let names: Vec<NodeName> = (1..=MAX_LAB_NODES).map(NodeName::numbered).collect();
+        let nodes = nodes(&names);
+        let unique: std::collections::BTreeSet<_> = nodes.iter().map(|node| (node.ipv4, node.ipv6)).collect();
+        assert_eq!(unique.len(), MAX_LAB_NODES);
+        assert_eq!(nodes[0].ipv4, Ipv4Addr::new(10, 77, 0, 1));
+        assert_eq!(nodes[999].ipv4, Ipv4Addr::new(10, 77, 3, 232));
+        assert_eq!(hardware_address(999), [0x02, 0x6c, 0x68, 0, 3, 232]);
+    }
+
+    #[test]
+    fn hosts_know_names_and_numbers() {
+        let text = hosts_file(&named(&["us-east4", "São Paulo", "n1"]));
+        insta::assert_snapshot!(text, @r"
+        127.0.0.1 localhost
+        ::1 localhost ip6-localhost ip6-loopback
+        10.77.0.1 us-east4
+        fd4c:48::1 us-east4
+        10.77.0.2 s-o-paulo n2
+        fd4c:48::2 s-o-paulo n2
+        10.77.0.3 n1 n3
+        fd4c:48::3 n1 n3
+        ");
+    }
+
+    #[test]
+    fn nodes_are_found_by_any_of_their_names() {
+        let nodes = named(&["us-east4", "São Paulo", "n1"]);
+        for (wanted, found) in [("us-east4", Some(0)), ("s-o-paulo", Some(1)), ("n1", Some(2)), ("n2", Some(1))] {
+            assert_eq!(find(&nodes, wanted), found, "{wanted}");
+        }
+        assert_eq!(find(&nodes, "n4"), None);
+        assert_eq!(find(&nodes, "n0"), None);
+    }
+}

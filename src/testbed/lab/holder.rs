@@ -1,0 +1,242 @@
+//! The holder of a lab: two processes. The outer keeps the lock and tidies up; the inner is the first process of the lab's
+//! process namespace, owns every namespace and runs the relay.
+#![allow(unsafe_code)] // `Command::pre_exec` is unsafe to call: it runs between fork and exec.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+
+use nix::sched::{CloneFlags, setns};
+use nix::sys::prctl;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::wait::waitpid;
+use nix::unistd::{Pid, dup2_stderr, setsid};
+
+use super::namespaces::{NodeNamespaces, dress, fork_child, isolate, of_lab};
+use super::protocol::{Birth, LabInfo, Order};
+use super::registry::Entry;
+use super::relay::{Relay, Surroundings};
+use super::{LabError, addressing, network};
+use crate::topology::NodeIndex;
+
+/// The hidden subcommand that a lab's holder runs as.
+pub const HOLDER_COMMAND: &str = "lab-holder";
+
+/// The hidden subcommand that a node's agent runs as.
+pub const AGENT_COMMAND: &str = "agent-session";
+
+/// What removes a node's delays when its agent died; called in a thread that is in the node's network namespace.
+pub type Rescue = dyn Fn() + Sync;
+
+/// Runs a holder: its standard input is a socket to the client that started it. Returns the exit code.
+pub fn main(rescue: &Rescue) -> i32 {
+    let Ok(mut client) = first_client() else { return 2 };
+    match hold(&client, rescue) {
+        Ok(code) => code,
+        Err(error) => {
+            announce(&mut client, &Birth::Failed { message: error.to_string() });
+            2
+        }
+    }
+}
+
+fn first_client() -> io::Result<UnixStream> {
+    let stdin = io::stdin().as_fd().try_clone_to_owned()?;
+    Ok(UnixStream::from(stdin))
+}
+
+fn announce(client: &mut UnixStream, birth: &Birth) {
+    if let Ok(mut line) = serde_json::to_vec(birth) {
+        line.push(b'\n');
+        // The client may be gone; then nobody needs to know.
+        let _ = client.write_all(&line);
+    }
+}
+
+fn hold(client: &UnixStream, rescue: &Rescue) -> Result<i32, LabError> {
+    let system =
+        |operation: &'static str| move |source: io::Error| LabError::System { operation: operation.to_owned(), source };
+    let _ = setsid();
+    raise_file_limit();
+    let order = read_order(client)?;
+    let entry = Entry::create(&order.name)?;
+    let socket = entry.folder().join("control");
+    let listener = UnixListener::bind(&socket).map_err(|source| LabError::Registry { path: socket, source })?;
+    let hosts = entry.folder().join("hosts");
+    fs::write(&hosts, addressing::hosts_file(&order.nodes)).map_err(system("write the hosts file"))?;
+    redirect_errors(&entry).map_err(system("open the lab's log"))?;
+    let own_user_namespace = isolate()?;
+    let signals = block_signals()?;
+    let holder = Pid::this();
+    let inner = fork_child(|| {
+        let mut client = match client.try_clone() {
+            Ok(client) => client,
+            Err(_) => return 2,
+        };
+        dress(&hosts);
+        let life = Inner { order: &order, holder, own_user_namespace, rescue };
+        match life.run(&client, listener, &signals) {
+            Ok(()) => 0,
+            Err(error) => {
+                announce(&mut client, &Birth::Failed { message: error.to_string() });
+                2
+            }
+        }
+    })?;
+    Ok(guard(inner, &signals))
+}
+
+/// Waits for the inner process; a signal to end ends it first. The entry goes when the caller returns.
+fn guard(inner: Pid, signals: &SignalFd) -> i32 {
+    loop {
+        match signals.read_signal() {
+            Ok(Some(signal)) if signal.ssi_signo == Signal::SIGCHLD as u32 => break,
+            Ok(_) => {
+                let _ = kill(inner, Signal::SIGKILL);
+            }
+            Err(_) => break,
+        }
+    }
+    match waitpid(inner, None) {
+        Ok(nix::sys::wait::WaitStatus::Exited(_, code)) => code,
+        _ => 1,
+    }
+}
+
+fn block_signals() -> Result<SignalFd, LabError> {
+    let mut set = SigSet::empty();
+    for signal in [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+        set.add(signal);
+    }
+    let failed = |errno: nix::Error| LabError::System { operation: "block signals".to_owned(), source: errno.into() };
+    set.thread_block().map_err(failed)?;
+    SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC).map_err(failed)
+}
+
+/// Two files a node are open at once; the usual soft limit of 1,024 would end at 500 nodes.
+fn raise_file_limit() {
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
+}
+
+fn read_order(mut client: &UnixStream) -> Result<Order, LabError> {
+    let mut line = Vec::new();
+    let mut byte = [0u8];
+    loop {
+        match client.read(&mut byte) {
+            Ok(1) if byte[0] != b'\n' => line.push(byte[0]),
+            Ok(1) => break,
+            _ => return Err(LabError::Holder { what: "was started by hand; use `longhaul lab up`".to_owned() }),
+        }
+    }
+    serde_json::from_slice(&line).map_err(|error| LabError::Holder { what: format!("cannot read its order: {error}") })
+}
+
+/// Errors go to a file: the terminal of the command that started the lab must not be kept open by it.
+fn redirect_errors(entry: &Entry) -> io::Result<()> {
+    let log = File::create(entry.folder().join("log"))?;
+    Ok(dup2_stderr(log)?)
+}
+
+/// The first process of the lab's process namespace.
+struct Inner<'a> {
+    order: &'a Order,
+    holder: Pid,
+    own_user_namespace: bool,
+    rescue: &'a Rescue,
+}
+
+impl Inner<'_> {
+    fn run(&self, client: &UnixStream, listener: UnixListener, signals: &SignalFd) -> Result<(), LabError> {
+        let system = |operation: &'static str| {
+            move |source: io::Error| LabError::System { operation: operation.to_owned(), source }
+        };
+        prctl::set_pdeathsig(Signal::SIGKILL).map_err(|errno| system("set the parent-death signal")(errno.into()))?;
+        let networks = network::build(&self.order.nodes)?;
+        let agents = networks
+            .iter()
+            .map(|network| start_agent(network.as_fd()))
+            .collect::<io::Result<Vec<_>>>()
+            .map_err(system("start an agent"))?;
+        let info = LabInfo {
+            name: self.order.name.clone(),
+            nodes: self.order.nodes.clone(),
+            source: self.order.source.clone(),
+            holder: self.holder.as_raw(),
+            since: self.order.since.clone(),
+        };
+        let mut client = client.try_clone().map_err(system("keep the client's socket"))?;
+        announce(&mut client, &Birth::Ready(info.clone()));
+        let surroundings = Networks { networks, own_user_namespace: self.own_user_namespace, rescue: self.rescue };
+        let nonblocking = SignalFd::as_raw_fd(signals);
+        set_nonblocking(nonblocking).map_err(system("prepare signals"))?;
+        Relay::new(info, &surroundings, listener, client, agents)
+            .and_then(|mut relay| relay.run(signals))
+            .map_err(system("run the lab"))
+    }
+}
+
+fn set_nonblocking(fd: i32) -> io::Result<()> {
+    // SAFETY: the descriptor is the signal file of the caller, open for the whole call.
+    let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+    nix::fcntl::fcntl(fd, nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK))?;
+    Ok(())
+}
+
+/// Starts this program again as the agent of the node whose network namespace is `network`.
+fn start_agent(network: BorrowedFd<'_>) -> io::Result<UnixStream> {
+    let (ours, theirs) = UnixStream::pair()?;
+    let theirs = OwnedFd::from(theirs);
+    let mut command = own_program();
+    command.args([AGENT_COMMAND, "--interface", network::NODE_INTERFACE]);
+    command.stdin(Stdio::from(theirs.try_clone()?)).stdout(Stdio::from(theirs));
+    let namespace = network.try_clone_to_owned()?;
+    // SAFETY: between fork and exec only two system calls are made, on a descriptor that lives in the closure.
+    unsafe {
+        command.pre_exec(move || {
+            prctl::set_pdeathsig(Signal::SIGKILL)?;
+            setns(namespace.as_fd(), CloneFlags::CLONE_NEWNET)?;
+            Ok(())
+        });
+    }
+    // Not waited for here: the relay reaps every child.
+    command.spawn()?;
+    Ok(ours)
+}
+
+/// This program, to be started again. By its path, so that process lists name it, unless it was replaced or removed since.
+pub(super) fn own_program() -> Command {
+    match std::env::current_exe() {
+        Ok(path) if path.exists() => Command::new(path),
+        _ => Command::new("/proc/self/exe"),
+    }
+}
+
+/// The nodes' network namespaces.
+struct Networks<'a> {
+    networks: Vec<OwnedFd>,
+    own_user_namespace: bool,
+    rescue: &'a Rescue,
+}
+
+impl Surroundings for Networks<'_> {
+    fn namespaces(&self, node: NodeIndex) -> io::Result<NodeNamespaces> {
+        of_lab(self.networks[node].try_clone()?, self.own_user_namespace)
+    }
+
+    fn agent_died(&self, node: NodeIndex) {
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                if setns(self.networks[node].as_fd(), CloneFlags::CLONE_NEWNET).is_ok() {
+                    (self.rescue)();
+                }
+            });
+        });
+    }
+}

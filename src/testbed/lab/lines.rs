@@ -1,0 +1,135 @@
+//! A stream socket that carries lines, without ever blocking its owner.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+
+/// The longest line: a row of 4,096 nodes is far below it.
+const MAX_LINE: usize = 64 * 1024 * 1024;
+
+/// A non-blocking stream with what has been read of the next line and what is still to be written.
+pub struct Lines {
+    stream: UnixStream,
+    inward: Vec<u8>,
+    /// How much of `inward` is known to hold no line end.
+    scanned: usize,
+    outward: Vec<u8>,
+}
+
+impl Lines {
+    /// Takes over a connected stream.
+    pub fn new(stream: UnixStream) -> io::Result<Self> {
+        stream.set_nonblocking(true)?;
+        Ok(Self { stream, inward: Vec::new(), scanned: 0, outward: Vec::new() })
+    }
+
+    /// The stream itself, to send open files over.
+    pub fn stream(&self) -> &UnixStream {
+        &self.stream
+    }
+
+    /// For polling.
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+
+    /// True while something waits to be written.
+    pub fn wants_to_write(&self) -> bool {
+        !self.outward.is_empty()
+    }
+
+    /// Reads what has arrived and returns the complete lines; `None` in the second place means that the stream goes on.
+    pub fn read_lines(&mut self) -> (Vec<Vec<u8>>, Option<io::Error>) {
+        let end = self.fill();
+        let mut lines = Vec::new();
+        while let Some(length) = self.inward[self.scanned..].iter().position(|byte| *byte == b'\n') {
+            let rest = self.inward.split_off(self.scanned + length + 1);
+            let mut line = std::mem::replace(&mut self.inward, rest);
+            line.pop();
+            lines.push(line);
+            self.scanned = 0;
+        }
+        self.scanned = self.inward.len();
+        let too_long = self.inward.len() > MAX_LINE;
+        (lines, end.or_else(|| too_long.then(|| io::Error::other("a line is too long"))))
+    }
+
+    fn fill(&mut self) -> Option<io::Error> {
+        let mut chunk = [0u8; 64 * 1024];
+        loop {
+            match self.stream.read(&mut chunk) {
+                Ok(0) => return Some(ErrorKind::UnexpectedEof.into()),
+                Ok(length) => self.inward.extend_from_slice(&chunk[..length]),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return None,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Some(error),
+            }
+            if self.inward.len() > MAX_LINE {
+                return None;
+            }
+        }
+    }
+
+    /// Queues a line and writes what the peer takes now.
+    pub fn write_line(&mut self, line: &[u8]) -> io::Result<()> {
+        self.outward.extend_from_slice(line);
+        self.outward.push(b'\n');
+        self.flush()
+    }
+
+    /// Writes what the peer takes now.
+    pub fn flush(&mut self) -> io::Result<()> {
+        while !self.outward.is_empty() {
+            match self.stream.write(&self.outward) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(length) => {
+                    self.outward.drain(..length);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn lines_come_whole_however_they_arrive() {
+        let (mut near, far) = UnixStream::pair().unwrap();
+        let mut lines = Lines::new(far).unwrap();
+        near.write_all(b"one\ntw").unwrap();
+        assert_eq!(lines.read_lines().0, vec![b"one".to_vec()]);
+        near.write_all(b"o\n\nthree\nfo").unwrap();
+        assert_eq!(lines.read_lines().0, vec![b"two".to_vec(), b"".to_vec(), b"three".to_vec()]);
+        drop(near);
+        let (rest, end) = lines.read_lines();
+        assert!(rest.is_empty() && end.is_some());
+    }
+
+    #[test]
+    fn a_slow_reader_does_not_block_the_writer() {
+        let (near, far) = UnixStream::pair().unwrap();
+        let mut lines = Lines::new(near).unwrap();
+        let long = vec![b'x'; 4 * 1024 * 1024];
+        lines.write_line(&long).unwrap();
+        assert!(lines.wants_to_write());
+        let reader = std::thread::spawn(move || {
+            let mut far = far;
+            let mut total = Vec::new();
+            far.read_to_end(&mut total).unwrap();
+            total.len()
+        });
+        while lines.wants_to_write() {
+            lines.flush().unwrap();
+            std::thread::yield_now();
+        }
+        drop(lines);
+        assert_eq!(reader.join().unwrap(), long.len() + 1);
+    }
+}

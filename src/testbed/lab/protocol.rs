@@ -1,0 +1,111 @@
+//! What the command line and a lab's holder say to each other: one JSON object a line, over a Unix socket of the user's own.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::topology::{Node, NodeIndex};
+
+/// A request to the holder.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ClientLine {
+    /// Chosen by the client; the answer carries it.
+    pub id: u64,
+    /// What is wanted.
+    pub ask: Ask,
+}
+
+/// What a client may ask of a holder.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Ask {
+    /// What this lab is.
+    Info,
+    /// Hand `request` to the agent of `node`, and its answer back.
+    Relay {
+        /// Which node.
+        node: NodeIndex,
+        /// A request of the session protocol.
+        request: Value,
+    },
+    /// The namespaces of `node`, as open files beside the answer.
+    Enter {
+        /// Which node.
+        node: NodeIndex,
+    },
+    /// Outlive the client that started the lab.
+    Detach,
+    /// End the lab.
+    Stop,
+}
+
+/// The holder's answer.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct HolderLine {
+    /// The request's.
+    pub id: u64,
+    /// What came of it.
+    pub tell: Tell,
+}
+
+/// What a holder answers.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tell {
+    /// What this lab is.
+    Info(LabInfo),
+    /// An agent's answer.
+    Relayed {
+        /// A response of the session protocol.
+        response: Value,
+    },
+    /// The namespaces came beside this line.
+    Namespaces,
+    /// Done, nothing to report.
+    Done,
+    /// It could not be done, and why.
+    Failed {
+        /// In words.
+        message: String,
+    },
+}
+
+/// What a lab is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LabInfo {
+    /// Its name.
+    pub name: String,
+    /// Its nodes.
+    pub nodes: Vec<Node>,
+    /// Where its matrix came from.
+    pub source: String,
+    /// The process that holds it, as the host counts.
+    pub holder: i32,
+    /// When it came up, RFC 3339.
+    pub since: String,
+}
+
+/// The first line of a holder: whether the lab is up.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Birth {
+    /// It is.
+    Ready(LabInfo),
+    /// It is not, and why.
+    Failed {
+        /// In words.
+        message: String,
+    },
+}
+
+/// What a holder is told at birth, as one line on its standard input.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Order {
+    /// The lab's name.
+    pub name: String,
+    /// Its nodes.
+    pub nodes: Vec<Node>,
+    /// Where its matrix came from.
+    pub source: String,
+    /// When, RFC 3339.
+    pub since: String,
+}

@@ -1,0 +1,263 @@
+//! The holder's loop: carries requests from clients to agents and answers back, and ends the lab when it is to end.
+
+use std::collections::BTreeMap;
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signalfd::SignalFd;
+use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
+use nix::sys::wait::{WaitPidFlag, waitpid};
+
+use super::lines::Lines;
+use super::namespaces::NodeNamespaces;
+use super::protocol::{Ask, ClientLine, HolderLine, LabInfo, Tell};
+use crate::agent::protocol::{RequestLine, ResponseLine};
+use crate::topology::NodeIndex;
+
+/// The client that started the lab.
+const FIRST_CLIENT: u64 = 0;
+
+/// What the relay needs to know of the lab beyond its sockets.
+pub trait Surroundings {
+    /// The namespaces of a node, to hand to a client.
+    fn namespaces(&self, node: NodeIndex) -> io::Result<NodeNamespaces>;
+    /// An agent has ended without being asked: clear its node.
+    fn agent_died(&self, node: NodeIndex);
+}
+
+/// The sockets of a lab and the requests under way.
+pub struct Relay<'a> {
+    info: LabInfo,
+    surroundings: &'a dyn Surroundings,
+    listener: UnixListener,
+    clients: BTreeMap<u64, Lines>,
+    next_client: u64,
+    /// One per node; `None` after the agent's end.
+    agents: Vec<Option<Lines>>,
+    /// By our number: the client, its number, and the node.
+    pending: BTreeMap<u64, (u64, u64, NodeIndex)>,
+    next_request: u64,
+    detached: bool,
+    stopping: bool,
+}
+
+/// What a poll reported.
+#[derive(Clone, Copy)]
+enum Source {
+    Signals,
+    Listener,
+    Client(u64),
+    Agent(NodeIndex),
+}
+
+impl<'a> Relay<'a> {
+    /// A relay for one lab: its first client, its agents in node order, and the socket that further clients come by.
+    pub fn new(
+        info: LabInfo,
+        surroundings: &'a dyn Surroundings,
+        listener: UnixListener,
+        first_client: UnixStream,
+        agents: Vec<UnixStream>,
+    ) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        let agents = agents.into_iter().map(|agent| Lines::new(agent).map(Some)).collect::<io::Result<_>>()?;
+        let clients = BTreeMap::from([(FIRST_CLIENT, Lines::new(first_client)?)]);
+        Ok(Self {
+            info,
+            surroundings,
+            listener,
+            clients,
+            next_client: FIRST_CLIENT + 1,
+            agents,
+            pending: BTreeMap::new(),
+            next_request: 0,
+            detached: false,
+            stopping: false,
+        })
+    }
+
+    /// Runs until a client stops the lab or the client that started it goes away without detaching it.
+    pub fn run(&mut self, signals: &SignalFd) -> io::Result<()> {
+        while !self.stopping {
+            for source in self.wait(signals)? {
+                match source {
+                    Source::Signals => reap(signals),
+                    Source::Listener => self.accept(),
+                    Source::Client(client) => self.serve_client(client),
+                    Source::Agent(node) => self.serve_agent(node),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn wait(&self, signals: &SignalFd) -> io::Result<Vec<Source>> {
+        let direction = |lines: &Lines| {
+            let read = PollFlags::POLLIN;
+            if lines.wants_to_write() { read | PollFlags::POLLOUT } else { read }
+        };
+        let mut sources = vec![Source::Signals, Source::Listener];
+        let mut fds = vec![
+            PollFd::new(signals.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.listener.as_fd(), PollFlags::POLLIN),
+        ];
+        for (client, lines) in &self.clients {
+            sources.push(Source::Client(*client));
+            fds.push(PollFd::new(lines.as_fd(), direction(lines)));
+        }
+        for (node, lines) in self.agents.iter().enumerate() {
+            let Some(lines) = lines else { continue };
+            sources.push(Source::Agent(node));
+            fds.push(PollFd::new(lines.as_fd(), direction(lines)));
+        }
+        match poll(&mut fds, PollTimeout::NONE) {
+            Err(Errno::EINTR) => return Ok(Vec::new()),
+            Err(errno) => return Err(errno.into()),
+            Ok(_) => {}
+        }
+        let ready = fds.iter().map(|fd| fd.any().unwrap_or(true));
+        Ok(sources.into_iter().zip(ready).filter_map(|(source, ready)| ready.then_some(source)).collect())
+    }
+
+    fn accept(&mut self) {
+        if let Ok((stream, _)) = self.listener.accept()
+            && let Ok(lines) = Lines::new(stream)
+        {
+            self.clients.insert(self.next_client, lines);
+            self.next_client += 1;
+        }
+    }
+
+    fn serve_client(&mut self, client: u64) {
+        let Some(lines) = self.clients.get_mut(&client) else { return };
+        let written = lines.flush();
+        let (requests, end) = lines.read_lines();
+        for request in requests {
+            match serde_json::from_slice(&request) {
+                Ok(line) => self.ask(client, line),
+                Err(error) => {
+                    let message = format!("the request cannot be read: {error}");
+                    self.tell(client, 0, Tell::Failed { message });
+                }
+            }
+        }
+        if written.is_err() || end.is_some() {
+            self.drop_client(client);
+        }
+    }
+
+    fn drop_client(&mut self, client: u64) {
+        self.clients.remove(&client);
+        self.pending.retain(|_, (waiting, ..)| *waiting != client);
+        self.stopping |= client == FIRST_CLIENT && !self.detached;
+    }
+
+    fn ask(&mut self, client: u64, line: ClientLine) {
+        let tell = match line.ask {
+            Ask::Info => Tell::Info(self.info.clone()),
+            Ask::Relay { node, request } => match self.relay(client, line.id, node, request) {
+                Ok(()) => return,
+                Err(message) => Tell::Failed { message },
+            },
+            Ask::Enter { node } => match self.enter(client, line.id, node) {
+                Ok(()) => return,
+                Err(error) => Tell::Failed { message: format!("the namespaces of node {}: {error}", node + 1) },
+            },
+            Ask::Detach => {
+                self.detached = true;
+                Tell::Done
+            }
+            Ask::Stop => {
+                self.stopping = true;
+                return;
+            }
+        };
+        self.tell(client, line.id, tell);
+    }
+
+    fn relay(&mut self, client: u64, id: u64, node: NodeIndex, request: serde_json::Value) -> Result<(), String> {
+        let Some(place) = self.agents.get_mut(node) else {
+            return Err(format!("this lab has no node {}", node + 1));
+        };
+        let Some(agent) = place else {
+            let name = &self.info.nodes[node].name;
+            return Err(format!("the agent of node `{name}` has ended; take the lab down and up again"));
+        };
+        self.next_request += 1;
+        let line = RequestLine { id: self.next_request, request };
+        let text = serde_json::to_vec(&line).map_err(|error| error.to_string())?;
+        self.pending.insert(self.next_request, (client, id, node));
+        // A failure to write shows as the end of the stream at the next turn.
+        let _ = agent.write_line(&text);
+        Ok(())
+    }
+
+    fn enter(&mut self, client: u64, id: u64, node: NodeIndex) -> io::Result<()> {
+        if node >= self.agents.len() {
+            return Err(io::Error::other("there is no such node"));
+        }
+        let namespaces = self.surroundings.namespaces(node)?.into_fds();
+        let Some(lines) = self.clients.get(&client) else { return Ok(()) };
+        let mut line = serde_json::to_vec(&HolderLine { id, tell: Tell::Namespaces })?;
+        line.push(b'\n');
+        send_with_files(lines.stream(), &line, &namespaces)
+    }
+
+    fn serve_agent(&mut self, node: NodeIndex) {
+        let Some(lines) = self.agents[node].as_mut() else { return };
+        let written = lines.flush();
+        let (responses, end) = lines.read_lines();
+        for response in responses {
+            let Ok(line) = serde_json::from_slice::<ResponseLine<serde_json::Value>>(&response) else { continue };
+            if let Some((client, id, _)) = self.pending.remove(&line.id) {
+                self.tell(client, id, Tell::Relayed { response: line.response });
+            }
+        }
+        if written.is_err() || end.is_some() {
+            self.bury(node);
+        }
+    }
+
+    fn bury(&mut self, node: NodeIndex) {
+        self.agents[node] = None;
+        self.surroundings.agent_died(node);
+        let message = format!("the agent of node `{}` has ended; its delays are removed", self.info.nodes[node].name);
+        let orphans: Vec<u64> = self.pending.iter().filter(|(_, (.., at))| *at == node).map(|(key, _)| *key).collect();
+        for key in orphans {
+            if let Some((client, id, _)) = self.pending.remove(&key) {
+                self.tell(client, id, Tell::Failed { message: message.clone() });
+            }
+        }
+    }
+
+    fn tell(&mut self, client: u64, id: u64, tell: Tell) {
+        let Some(lines) = self.clients.get_mut(&client) else { return };
+        let written = match serde_json::to_vec(&HolderLine { id, tell }) {
+            Ok(text) => lines.write_line(&text),
+            Err(error) => Err(error.into()),
+        };
+        if written.is_err() {
+            self.drop_client(client);
+        }
+    }
+}
+
+/// Collects the dead: as the first process of its namespace the holder inherits every orphan.
+fn reap(signals: &SignalFd) {
+    while let Ok(Some(_)) = signals.read_signal() {}
+    while let Ok(status) = waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+        if status.pid().is_none() {
+            break;
+        }
+    }
+}
+
+fn send_with_files(stream: &UnixStream, line: &[u8], files: &[OwnedFd]) -> io::Result<()> {
+    let raw: Vec<RawFd> = files.iter().map(AsRawFd::as_raw_fd).collect();
+    let rights = [ControlMessage::ScmRights(&raw)];
+    sendmsg::<()>(stream.as_raw_fd(), &[IoSlice::new(line)], &rights, MsgFlags::empty(), None)?;
+    Ok(())
+}

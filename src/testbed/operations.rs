@@ -1,0 +1,202 @@
+//! What is done to a testbed as a whole, whatever its nodes are: apply a matrix, clear, ask for status, measure.
+
+use std::net::IpAddr;
+use std::time::{Duration, SystemTime};
+
+use super::{Testbed, TestbedError};
+use crate::agent::protocol::{Applied, NodeStatus, Request, Response};
+use crate::matrix::DelayMatrix;
+use crate::measure::{Collected, ProbeOrder, ProbeReport, collect};
+use crate::shaping::{Abilities, BackendChoice, Row};
+use crate::topology::{NodeIndex, NodeName};
+use crate::units::Span;
+
+/// A node that could not do what it was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeFailure {
+    /// Which one.
+    pub node: NodeName,
+    /// Its words.
+    pub message: String,
+}
+
+/// Why an operation on a testbed failed.
+#[derive(Debug, thiserror::Error)]
+pub enum OperationError {
+    /// The matrix is for another number of nodes.
+    #[error("the matrix has {matrix} nodes, the testbed has {testbed}")]
+    OtherSize {
+        /// Nodes of the matrix.
+        matrix: usize,
+        /// Nodes of the testbed.
+        testbed: usize,
+    },
+    /// Some nodes failed.
+    #[error("{}", describe(.0))]
+    Nodes(Vec<NodeFailure>),
+    /// The testbed failed.
+    #[error(transparent)]
+    Testbed(#[from] TestbedError),
+    /// The reports of a measurement do not fit together.
+    #[error("the nodes' reports do not fit together: {0}")]
+    Reports(String),
+}
+
+fn describe(failures: &[NodeFailure]) -> String {
+    match failures {
+        [] => "no node failed".to_owned(),
+        [only] => format!("node `{}`: {}", only.node, only.message),
+        [first, rest @ ..] => format!("node `{}`: {} (and {} more nodes)", first.node, first.message, rest.len()),
+    }
+}
+
+/// Applies every row of `matrix`; when a node fails, all are cleared again.
+pub fn apply(
+    testbed: &mut dyn Testbed,
+    matrix: &DelayMatrix,
+    backend: BackendChoice,
+) -> Result<Vec<Applied>, OperationError> {
+    let nodes = testbed.nodes();
+    if nodes.len() != matrix.len() {
+        return Err(OperationError::OtherSize { matrix: matrix.len(), testbed: nodes.len() });
+    }
+    let requests =
+        (0..nodes.len()).map(|from| (from, Request::Apply { row: Row::of(matrix, nodes, from), backend })).collect();
+    let applied = ask(testbed, requests, |response| match response {
+        Response::Applied(applied) => Ok(applied),
+        other => Err(other),
+    });
+    if matches!(applied, Err(OperationError::Nodes(_))) {
+        let _ = clear(testbed);
+    }
+    applied
+}
+
+/// What the nodes' kernels can do; the first node's, as all nodes of a lab share one kernel.
+pub fn abilities(testbed: &mut dyn Testbed) -> Result<Abilities, OperationError> {
+    let mut answers = ask(testbed, vec![(0, Request::Hello)], |response| match response {
+        Response::Hello { abilities, .. } => Ok(*abilities),
+        other => Err(other),
+    })?;
+    answers.pop().ok_or_else(|| OperationError::Reports("the first node did not answer".to_owned()))
+}
+
+/// Removes everything from every node; the number of operations it took.
+pub fn clear(testbed: &mut dyn Testbed) -> Result<usize, OperationError> {
+    let counts = ask_all(testbed, &Request::Clear, |response| match response {
+        Response::Cleared { operations } => Ok(operations),
+        other => Err(other),
+    })?;
+    Ok(counts.into_iter().sum())
+}
+
+/// What every node is doing.
+pub fn status(testbed: &mut dyn Testbed) -> Result<Vec<NodeStatus>, OperationError> {
+    ask_all(testbed, &Request::Status, |response| match response {
+        Response::Status(status) => Ok(*status),
+        other => Err(other),
+    })
+}
+
+/// How to measure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MeasureOptions {
+    /// Probes per path.
+    pub probes: u32,
+    /// Discarded probes per path before them.
+    pub warm_up: u32,
+    /// Between two probes of a path.
+    pub interval: Span,
+    /// How long to wait for late answers.
+    pub grace: Span,
+    /// Probe over IPv6 instead of IPv4.
+    pub ipv6: bool,
+    /// Names the measurement.
+    pub run: u64,
+}
+
+impl MeasureOptions {
+    /// A grace that a testbed with this matrix needs: twice its longest round trip could take, and half a second.
+    pub fn grace_for(matrix: &DelayMatrix) -> Span {
+        let longest = matrix.delays().iter().max().map_or(0, |delay| delay.as_nanos());
+        Span::from_nanos(2 * longest + 500_000_000)
+    }
+}
+
+/// The samples of a measurement and how well it was taken.
+#[derive(Debug, Clone)]
+pub struct Measured {
+    /// All samples and what was odd about them.
+    pub collected: Collected,
+    /// The nodes' own reports, in node order.
+    pub reports: Vec<ProbeReport>,
+}
+
+/// Measures every path. `started` is told beforehand how long it will take.
+pub fn measure(
+    testbed: &mut dyn Testbed,
+    options: MeasureOptions,
+    started: &dyn Fn(Duration),
+) -> Result<Measured, OperationError> {
+    let nodes = testbed.nodes();
+    let addresses: Vec<IpAddr> =
+        nodes.iter().map(|node| if options.ipv6 { IpAddr::V6(node.ipv6) } else { IpAddr::V4(node.ipv4) }).collect();
+    let lead = Duration::from_millis(50 + 2 * nodes.len() as u64);
+    let order = |me: NodeIndex| ProbeOrder {
+        run: options.run,
+        me,
+        addresses: addresses.clone(),
+        probes: options.probes,
+        warm_up: options.warm_up,
+        interval: options.interval,
+        start_realtime_ns: since_epoch() + u64::try_from(lead.as_nanos()).unwrap_or(u64::MAX),
+        grace: options.grace,
+    };
+    let first = order(0);
+    started(lead + first.plan().duration().as_duration());
+    let orders = (0..addresses.len()).map(|me| (me, Request::Probe(ProbeOrder { me, ..first.clone() }))).collect();
+    let reports = ask(testbed, orders, |response| match response {
+        Response::Probed(report) => Ok(report),
+        other => Err(other),
+    })?;
+    let taken: Vec<Option<ProbeReport>> = reports.iter().cloned().map(Some).collect();
+    Ok(Measured { collected: collect(&taken, options.probes), reports })
+}
+
+fn since_epoch() -> u64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn ask_all<T>(
+    testbed: &mut dyn Testbed,
+    request: &Request,
+    expect: impl Fn(Response) -> Result<T, Response>,
+) -> Result<Vec<T>, OperationError> {
+    let requests = (0..testbed.nodes().len()).map(|node| (node, request.clone())).collect();
+    ask(testbed, requests, expect)
+}
+
+/// Asks and sorts the answers: all as expected, or the failures.
+fn ask<T>(
+    testbed: &mut dyn Testbed,
+    requests: Vec<(NodeIndex, Request)>,
+    expect: impl Fn(Response) -> Result<T, Response>,
+) -> Result<Vec<T>, OperationError> {
+    let asked: Vec<NodeIndex> = requests.iter().map(|(node, _)| *node).collect();
+    let answers = testbed.ask(requests)?;
+    let (mut fine, mut failures) = (Vec::with_capacity(answers.len()), Vec::new());
+    for (node, answer) in asked.into_iter().zip(answers) {
+        let outcome = answer.and_then(|response| {
+            expect(response).map_err(|other| match other {
+                Response::Failed { message } => message,
+                other => format!("an unexpected answer: {other:?}"),
+            })
+        });
+        match outcome {
+            Ok(value) => fine.push(value),
+            Err(message) => failures.push(NodeFailure { node: testbed.nodes()[node].name.clone(), message }),
+        }
+    }
+    if failures.is_empty() { Ok(fine) } else { Err(OperationError::Nodes(failures)) }
+}
