@@ -45,17 +45,27 @@ impl fmt::Display for ClassId {
 /// How HTB treats a class. Ours only sort packets, so that rate and burst are beyond what a node can send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClassShape {
-    /// Rate and ceiling.
+    /// The rate that is assured.
     pub rate: Rate,
-    /// The bucket's size as time at that rate, in the kernel's ticks of 64 ns.
+    /// The rate that may be borrowed.
+    pub ceil: Rate,
+    /// The bucket's size as time at the rate, in the kernel's ticks of 64 ns.
     pub buffer_ticks: u32,
+    /// The same for the ceiling.
+    pub ceil_buffer_ticks: u32,
     /// Bytes served in one turn. Given, because the kernel's own guess is out of range at such rates.
     pub quantum: u32,
 }
 
 impl ClassShape {
-    /// 100 Gbit/s with a bucket of 1.25 MB: 100 µs, 1,563 ticks.
-    pub const UNLIMITED: Self = Self { rate: Rate::from_gigabits(100), buffer_ticks: 1_563, quantum: 60_000 };
+    /// 100 Gbit/s with a bucket of 1.25 MB: 100 µs.
+    pub const UNLIMITED: Self = Self {
+        rate: Rate::from_gigabits(100),
+        ceil: Rate::from_gigabits(100),
+        buffer_ticks: 1_562,
+        ceil_buffer_ticks: 1_562,
+        quantum: 60_000,
+    };
 }
 
 /// The classes for the wanted impairments of prefixes, numbered with an eye on the state now, and the leaves of all classes.

@@ -1,0 +1,142 @@
+//! netem: the options of a delay element, always sent complete, because the kernel keeps what it is not told.
+
+use super::attributes::{Fields, Writer, find, long_number};
+use super::{TICK_NS, Truncated};
+use crate::shaping::{LossShare, Netem, RateShape};
+use crate::units::{Delay, Rate, Span};
+
+/// The kind.
+pub(in crate::tc) const KIND: &str = "netem";
+
+const TCA_NETEM_CORR: u16 = 1;
+const TCA_NETEM_REORDER: u16 = 3;
+const TCA_NETEM_CORRUPT: u16 = 4;
+const TCA_NETEM_RATE: u16 = 6;
+const TCA_NETEM_RATE64: u16 = 8;
+const TCA_NETEM_LATENCY64: u16 = 10;
+const TCA_NETEM_JITTER64: u16 = 11;
+const TCA_NETEM_PRNG_SEED: u16 = 14;
+
+/// The bytes of `struct tc_netem_qopt`, which stands before the attributes.
+const STRUCTURE: usize = 24;
+
+/// The options.
+pub(in crate::tc) fn options(netem: &Netem) -> Vec<u8> {
+    let ticks = |ns: u64| u32::try_from(ns / TICK_NS).unwrap_or(u32::MAX);
+    let (delay, jitter) = (netem.delay.as_nanos(), netem.jitter.as_nanos());
+    let mut writer = Writer::default()
+        .raw(&words([ticks(delay), netem.limit, netem.loss.share, netem.gap, netem.duplicate.share, ticks(jitter)]))
+        .attribute(
+            TCA_NETEM_CORR,
+            &words([netem.delay_correlation, netem.loss.correlation, netem.duplicate.correlation]),
+        )
+        .attribute(TCA_NETEM_REORDER, &words([netem.reorder.share, netem.reorder.correlation]))
+        .attribute(TCA_NETEM_CORRUPT, &words([netem.corrupt.share, netem.corrupt.correlation]))
+        .attribute(TCA_NETEM_RATE, &rate_structure(netem.rate))
+        .attribute(TCA_NETEM_LATENCY64, &delay.to_ne_bytes())
+        .attribute(TCA_NETEM_JITTER64, &jitter.to_ne_bytes());
+    if let Some(RateShape { rate, .. }) = netem.rate
+        && rate.bytes_per_second() > u64::from(u32::MAX)
+    {
+        writer = writer.attribute(TCA_NETEM_RATE64, &rate.bytes_per_second().to_ne_bytes());
+    }
+    if let Some(seed) = netem.seed {
+        writer = writer.attribute(TCA_NETEM_PRNG_SEED, &seed.to_ne_bytes());
+    }
+    writer.finish()
+}
+
+fn words<const N: usize>(numbers: [u32; N]) -> Vec<u8> {
+    numbers.into_iter().flat_map(u32::to_ne_bytes).collect()
+}
+
+/// `struct tc_netem_rate`; a rate of zero is no limit.
+fn rate_structure(shape: Option<RateShape>) -> Vec<u8> {
+    let Some(RateShape { rate, packet_overhead, cell_size, cell_overhead }) = shape else { return words([0; 4]) };
+    let narrow = u32::try_from(rate.bytes_per_second()).unwrap_or(u32::MAX);
+    words([narrow, packet_overhead.cast_unsigned(), cell_size, cell_overhead.cast_unsigned()])
+}
+
+/// Reads the options. The seed is reported by kernels from 6.6, also when the kernel chose it.
+pub(in crate::tc) fn parse(options: &[u8]) -> Result<Netem, Truncated> {
+    let mut fields = Fields::of("struct tc_netem_qopt", options);
+    let (delay, limit, loss) = (fields.number()?, fields.number()?, fields.number()?);
+    let (gap, duplicate, jitter) = (fields.number()?, fields.number()?, fields.number()?);
+    let attributes = &options[STRUCTURE..];
+    let long = |kind| find(attributes, kind).and_then(long_number);
+    let nanos = |kind, ticks: u32| long(kind).unwrap_or(u64::from(ticks) * TICK_NS);
+    let mut correlation = Fields::of("struct tc_netem_corr", find(attributes, TCA_NETEM_CORR).unwrap_or(&[0; 12]));
+    let delay_correlation = correlation.number()?;
+    Ok(Netem {
+        delay: Delay::from_nanos(nanos(TCA_NETEM_LATENCY64, delay)),
+        jitter: Span::from_nanos(nanos(TCA_NETEM_JITTER64, jitter)),
+        delay_correlation,
+        limit,
+        loss: LossShare { share: loss, correlation: correlation.number()? },
+        duplicate: LossShare { share: duplicate, correlation: correlation.number()? },
+        reorder: share(attributes, TCA_NETEM_REORDER)?,
+        gap,
+        corrupt: share(attributes, TCA_NETEM_CORRUPT)?,
+        rate: parse_rate(attributes)?,
+        seed: long(TCA_NETEM_PRNG_SEED),
+    })
+}
+
+fn share(attributes: &[u8], kind: u16) -> Result<LossShare, Truncated> {
+    let mut fields = Fields::of("a netem share", find(attributes, kind).unwrap_or(&[0; 8]));
+    Ok(LossShare { share: fields.number()?, correlation: fields.number()? })
+}
+
+fn parse_rate(attributes: &[u8]) -> Result<Option<RateShape>, Truncated> {
+    let Some(value) = find(attributes, TCA_NETEM_RATE) else { return Ok(None) };
+    let mut fields = Fields::of("struct tc_netem_rate", value);
+    let narrow = u64::from(fields.number()?);
+    let bytes = find(attributes, TCA_NETEM_RATE64).and_then(long_number).map_or(narrow, |wide| wide.max(narrow));
+    let shape = RateShape {
+        rate: Rate::from_bits_per_second(bytes.saturating_mul(8)),
+        packet_overhead: fields.signed()?,
+        cell_size: fields.number()?,
+        cell_overhead: fields.signed()?,
+    };
+    Ok((bytes != 0).then_some(shape))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn any_share() -> impl Strategy<Value = LossShare> {
+        any::<(u32, u32)>().prop_map(|(share, correlation)| LossShare { share, correlation })
+    }
+
+    fn any_rate() -> impl Strategy<Value = Option<RateShape>> {
+        prop::option::of((1u64..1 << 60, any::<(i32, u32, i32)>()).prop_map(|(bytes, (po, cell_size, co))| RateShape {
+            rate: Rate::from_bits_per_second(bytes * 8),
+            packet_overhead: po,
+            cell_size,
+            cell_overhead: co,
+        }))
+    }
+
+    proptest! {
+        #[test]
+        fn netems_are_read_as_they_were_written(
+            (delay, jitter, delay_correlation, limit, gap) in any::<(u64, u64, u32, u32, u32)>(),
+            (loss, duplicate, reorder, corrupt) in (any_share(), any_share(), any_share(), any_share()),
+            rate in any_rate(),
+            seed in any::<Option<u64>>(),
+        ) {
+            let netem = Netem {
+                delay: Delay::from_nanos(delay), jitter: Span::from_nanos(jitter), delay_correlation, limit,
+                loss, duplicate, reorder, gap, corrupt, rate, seed,
+            };
+            prop_assert_eq!(parse(&options(&netem)), Ok(netem));
+        }
+
+        #[test]
+        fn no_bytes_make_the_parser_fail(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+            let _ = parse(&bytes);
+        }
+    }
+}
