@@ -9,6 +9,9 @@ use crate::units::Span;
 
 use super::schedule::Plan;
 
+/// The longest that a measurement may take, with its grace.
+pub const MAX_RUN: Span = Span::from_millis(24 * 3_600_000);
+
 /// What one node has to do in a measurement. Every node gets the same order but for `me`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProbeOrder {
@@ -141,8 +144,8 @@ pub enum ProbeError {
         /// How many addresses there are.
         nodes: usize,
     },
-    /// The schedule ends beyond what a clock can hold.
-    #[error("the schedule takes {duration}, which is too long")]
+    /// The schedule takes longer than [`MAX_RUN`].
+    #[error("the schedule takes {duration}; at most {MAX_RUN} is allowed")]
     TooLong {
         /// The schedule with its grace.
         duration: Span,
