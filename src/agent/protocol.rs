@@ -91,8 +91,8 @@ pub struct Applied {
 pub struct NodeStatus {
     /// The delay element in use; `None` when nothing is applied.
     pub backend: Option<Backend>,
-    /// How many paths are to be impaired.
-    pub paths: usize,
+    /// What it is to do.
+    pub row: Row,
     /// What the kernel lacks or has too much of, in words; empty when it is as it should be.
     pub differences: Vec<String>,
     /// Packets that passed the delay element, and what became of them; `None` when nothing is applied.

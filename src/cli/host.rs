@@ -3,18 +3,20 @@
 use std::fs;
 
 use crate::matrix::DelayMatrix;
-use crate::matrix::csv::{WriteOptions, write};
-use crate::report::run_record::{HostNoise, Machine};
+use crate::matrix::csv::{CsvOptions, to_csv};
+use crate::report::{HostNoise, Machine};
 
 /// The kernel's release.
 pub(super) fn kernel() -> String {
-    fs::read_to_string("/proc/sys/kernel/osrelease").map_or_else(|_| "unknown".to_owned(), |text| text.trim().to_owned())
+    fs::read_to_string("/proc/sys/kernel/osrelease")
+        .map_or_else(|_| "unknown".to_owned(), |text| text.trim().to_owned())
 }
 
 /// The processor and how many of it there are for us.
 pub(super) fn machine() -> Machine {
     let information = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = information.lines().find_map(|line| line.strip_prefix("model name").and_then(|rest| rest.split_once(':')));
+    let model =
+        information.lines().find_map(|line| line.strip_prefix("model name").and_then(|rest| rest.split_once(':')));
     Machine {
         cpu: model.map_or_else(|| "unknown".to_owned(), |(_, name)| name.trim().to_owned()),
         cpus: std::thread::available_parallelism().map_or(1, usize::from),
@@ -25,8 +27,10 @@ pub(super) fn machine() -> Machine {
 pub(super) fn digest(matrix: &DelayMatrix) -> String {
     let mut bare = matrix.clone();
     bare.metadata = crate::matrix::Metadata::default();
-    let text = write(&bare, WriteOptions::default());
-    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+    let text = to_csv(&bare, CsvOptions::default());
+    let hash = text
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
     format!("fnv1a64:{hash:016x}")
 }
 
@@ -54,6 +58,7 @@ impl NoiseMeter {
 /// Stolen and total ticks of all processors since boot.
 fn processor_times() -> Option<(u64, u64)> {
     let text = fs::read_to_string("/proc/stat").ok()?;
-    let fields: Vec<u64> = text.lines().next()?.split_whitespace().skip(1).filter_map(|field| field.parse().ok()).collect();
+    let fields: Vec<u64> =
+        text.lines().next()?.split_whitespace().skip(1).filter_map(|field| field.parse().ok()).collect();
     Some((*fields.get(7)?, fields.iter().take(8).sum()))
 }

@@ -1,10 +1,14 @@
 //! The command line: one file per subcommand; the only room that builds adapters.
 
 mod agent_session;
+mod host;
 mod input;
 mod lab;
+mod manual;
 pub mod matrix;
 mod operate;
+mod progress;
+mod verify;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -25,7 +29,14 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum CliCommand {
+    Verify(verify::VerifyArgs),
     Lab(lab::LabArgs),
+    Apply(operate::ApplyArgs),
+    Measure(operate::MeasureArgs),
+    Status(operate::StatusArgs),
+    Clear(operate::ClearArgs),
+    Completions(manual::CompletionArgs),
+    Man(manual::ManArgs),
 }
 
 /// Runs the command line and returns the exit code: 0 fine, 1 the answer is no, 2 the input or the system is wrong.
@@ -47,7 +58,14 @@ pub fn main() -> ExitCode {
 
 fn dispatch(command: CliCommand, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     match command {
+        CliCommand::Verify(args) => verify::run(&args, out),
         CliCommand::Lab(args) => lab::run(args, out),
+        CliCommand::Apply(args) => operate::run_apply(&args, out),
+        CliCommand::Measure(args) => operate::run_measure(&args, out),
+        CliCommand::Status(args) => operate::run_status(&args, out),
+        CliCommand::Clear(args) => operate::run_clear(&args, out),
+        CliCommand::Completions(args) => manual::run_completions(&args, out),
+        CliCommand::Man(args) => manual::run_man(&args, out),
     }
 }
 

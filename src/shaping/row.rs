@@ -1,9 +1,11 @@
 //! A [`Row`]: everything that one node must do to the packets it sends.
 
+use std::collections::BTreeMap;
+
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::matrix::DelayMatrix;
+use crate::matrix::{DelayMatrix, MatrixError};
 use crate::topology::{Node, NodeIndex};
 use crate::units::Delay;
 
@@ -48,5 +50,24 @@ impl Row {
             })
             .collect();
         Self { paths }
+    }
+
+    /// The matrix that the `rows` of all `nodes` make: the inverse of [`Row::of`]. Paths to strangers are left out.
+    pub fn to_matrix(nodes: &[Node], rows: &[Self]) -> Result<DelayMatrix, MatrixError> {
+        let n = nodes.len();
+        let place: BTreeMap<IpNet, NodeIndex> = nodes
+            .iter()
+            .enumerate()
+            .flat_map(|(index, node)| node.prefixes().into_iter().map(move |p| (p, index)))
+            .collect();
+        let mut delays = vec![Delay::ZERO; n * n];
+        for (from, row) in rows.iter().enumerate() {
+            for path in &row.paths {
+                for to in path.prefixes.iter().filter_map(|prefix| place.get(prefix)) {
+                    delays[from * n + to] = path.impairment.delay;
+                }
+            }
+        }
+        DelayMatrix::new(nodes.iter().map(|node| node.name.clone()).collect(), delays)
     }
 }

@@ -11,11 +11,12 @@ use super::VerifyArgs;
 use super::trial::Trial;
 use crate::cli::host;
 use crate::matrix::DelayMatrix;
-use crate::matrix::csv::{WriteOptions, write};
+use crate::matrix::csv::{CsvOptions, to_csv};
+use crate::report::HeatMap;
 use crate::report::files::{measured_matrix, result_json, samples_csv};
-use crate::report::heat::HeatMap;
 use crate::report::plot;
-use crate::report::run_record::{MatrixSource, NodeBackend, RunRecord};
+use crate::report::{MatrixSource, NodeBackend, RunRecord};
+use crate::shaping::Ability;
 
 /// Pixels per SVG unit of the PNGs: sharp at print size.
 const PNG_SCALE: f32 = 2.0;
@@ -36,12 +37,12 @@ impl Evidence<'_> {
             let path = folder.join(name);
             fs::write(&path, bytes).with_context(|| format!("write {}", path.display()))
         };
-        put("intended.csv", write(self.matrix, WriteOptions::default()).as_bytes())?;
+        put("intended.csv", to_csv(self.matrix, CsvOptions::default()).as_bytes())?;
         match measured_matrix(self.matrix.names(), &self.trial.comparison) {
             Ok(mut measured) => {
                 measured.metadata.source = Some(format!("longhaul verify {}, medians", self.args.matrix.source()));
                 measured.metadata.date = Some(self.date());
-                put("measured.csv", write(&measured, WriteOptions::default()).as_bytes())?;
+                put("measured.csv", to_csv(&measured, CsvOptions::default()).as_bytes())?;
             }
             // A matrix with holes is none; the samples say which paths gave nothing.
             Err(error) => put("measured.txt", format!("no measured.csv: {error}\n").as_bytes())?,
@@ -121,7 +122,7 @@ impl Evidence<'_> {
 
     fn capabilities(&self) -> BTreeMap<String, String> {
         let list = self.trial.abilities.list();
-        list.into_iter().map(|(name, ability)| (name.to_owned(), ability.to_string())).collect()
+        list.into_iter().map(|(name, ability)| (name.to_owned(), describe(ability))).collect()
     }
 
     fn base_path(&self) -> String {
@@ -130,5 +131,12 @@ impl Evidence<'_> {
             Some(base) => format!("one-way p50 {}, p99 {}, max {}; {handling}", base.p50, base.p99, base.max),
             None => format!("nothing arrived; {handling}"),
         }
+    }
+}
+
+fn describe(ability: &Ability) -> String {
+    match ability {
+        Ability::Present => "yes".to_owned(),
+        Ability::Missing { why, .. } => format!("no: {why}"),
     }
 }

@@ -116,7 +116,8 @@ fn check_places(folder: &Path, json: Option<&Path>) -> anyhow::Result<()> {
         };
     }
     let writable = AccessFlags::W_OK | AccessFlags::X_OK;
-    access(existing, writable).with_context(|| format!("--out {}: cannot write into {}", folder.display(), existing.display()))?;
+    access(existing, writable)
+        .with_context(|| format!("--out {}: cannot write into {}", folder.display(), existing.display()))?;
     let Some(json) = json else { return Ok(()) };
     if json.is_dir() {
         anyhow::bail!("--json {}: it is a folder; name a file", json.display());

@@ -8,7 +8,7 @@ use crate::cli::host::NoiseMeter;
 use crate::cli::progress::Progress;
 use crate::matrix::DelayMatrix;
 use crate::measure::{BaseMatrix, Comparison, Sample, compare, subtract_base};
-use crate::report::run_record::HostNoise;
+use crate::report::HostNoise;
 use crate::shaping::Abilities;
 use crate::testbed::lab::Lab;
 use crate::testbed::{self, MeasureOptions, Measured, Testbed};

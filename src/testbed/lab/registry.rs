@@ -16,8 +16,12 @@ pub struct Entry {
     _lock: Flock<File>,
 }
 
-/// The folder of all labs of this user: `$XDG_RUNTIME_DIR/longhaul`, `/run/longhaul` for root, else in `/tmp`.
+/// The folder of all labs of this user: `$LONGHAUL_RUNTIME_DIR`, else `$XDG_RUNTIME_DIR/longhaul`, `/run/longhaul` for root,
+/// else in `/tmp`.
 pub fn root() -> PathBuf {
+    if let Some(path) = std::env::var_os("LONGHAUL_RUNTIME_DIR") {
+        return PathBuf::from(path);
+    }
     let uid = Uid::effective();
     let given =
         std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute() && usable(path));

@@ -1,0 +1,53 @@
+//! The host as other tools see it: what must be the same before and after.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// Everything of the host that a lab could leave something in.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Host {
+    namespaces: String,
+    links: String,
+    qdiscs: String,
+    mounts: String,
+}
+
+impl Host {
+    /// Looks at it.
+    pub fn look() -> Self {
+        Self {
+            namespaces: output("ip", &["netns", "list"]),
+            links: output("ip", &["-o", "link", "show"]),
+            qdiscs: output("tc", &["qdisc", "show"]),
+            mounts: std::fs::read_to_string("/proc/self/mountinfo").unwrap(),
+        }
+    }
+}
+
+/// What a tool prints.
+pub fn output(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The processes that run a program of this folder.
+pub fn processes_of(folder: &Path) -> BTreeSet<i32> {
+    let ours = |pid: &i32| {
+        std::fs::read(format!("/proc/{pid}/cmdline"))
+            .is_ok_and(|words| String::from_utf8_lossy(&words).starts_with(&*folder.to_string_lossy()))
+    };
+    let entries = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(ours).collect()
+}
+
+/// Waits until `condition` holds; fails after ten seconds.
+pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !condition() {
+        assert!(Instant::now() < deadline, "after ten seconds still not: {what}");
+        std::thread::yield_now();
+    }
+}

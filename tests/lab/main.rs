@@ -1,0 +1,10 @@
+//! The lab as users meet it: the real program in real namespaces, as root and as an ordinary user, judged by other tools.
+//!
+//! Every test runs once for each user that this process can become, and looks at the host before and after.
+#![allow(clippy::unwrap_used)]
+
+mod crash;
+mod host;
+mod life;
+mod user;
+mod verify;
