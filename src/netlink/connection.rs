@@ -3,8 +3,8 @@
 use std::os::fd::{AsFd, AsRawFd};
 
 use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkMessage,
-    NetlinkPayload,
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST,
+    NetlinkDeserializable, NetlinkMessage, NetlinkPayload,
 };
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
@@ -99,6 +99,12 @@ impl Connection {
 
     /// Asks for a list of objects; asks again when something changed meanwhile.
     pub fn dump(&mut self, message: &RouteNetlinkMessage) -> Result<Vec<RouteNetlinkMessage>, NetlinkError> {
+        self.dump_as(message)
+    }
+
+    /// As [`dump`](Self::dump), but the caller's own type reads the objects: for lists that may hold what others have made
+    /// and netlink-packet-route cannot read, where one strange object must not hide the rest.
+    pub fn dump_as<T: NetlinkDeserializable>(&mut self, message: &RouteNetlinkMessage) -> Result<Vec<T>, NetlinkError> {
         for _ in 0..DUMP_ATTEMPTS {
             if let Some(objects) = self.dump_once(message.clone())? {
                 return Ok(objects);
@@ -155,7 +161,7 @@ impl Connection {
         let first = self.sequence.wrapping_sub(u32::try_from(batch.len()).unwrap_or(u32::MAX)).wrapping_add(1);
         let mut missing = batch.len();
         while missing > 0 {
-            for answer in self.receive()? {
+            for answer in self.receive::<RouteNetlinkMessage>()? {
                 let NetlinkPayload::Error(error) = answer.payload else { continue };
                 let place = answer.header.sequence_number.wrapping_sub(first) as usize;
                 let Some(request) = batch.get(place) else { continue };
@@ -173,7 +179,10 @@ impl Connection {
         Ok(())
     }
 
-    fn dump_once(&mut self, message: RouteNetlinkMessage) -> Result<Option<Vec<RouteNetlinkMessage>>, NetlinkError> {
+    fn dump_once<T: NetlinkDeserializable>(
+        &mut self,
+        message: RouteNetlinkMessage,
+    ) -> Result<Option<Vec<T>>, NetlinkError> {
         let sequence = self.send_message(message, NLM_F_REQUEST | NLM_F_DUMP)?;
         let (mut objects, mut interrupted) = (Vec::new(), false);
         loop {
@@ -218,7 +227,7 @@ impl Connection {
         sent.map(|_| ()).map_err(|errno| NetlinkError::io("send", errno))
     }
 
-    fn receive(&mut self) -> Result<Vec<NetlinkMessage<RouteNetlinkMessage>>, NetlinkError> {
+    fn receive<T: NetlinkDeserializable>(&mut self) -> Result<Vec<NetlinkMessage<T>>, NetlinkError> {
         let length = loop {
             match recv(self.socket.as_raw_fd(), &mut self.buffer, MsgFlags::MSG_TRUNC) {
                 Err(nix::Error::EINTR) => {}
@@ -232,8 +241,8 @@ impl Connection {
         };
         let (mut messages, mut rest) = (Vec::new(), &self.buffer[..length]);
         while rest.len() >= 16 {
-            let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest)
-                .map_err(|error| NetlinkError::Malformed(error.to_string()))?;
+            let message =
+                NetlinkMessage::<T>::deserialize(rest).map_err(|error| NetlinkError::Malformed(error.to_string()))?;
             let used = (message.header.length as usize).next_multiple_of(4).max(16);
             messages.push(message);
             rest = rest.get(used..).unwrap_or_default();

@@ -41,6 +41,9 @@ pub enum TcError {
     /// The kernel refused, or could not be talked to.
     #[error(transparent)]
     Netlink(#[from] NetlinkError),
+    /// What the kernel lists could not be read.
+    #[error("reading traffic control: {0}")]
+    Unreadable(String),
     /// The user-space delay line refused.
     #[error("the delay line: {0}")]
     Line(String),
@@ -73,4 +76,10 @@ pub enum TcError {
         /// What was asked for.
         wanted: Option<Setting>,
     },
+}
+
+impl From<super::codec::Truncated> for TcError {
+    fn from(error: super::codec::Truncated) -> Self {
+        Self::Unreadable(error.to_string())
+    }
 }

@@ -1,0 +1,264 @@
+//! [`KernelTc`]: the kernel of this machine, by netlink, in the network namespace of the thread that opened it.
+
+mod device;
+mod read;
+mod rules;
+mod write;
+
+use std::collections::BTreeMap;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use ipnet::IpNet;
+use netlink_packet_route::RouteNetlinkMessage;
+
+use self::read::{Hook, Snapshot};
+use self::write::{Covered, request};
+use super::codec::{Handle, Object};
+use super::line::{Line, LineConfig};
+use super::{TcError, TrafficControl};
+use crate::netlink::{Connection, NetlinkError, Request, link};
+use crate::shaping::{DeviceKind, FilterKey, Impairment, Key, Operation, Setting, State};
+
+/// How long a table may stay in use after the last link to it is gone: the kernel frees links after a grace period.
+const GRACE: Duration = Duration::from_secs(5);
+/// How often to ask meanwhile.
+const GRACE_POLL: Duration = Duration::from_millis(2);
+
+/// The paths of a user-space delay line.
+pub trait LinePaths {
+    /// Replaces all paths; packets that are held keep their time.
+    fn set_paths(&mut self, paths: &BTreeMap<IpNet, Impairment>) -> Result<(), String>;
+
+    /// The paths that are in.
+    fn paths(&self) -> BTreeMap<IpNet, Impairment>;
+}
+
+/// Starts a delay line that captures on the first interface and emits on the second.
+pub type StartLine = Box<dyn FnMut(&str, &str) -> Result<Box<dyn LinePaths + Send>, String> + Send>;
+
+impl LinePaths for Line {
+    fn set_paths(&mut self, paths: &BTreeMap<IpNet, Impairment>) -> Result<(), String> {
+        Self::set_paths(self, paths).map_err(|error| error.to_string())
+    }
+
+    fn paths(&self) -> BTreeMap<IpNet, Impairment> {
+        Self::paths(self)
+    }
+}
+
+/// The kernel's traffic control for one interface.
+///
+/// It uses the network namespace of the thread that opened it, whichever thread calls it later; only the delay line opens
+/// its sockets where [`execute`](TrafficControl::execute) is called, which must be the same namespace.
+pub struct KernelTc {
+    connection: Connection,
+    interface: String,
+    start_line: StartLine,
+    line: Option<Box<dyn LinePaths + Send>>,
+}
+
+impl KernelTc {
+    /// Opens the kernel for the interface of that name, with the user-space delay line at hand.
+    pub fn open(interface: &str) -> Result<Self, TcError> {
+        let start: StartLine = Box::new(|capture, emit| {
+            let config = LineConfig { capture: capture.to_owned(), emit: emit.to_owned(), ..LineConfig::default() };
+            match Line::start(&config) {
+                Ok(line) => Ok(Box::new(line)),
+                Err(error) => Err(error.to_string()),
+            }
+        });
+        Self::open_with_line(interface, start)
+    }
+
+    /// As [`open`](Self::open), with another way to start a delay line.
+    pub fn open_with_line(interface: &str, start_line: StartLine) -> Result<Self, TcError> {
+        let mut connection = Connection::open()?;
+        if link::find(&mut connection, interface)?.is_none() {
+            return Err(TcError::NoInterface { interface: interface.to_owned() });
+        }
+        Ok(Self { connection, interface: interface.to_owned(), start_line, line: None })
+    }
+
+    /// The running delay line, if the back-end is user space.
+    pub fn line(&self) -> Option<&(dyn LinePaths + Send)> {
+        self.line.as_deref()
+    }
+
+    fn snapshot(&mut self) -> Result<Snapshot, TcError> {
+        Snapshot::read(&mut self.connection, &self.interface)
+    }
+
+    fn stage(
+        &mut self,
+        stage: Stage,
+        operations: &[Operation],
+        snapshot: &mut Snapshot,
+        covered: &Covered,
+    ) -> Result<(), TcError> {
+        match stage {
+            Stage::Device => operations.iter().try_for_each(|operation| self.device(operation, snapshot)),
+            Stage::Hook => operations.iter().try_for_each(|operation| self.hook(operation, snapshot)),
+            Stage::Line => self.lines(operations, snapshot),
+            Stage::Requests => Ok(self.connection.execute(&self.requests(operations, snapshot, covered)?)?),
+            Stage::UnusedTables => {
+                let requests = self.requests(operations, snapshot, covered)?;
+                self.delete_unused(requests)
+            }
+        }
+    }
+
+    fn requests(
+        &self,
+        operations: &[Operation],
+        snapshot: &mut Snapshot,
+        covered: &Covered,
+    ) -> Result<Vec<Request>, TcError> {
+        let requests = operations.iter().map(|operation| request(operation, snapshot, covered, &self.interface));
+        requests.filter_map(Result::transpose).collect()
+    }
+
+    /// Deletes tables that nothing leads to any more; repeats while the kernel still counts a link that it has yet to free.
+    fn delete_unused(&mut self, mut requests: Vec<Request>) -> Result<(), TcError> {
+        let deadline = Instant::now() + GRACE;
+        loop {
+            let Err(error) = self.connection.execute(&requests) else { return Ok(()) };
+            let NetlinkError::Refused(batch) = &error else { return Err(error.into()) };
+            if batch.refusals.iter().any(|refusal| refusal.errno != libc::EBUSY) || Instant::now() > deadline {
+                return Err(error.into());
+            }
+            requests = batch.refusals.iter().map(|refusal| requests[refusal.index].clone()).collect();
+            sleep(GRACE_POLL);
+        }
+    }
+
+    fn device(&mut self, operation: &Operation, snapshot: &mut Snapshot) -> Result<(), TcError> {
+        match operation {
+            Operation::Add(Key::Device(kind), _) => {
+                snapshot.device = Some(device::make(&mut self.connection, *kind, &self.interface)?);
+            }
+            _ => {
+                self.line = None;
+                if let Some(device) = snapshot.device.take() {
+                    self.connection.execute_one(device::delete(&device))?;
+                }
+                snapshot.classify = read::FilterBook::default();
+            }
+        }
+        Ok(())
+    }
+
+    fn hook(&mut self, operation: &Operation, snapshot: &mut Snapshot) -> Result<(), TcError> {
+        let Some(index) = snapshot.interface else {
+            return Err(TcError::NoInterface { interface: self.interface.clone() });
+        };
+        let clsact = Object {
+            interface: index,
+            handle: Handle::new(0xffff, 0),
+            parent: Handle::CLSACT,
+            kind: "clsact".to_owned(),
+            ..Object::default()
+        };
+        let what = format!("{operation} on {}", self.interface);
+        match (operation, snapshot.hook) {
+            (Operation::Add(..), Hook::Clsact) => Ok(()),
+            (Operation::Add(..), Hook::Ingress) => Err(TcError::Foreign {
+                place: format!("the hook of {}", self.interface),
+                found: "an ingress qdisc, which keeps clsact out".to_owned(),
+            }),
+            (Operation::Add(..), Hook::Absent) => {
+                if let Some(device) = &mut snapshot.device {
+                    device::note_hook(&mut self.connection, device, &self.interface, true)?;
+                }
+                let message = RouteNetlinkMessage::NewQueueDiscipline(clsact.to_message());
+                self.connection.execute_one(Request::create(message, what))?;
+                snapshot.hook = Hook::Clsact;
+                Ok(())
+            }
+            _ => self.remove_hook(&clsact, what, snapshot),
+        }
+    }
+
+    /// Removes the hook if it is ours and nobody else has come to use it.
+    fn remove_hook(&mut self, clsact: &Object, what: String, snapshot: &mut Snapshot) -> Result<(), TcError> {
+        let Some(device) = snapshot.device.as_mut().filter(|device| device.owns_hook) else { return Ok(()) };
+        let now = Snapshot::read(&mut self.connection, &self.interface)?;
+        if now.capture.others + now.ingress.others > 0 || !now.capture.handles.is_empty() {
+            return Ok(());
+        }
+        let message = RouteNetlinkMessage::DelQueueDiscipline(clsact.to_message());
+        self.connection.execute_one(Request::delete(message, what))?;
+        snapshot.hook = Hook::Absent;
+        device::note_hook(&mut self.connection, device, &self.interface, false)
+    }
+
+    fn lines(&mut self, operations: &[Operation], snapshot: &Snapshot) -> Result<(), TcError> {
+        if self.line.is_none() {
+            let Some(operation) = operations.iter().find(|operation| !matches!(operation, Operation::Delete(_))) else {
+                return Ok(());
+            };
+            if snapshot.device.as_ref().is_none_or(|device| device.kind != DeviceKind::Veth) {
+                return Err(TcError::NoLine(*operation));
+            }
+            self.line = Some((self.start_line)(device::FAR_NAME, &self.interface).map_err(TcError::Line)?);
+        }
+        let Some(line) = &mut self.line else { return Ok(()) };
+        let mut paths = line.paths();
+        for operation in operations {
+            match operation {
+                Operation::Add(Key::Line(prefix), Setting::Line(impairment))
+                | Operation::Change(Key::Line(prefix), Setting::Line(impairment)) => {
+                    paths.insert(*prefix, *impairment);
+                }
+                Operation::Delete(Key::Line(prefix)) => {
+                    paths.remove(prefix);
+                }
+                _ => {}
+            }
+        }
+        line.set_paths(&paths).map_err(TcError::Line)
+    }
+}
+
+/// Operations that are done together, in one way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Device,
+    Hook,
+    Line,
+    Requests,
+    UnusedTables,
+}
+
+impl Stage {
+    fn of(operation: &Operation) -> Self {
+        match (operation, operation.key()) {
+            (_, Key::Device(_)) => Self::Device,
+            (_, Key::Clsact) => Self::Hook,
+            (_, Key::Line(_)) => Self::Line,
+            (Operation::Delete(_), Key::Capture(FilterKey::Table(_)) | Key::Classify(FilterKey::Table(_))) => {
+                Self::UnusedTables
+            }
+            _ => Self::Requests,
+        }
+    }
+}
+
+impl TrafficControl for KernelTc {
+    fn current(&mut self) -> Result<State, TcError> {
+        let mut state = self.snapshot()?.state();
+        if let Some(line) = &self.line {
+            state.extend(line.paths().into_iter().map(|(prefix, path)| (Key::Line(prefix), Setting::Line(path))));
+        }
+        Ok(state)
+    }
+
+    fn execute(&mut self, operations: &[Operation]) -> Result<(), TcError> {
+        let mut snapshot = self.snapshot()?;
+        let covered = Covered::of(operations, &snapshot);
+        for run in operations.chunk_by(|one, next| Stage::of(one) == Stage::of(next)) {
+            self.stage(Stage::of(&run[0]), run, &mut snapshot, &covered)?;
+        }
+        Ok(())
+    }
+}
