@@ -1,1 +1,3 @@
 //! The command line: one file per subcommand; the only room that builds adapters.
+
+pub mod matrix;
