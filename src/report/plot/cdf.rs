@@ -7,7 +7,7 @@ use super::svg::{Anchor, FAINT, GREY, INK, Num, Style, Svg};
 use super::text::{width, wrap};
 use crate::measure::{Comparison, Sample};
 use crate::report::Rgb;
-use crate::report::heat::{number, thousands, ticks};
+use crate::report::heat::{counted, number, thousands, ticks};
 use crate::units::Deviation;
 
 const PAGE: (f64, f64) = (760.0, 500.0);
@@ -140,7 +140,7 @@ fn axis(probes: &[f64]) -> (f64, f64) {
 fn subtitle(cdf: &ErrorCdf, low: f64, high: f64) -> String {
     let n = cdf.probes.len();
     let mut parts = vec![cdf.subtitle.trim().to_owned()];
-    parts.push(format!("n = {} probes on {} paths", thousands(n), thousands(cdf.medians.len())));
+    parts.push(format!("n = {} on {}", counted(n, "probe"), counted(cdf.medians.len(), "path")));
     parts.push(format!("{} lost", thousands(usize::try_from(cdf.lost).unwrap_or(usize::MAX))));
     let outside: Vec<f64> = cdf.probes.iter().copied().filter(|error| *error < low || *error > high).collect();
     if let [first, .., last] | [first @ last] = outside.as_slice() {

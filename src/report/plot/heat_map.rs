@@ -6,7 +6,7 @@ use std::fmt::Write;
 use super::svg::{Anchor, Escaped, GREY, INK, Num, Style, Svg};
 use super::text::{cut, width, wrap};
 use crate::report::Rgb;
-use crate::report::heat::{Cell, HeatMap, Scale, thousands, ticks};
+use crate::report::heat::{Cell, HeatMap, Scale, counted, thousands, ticks};
 
 /// The side of the plot that cells are sized for.
 const SIDE: usize = 660;
@@ -162,7 +162,7 @@ fn name_step(n: usize) -> usize {
 fn subtitle(map: &HeatMap, block: usize) -> String {
     let n = map.names.len();
     let mut parts =
-        vec![map.subtitle.trim().to_owned(), format!("n = {} nodes, {} paths", thousands(n), thousands(n * (n - 1)))];
+        vec![map.subtitle.trim().to_owned(), format!("n = {}, {}", counted(n, "node"), counted(n * (n - 1), "path"))];
     if let Some((low, high)) = map.extremes() {
         let print = map.printer();
         parts.push(format!("{} to {} {}", print(low), print(high), map.unit));
@@ -366,7 +366,7 @@ fn draw_bar(svg: &mut Svg, layout: &Layout, map: &HeatMap, scale: Scale) {
 /// What the legend must explain: the cells that are not colours of the bar.
 fn legend(map: &HeatMap, block: usize) -> Vec<(&'static str, Cell)> {
     let mut entries = Vec::new();
-    if block == 1 {
+    if map.shows_diagonal(block) {
         entries.push(("same node", Cell::Diagonal));
     }
     if map.missing() > 0 {
