@@ -1,7 +1,6 @@
 //! An agent's session: reads requests, answers them in order, and clears the node when the asker goes away.
 
 use std::io::{self, BufRead, Write};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 
 use super::protocol::{Applied, NodeStatus, Request, RequestLine, Response, ResponseLine};
@@ -36,10 +35,9 @@ pub fn serve(
                 break;
             }
         }
-        // Whoever asked has gone: a measurement under way is for nobody.
-        STOP.store(true, Ordering::Relaxed);
+        ended();
     })?;
-    let served = answer_all(&receiver, output, node, &STOP);
+    let served = answer_all(&receiver, output, node);
     let _ = node.clear();
     served
 }
@@ -48,11 +46,10 @@ fn answer_all(
     requests: &mpsc::Receiver<String>,
     output: &mut dyn Write,
     node: &mut dyn NodeControl,
-    stop: &AtomicBool,
 ) -> io::Result<()> {
     for line in requests {
         let answer = match serde_json::from_str::<RequestLine<Request>>(&line) {
-            Ok(line) => ResponseLine { id: line.id, response: answer(line.request, node, stop) },
+            Ok(line) => ResponseLine { id: line.id, response: answer(line.request, node) },
             Err(error) => {
                 let message = format!("the request cannot be read: {error}");
                 ResponseLine { id: request_id(&line), response: Response::Failed { message } }
@@ -70,7 +67,7 @@ fn request_id(line: &str) -> u64 {
     serde_json::from_str::<RequestLine<serde_json::Value>>(line).map_or(0, |line| line.id)
 }
 
-fn answer(request: Request, node: &mut dyn NodeControl, stop: &AtomicBool) -> Response {
+fn answer(request: Request, node: &mut dyn NodeControl) -> Response {
     let answered = match request {
         Request::Hello => {
             Ok(Response::Hello { version: env!("CARGO_PKG_VERSION").to_owned(), abilities: Box::new(node.abilities()) })
@@ -78,7 +75,7 @@ fn answer(request: Request, node: &mut dyn NodeControl, stop: &AtomicBool) -> Re
         Request::Apply { row, backend } => node.apply(&row, backend).map(Response::Applied),
         Request::Clear => node.clear().map(|operations| Response::Cleared { operations }),
         Request::Status => node.status().map(|status| Response::Status(Box::new(status))),
-        Request::Probe(order) => node.probe(&order, stop).map(Response::Probed),
+        Request::Probe(order) => node.probe(&order).map(Response::Probed),
     };
     answered.unwrap_or_else(|message| Response::Failed { message })
 }

@@ -1,43 +1,105 @@
 //! The agent of a node: builds its adapters and serves the session on standard input and output.
 
-use std::io::{self, BufReader};
+use std::io::{self, BufReader, Write};
 use std::process::ExitCode;
-use std::sync::atomic::AtomicBool;
 
 use crate::agent::protocol::{Applied, NodeStatus};
 use crate::agent::session::{NodeControl, serve};
-use crate::measure::{ProbeOrder, ProbeReport};
-use crate::shaping::{Abilities, BackendChoice, Row};
+use crate::measure::{IcmpProber, ProbeOrder, ProbeReport, Prober, StopSignal};
+use crate::shaping::{Abilities, Backend, BackendChoice, Row, State, choose, desired, diff};
+use crate::tc::{self, KernelTc, TrafficControl};
+use crate::testbed::lab::NODE_INTERFACE;
 
-/// Serves one session.
+/// Serves one session for the interface that the arguments name (`--interface eth0`).
 pub fn main() -> ExitCode {
-    let input = BufReader::new(io::stdin());
-    let mut node = KernelNode;
-    match serve(input, &mut io::stdout().lock(), &mut node) {
+    let interface = std::env::args().skip_while(|word| word != "--interface").nth(1);
+    let Some(interface) = interface else {
+        let _ = writeln!(io::stderr(), "error: --interface NAME is missing");
+        return ExitCode::from(2);
+    };
+    match run(interface) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::from(2),
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "error: {error}");
+            ExitCode::from(2)
+        }
     }
 }
 
-/// Removes the delays of the node whose network namespace the calling thread is in.
-pub(super) fn rescue() {}
+fn run(interface: String) -> io::Result<()> {
+    let stop = StopSignal::new()?;
+    let mut node = KernelNode { interface, tc: None, abilities: None, applied: None, stop: stop.clone() };
+    serve(BufReader::new(io::stdin()), &mut io::stdout().lock(), &mut node, move || stop.stop())
+}
 
-struct KernelNode;
+/// Removes the delays of the lab node whose network namespace the calling thread is in.
+pub(super) fn rescue() {
+    if let Ok(mut tc) = KernelTc::open(NODE_INTERFACE) {
+        // Nobody is left who could be told; the node's `status` says what is still there.
+        let _ = tc::clear(&mut tc);
+    }
+}
+
+/// What was applied last.
+struct Last {
+    row: Row,
+    backend: Backend,
+}
+
+/// A node whose kernel is this one.
+struct KernelNode {
+    interface: String,
+    tc: Option<KernelTc>,
+    abilities: Option<Abilities>,
+    applied: Option<Last>,
+    stop: StopSignal,
+}
+
+impl KernelNode {
+    fn tc(&mut self) -> Result<&mut KernelTc, String> {
+        if self.tc.is_none() {
+            self.tc = Some(KernelTc::open(&self.interface).map_err(|error| error.to_string())?);
+        }
+        self.tc.as_mut().ok_or_else(|| "traffic control is not open".to_owned())
+    }
+}
 
 impl NodeControl for KernelNode {
     fn abilities(&mut self) -> Abilities {
-        Abilities::none("not probed", "")
+        self.abilities.get_or_insert_with(tc::abilities::probe).clone()
     }
-    fn apply(&mut self, _row: &Row, _backend: BackendChoice) -> Result<Applied, String> {
-        Ok(Applied { backend: crate::shaping::Backend::Userspace, reason: "stub".to_owned(), operations: 0 })
+
+    fn apply(&mut self, row: &Row, backend: BackendChoice) -> Result<Applied, String> {
+        let abilities = self.abilities();
+        let (backend, reason) = choose(backend, &abilities).map_err(|error| error.to_string())?;
+        let applied = tc::impair(self.tc()?, row, backend, &abilities).map_err(|error| error.to_string())?;
+        self.applied = Some(Last { row: row.clone(), backend });
+        Ok(Applied { backend, reason, operations: applied.operations })
     }
+
     fn clear(&mut self) -> Result<usize, String> {
-        Ok(0)
+        self.applied = None;
+        let cleared = tc::clear(self.tc()?).map_err(|error| error.to_string())?;
+        Ok(cleared.operations)
     }
+
     fn status(&mut self) -> Result<NodeStatus, String> {
-        Err("no".to_owned())
+        let abilities = self.abilities();
+        let current = self.tc()?.current().map_err(|error| error.to_string())?;
+        let wanted = match &self.applied {
+            Some(last) => desired(&last.row, last.backend, &abilities, &current).map_err(|error| error.to_string())?,
+            None => State::default(),
+        };
+        let traffic = if self.applied.is_some() { self.tc()?.traffic().map(Some) } else { Ok(None) };
+        Ok(NodeStatus {
+            backend: self.applied.as_ref().map(|last| last.backend),
+            row: self.applied.as_ref().map(|last| last.row.clone()).unwrap_or_default(),
+            differences: diff(&current, &wanted).iter().map(ToString::to_string).collect(),
+            traffic: traffic.map_err(|error| error.to_string())?,
+        })
     }
-    fn probe(&mut self, _order: &ProbeOrder, _stop: &AtomicBool) -> Result<ProbeReport, String> {
-        Err("no".to_owned())
+
+    fn probe(&mut self, order: &ProbeOrder) -> Result<ProbeReport, String> {
+        IcmpProber::new(self.stop.clone()).run(order).map_err(|error| error.to_string())
     }
 }
