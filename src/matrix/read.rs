@@ -12,7 +12,7 @@ use super::json;
 /// How an RTT table becomes one-way delays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RttSplit {
-    /// Each cell r[i][j] gives half of itself to the path from i to j.
+    /// Each cell `r[i][j]` gives half of itself to the path from i to j.
     Halves,
 }
 
