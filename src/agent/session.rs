@@ -17,17 +17,18 @@ pub trait NodeControl {
     fn clear(&mut self) -> Result<usize, String>;
     /// Desired against actual.
     fn status(&mut self) -> Result<NodeStatus, String>;
-    /// Probes the other nodes; returns early when `stop` becomes true.
-    fn probe(&mut self, order: &ProbeOrder, stop: &AtomicBool) -> Result<ProbeReport, String>;
+    /// Probes the other nodes.
+    fn probe(&mut self, order: &ProbeOrder) -> Result<ProbeReport, String>;
 }
 
-/// Serves requests from `input` until it ends, then clears the node.
+/// Serves requests from `input` until it ends, then clears the node. `ended` is called, from another thread, as soon as
+/// the input ends: a measurement under way is then for nobody and should stop.
 pub fn serve(
     input: impl BufRead + Send + 'static,
     output: &mut dyn Write,
     node: &mut dyn NodeControl,
+    ended: impl FnOnce() + Send + 'static,
 ) -> io::Result<()> {
-    static STOP: AtomicBool = AtomicBool::new(false);
     let (sender, receiver) = mpsc::channel();
     std::thread::Builder::new().name("session".to_owned()).stack_size(128 * 1024).spawn(move || {
         for line in input.lines().map_while(Result::ok) {

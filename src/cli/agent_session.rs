@@ -3,7 +3,7 @@
 use std::io::{self, BufReader, Write};
 use std::process::ExitCode;
 
-use crate::agent::protocol::{Applied, NodeStatus};
+use crate::agent::protocol::{Applied, NodeStatus, Traffic};
 use crate::agent::session::{NodeControl, serve};
 use crate::measure::{IcmpProber, ProbeOrder, ProbeReport, Prober, StopSignal};
 use crate::shaping::{Abilities, Backend, BackendChoice, Row, State, choose, desired, diff};
@@ -95,7 +95,9 @@ impl NodeControl for KernelNode {
             backend: self.applied.as_ref().map(|last| last.backend),
             row: self.applied.as_ref().map(|last| last.row.clone()).unwrap_or_default(),
             differences: diff(&current, &wanted).iter().map(ToString::to_string).collect(),
-            traffic: traffic.map_err(|error| error.to_string())?,
+            traffic: traffic
+                .map_err(|error| error.to_string())?
+                .map(|traffic| Traffic { packets: traffic.packets, dropped: traffic.dropped }),
         })
     }
 

@@ -3,7 +3,6 @@
 use std::ffi::OsString;
 use std::io::Write;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use anyhow::Context;
@@ -94,9 +93,9 @@ pub(super) fn run(args: LabArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode
 }
 
 fn up(args: &UpArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
-    let matrix = args.matrix.read()?;
+    let matrix = args.matrix.load()?;
     let name = args.name.clone().unwrap_or_else(|| args.matrix.stem());
-    let mut lab = Lab::start(&name, matrix.names(), &args.matrix.source())?;
+    let mut lab = Lab::start(&name, matrix.names(), &args.matrix.place())?;
     let outcome = super::operate::apply(&mut lab, &matrix, args.backend.choice())?;
     writeln!(out, "lab `{name}` is up: {} nodes, {outcome}", matrix.len())?;
     let first = &matrix.names()[0];
@@ -186,17 +185,4 @@ fn down(args: DownArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         writeln!(out, "lab `{name}` is down")?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// The name of a lab after a matrix file: what of its name a lab may be called.
-pub(super) fn name_after(path: &std::path::Path) -> String {
-    let stem = path.file_stem().map(PathBuf::from).unwrap_or_default();
-    let name: String = stem
-        .to_string_lossy()
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' })
-        .take(48)
-        .collect();
-    let trimmed = name.trim_start_matches(['.', '-']);
-    if trimmed.is_empty() { "lab".to_owned() } else { trimmed.to_owned() }
 }

@@ -35,6 +35,7 @@ enum CliCommand {
     Measure(operate::MeasureArgs),
     Status(operate::StatusArgs),
     Clear(operate::ClearArgs),
+    Matrix(matrix::MatrixArgs),
     Completions(manual::CompletionArgs),
     Man(manual::ManArgs),
 }
@@ -64,6 +65,7 @@ fn dispatch(command: CliCommand, out: &mut dyn Write) -> anyhow::Result<ExitCode
         CliCommand::Measure(args) => operate::run_measure(&args, out),
         CliCommand::Status(args) => operate::run_status(&args, out),
         CliCommand::Clear(args) => operate::run_clear(&args, out),
+        CliCommand::Matrix(args) => matrix::run(args, out),
         CliCommand::Completions(args) => manual::run_completions(&args, out),
         CliCommand::Man(args) => manual::run_man(&args, out),
     }

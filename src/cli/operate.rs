@@ -91,7 +91,7 @@ pub(super) struct ClearArgs {
 
 /// Runs `longhaul apply`.
 pub(super) fn run_apply(args: &ApplyArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
-    let matrix = args.matrix.read()?;
+    let matrix = args.matrix.load()?;
     let mut lab = args.lab.find()?;
     check_names(&lab, &matrix)?;
     let applied = testbed::apply(&mut lab, &matrix, args.backend.choice())?;

@@ -24,6 +24,20 @@ impl MatrixSource {
     pub fn load(&self) -> anyhow::Result<DelayMatrix> {
         self.split.load(&self.matrix)
     }
+
+    /// What a lab or a run made of this matrix is called: the file's name without its ending, as far as names may have it.
+    pub fn stem(&self) -> String {
+        let stem = self.matrix.file_stem().unwrap_or_default().to_string_lossy();
+        let fitting = stem.chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' });
+        let name: String = fitting.take(48).collect();
+        let trimmed = name.trim_start_matches(['.', '-']);
+        if trimmed.is_empty() { "lab".to_owned() } else { trimmed.to_owned() }
+    }
+
+    /// Where the matrix comes from, for records.
+    pub fn place(&self) -> String {
+        self.matrix.display().to_string()
+    }
 }
 
 /// How a command reads tables of round-trip times.

@@ -40,7 +40,7 @@ impl Evidence<'_> {
         put("intended.csv", to_csv(self.matrix, CsvOptions::default()).as_bytes())?;
         match measured_matrix(self.matrix.names(), &self.trial.comparison) {
             Ok(mut measured) => {
-                measured.metadata.source = Some(format!("longhaul verify {}, medians", self.args.matrix.source()));
+                measured.metadata.source = Some(format!("longhaul verify {}, medians", self.args.matrix.place()));
                 measured.metadata.date = Some(self.date());
                 put("measured.csv", to_csv(&measured, CsvOptions::default()).as_bytes())?;
             }
@@ -113,7 +113,7 @@ impl Evidence<'_> {
             seed: self.args.probes.seed(),
             probes: self.args.probes.probes(),
             interval: self.args.probes.interval().to_string(),
-            matrix: MatrixSource { source: self.args.matrix.source(), digest: host::digest(self.matrix) },
+            matrix: MatrixSource { source: self.args.matrix.place(), digest: host::digest(self.matrix) },
             tolerance: self.args.tolerance.to_string(),
             base_path: Some(self.base_path()),
             host_noise: self.trial.noise.clone(),

@@ -62,7 +62,7 @@ pub(super) struct VerifyArgs {
 
 /// Runs `longhaul verify`.
 pub(super) fn run(args: &VerifyArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
-    let matrix = args.matrix.read()?;
+    let matrix = args.matrix.load()?;
     let started = SystemTime::now();
     let folder = args.out.clone().unwrap_or_else(|| default_folder(&args.matrix.stem(), started));
     check_places(&folder, args.json.as_deref())?;

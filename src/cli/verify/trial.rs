@@ -42,7 +42,7 @@ pub(super) fn run(args: &VerifyArgs, matrix: &DelayMatrix) -> anyhow::Result<Tri
     let name = args.name.clone().unwrap_or_else(|| format!("verify-{}", std::process::id()));
     let progress = Progress::new();
     progress.say(&format!("bring up {} nodes", matrix.len()));
-    let mut lab = Lab::start(&name, matrix.names(), &args.matrix.source())?;
+    let mut lab = Lab::start(&name, matrix.names(), &args.matrix.place())?;
     let noise = NoiseMeter::start();
     let abilities = testbed::abilities(&mut lab)?;
     let unimpaired = unimpaired_like(matrix)?;
