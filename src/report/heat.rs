@@ -149,6 +149,14 @@ impl HeatMap {
         self
     }
 
+    /// Two pictures with one colour range that holds both, so that they can be compared by eye.
+    #[must_use]
+    pub fn on_one_scale(self, other: Self) -> (Self, Self) {
+        let ((low, high), (other_low, other_high)) = (self.range(), other.range());
+        let (low, high) = (low.min(other_low), high.max(other_high));
+        (self.with_range(low, high), other.with_range(low, high))
+    }
+
     /// The range of the colours: given, or from 0 to the largest value (sequential), or symmetric about 0 (diverging).
     pub fn range(&self) -> (f64, f64) {
         if let Some(range) = self.range {
@@ -333,6 +341,14 @@ mod tests {
     fn numbers_have_a_true_minus_and_no_negative_zero() {
         let texts: Vec<_> = [-1.26, -0.04, 0.0, 2.0].map(|value| number(value, 1, true)).into();
         assert_eq!(texts, ["−1.3", "0.0", "0.0", "+2.0"]);
+    }
+
+    #[test]
+    fn two_pictures_can_share_a_scale() {
+        let (first, second) = (map(2, vec![Some(5.0); 4]), map(2, vec![Some(20.0); 4]));
+        let (first, second) = first.on_one_scale(second);
+        assert_eq!((first.range(), second.range()), ((0.0, 20.0), (0.0, 20.0)));
+        assert_eq!(map(2, vec![Some(5.0); 4]).with_range(3.0, 3.0).range(), (0.0, 5.0));
     }
 
     #[test]

@@ -198,6 +198,48 @@ fn every_picture_can_be_drawn_and_is_not_blank() {
     }
 }
 
+/// The boxes of all texts as the renderer lays them out, with their characters, and the turned ones marked.
+fn text_boxes(group: &resvg::usvg::Group, boxes: &mut Vec<(String, resvg::usvg::Rect, bool)>) {
+    for node in group.children() {
+        match node {
+            resvg::usvg::Node::Group(inner) => text_boxes(inner, boxes),
+            resvg::usvg::Node::Text(text) => {
+                let letters: String = text.chunks().iter().map(|chunk| chunk.text().to_owned()).collect();
+                boxes.push((letters, node.abs_bounding_box(), text.abs_transform().has_skew()));
+            }
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn no_text_leaves_the_page_or_touches_another() {
+    for (name, svg) in gallery_pictures().into_iter().filter(|(_, svg)| svg.len() < 200_000) {
+        let tree = super::png::tree(&svg).unwrap();
+        let (mut boxes, page) = (Vec::new(), tree.size());
+        text_boxes(tree.root(), &mut boxes);
+        assert!(boxes.len() > 8, "{name} has {} texts", boxes.len());
+        for (text, place, _) in &boxes {
+            let inside = place.left() >= 0.0
+                && place.top() >= 0.0
+                && place.right() <= page.width()
+                && place.bottom() <= page.height();
+            assert!(inside, "{name}: `{text}` leaves the page: {place:?}");
+        }
+        // The box of a turned text is larger than the text: only upright ones are compared.
+        let upright: Vec<_> = boxes.iter().filter(|(_, _, turned)| !turned).collect();
+        for (place, (text, first, _)) in upright.iter().enumerate() {
+            for (other, second, _) in &upright[place + 1..] {
+                let apart = first.right() <= second.left()
+                    || second.right() <= first.left()
+                    || first.bottom() <= second.top()
+                    || second.bottom() <= first.top();
+                assert!(apart, "{name}: `{text}` touches `{other}`");
+            }
+        }
+    }
+}
+
 /// Writes what a terminal is sent, for a look with the eyes: `cat` it. Only with `LONGHAUL_GALLERY=DIR`.
 #[test]
 fn terminal_pictures_are_kept_on_demand() {
