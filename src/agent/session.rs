@@ -43,11 +43,7 @@ pub fn serve(
     served
 }
 
-fn answer_all(
-    requests: &mpsc::Receiver<String>,
-    output: &mut dyn Write,
-    node: &mut dyn NodeControl,
-) -> io::Result<()> {
+fn answer_all(requests: &mpsc::Receiver<String>, output: &mut dyn Write, node: &mut dyn NodeControl) -> io::Result<()> {
     for line in requests {
         let answer = match serde_json::from_str::<RequestLine<Request>>(&line) {
             Ok(line) => ResponseLine { id: line.id, response: answer(line.request, node) },

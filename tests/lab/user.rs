@@ -79,7 +79,13 @@ impl User {
     /// Runs the program, which must end with `code`; returns what it wrote to standard error.
     pub fn fail(&self, arguments: &[&str], code: i32) -> String {
         let output = self.run(arguments);
-        assert_eq!(output.status.code(), Some(code), "as {}: longhaul {arguments:?}: {}", self.name(), describe(&output));
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "as {}: longhaul {arguments:?}: {}",
+            self.name(),
+            describe(&output)
+        );
         String::from_utf8(output.stderr).unwrap()
     }
 }
