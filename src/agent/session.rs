@@ -69,6 +69,7 @@ fn answer(request: Request, node: &mut dyn NodeControl) -> Response {
         Request::Hello => {
             Ok(Response::Hello { version: env!("CARGO_PKG_VERSION").to_owned(), abilities: Box::new(node.abilities()) })
         }
+        Request::Ready => Ok(Response::Ready),
         Request::Apply { row, backend } => node.apply(&row, backend).map(Response::Applied),
         Request::Clear => node.clear().map(|operations| Response::Cleared { operations }),
         Request::Status => node.status().map(|status| Response::Status(Box::new(status))),
