@@ -81,6 +81,11 @@ fn report(error: &anyhow::Error) -> ExitCode {
     ExitCode::from(2)
 }
 
+/// The width of the terminal; 100 where there is none.
+fn terminal_columns() -> usize {
+    terminal_size::terminal_size().map_or(100, |(terminal_size::Width(columns), _)| columns.into())
+}
+
 fn exit_code(code: i32) -> ExitCode {
     ExitCode::from(u8::try_from(code).unwrap_or(2))
 }
