@@ -28,6 +28,7 @@ fn main() {
 
 fn measure(nodes: usize) {
     let lab = Bridged::build(nodes);
+    lab.introduce();
     let order = order(nodes, v4, PROBES, Span::from_millis(10));
     let everybody: Vec<usize> = (0..nodes).collect();
     let reports = lab.measure(&everybody, &order);
@@ -53,11 +54,10 @@ fn measure(nodes: usize) {
         samples.len() - one_way.len(),
         order.plan().duration().as_millis_f64() / 1e3,
     );
-    for report in reports.iter().flatten().filter(|report| report.user_stamped + report.refused > 0) {
-        println!(
-            "       {} without a kernel stamp, {} refused: {:?}",
-            report.user_stamped, report.refused, report.first_refusal
-        );
+    let unstamped: u32 = reports.iter().flatten().map(|report| report.user_stamped).sum();
+    let refused: u32 = reports.iter().flatten().map(|report| report.refused).sum();
+    if unstamped + refused > 0 {
+        println!("       {unstamped} probes without a kernel stamp, {refused} refused");
     }
 }
 

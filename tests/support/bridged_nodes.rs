@@ -106,6 +106,12 @@ fn ip_batch(lines: &str) {
     assert!(child.wait().unwrap().success(), "ip -batch:\n{lines}");
 }
 
+/// The link address of a node.
+fn mac(node: usize) -> String {
+    let [high, low] = u16::try_from(node + 1).unwrap().to_be_bytes();
+    format!("02:09:00:00:{high:02x}:{low:02x}")
+}
+
 /// Nodes on one bridge.
 pub struct Bridged {
     pub nodes: Vec<Node>,
@@ -129,7 +135,10 @@ impl Bridged {
         let bridge = "link add br0 type bridge mcast_snooping 0\nlink set br0 up\n".to_owned();
         let ports = nodes.iter().enumerate().map(|(place, node)| {
             let pid = node.pid;
-            format!("link add v{place} type veth peer name eth0 netns {pid}\nlink set v{place} master br0 up\n")
+            let mac = mac(place);
+            format!(
+                "link add v{place} type veth peer name eth0 address {mac} netns {pid}\nlink set v{place} master br0 up\n"
+            )
         });
         let lines: String = std::iter::once(bridge).chain(ports).collect();
         ip_batch(&lines);
@@ -138,6 +147,24 @@ impl Bridged {
             wait();
         }
         Self { nodes }
+    }
+
+    /// Tells every node the link addresses of all others for good. The kernel's neighbour table, one for all
+    /// namespaces, has room for 1,024 resolved ones, which is less than 33 nodes need; permanent ones do not count.
+    pub fn introduce(&self) {
+        let all = self.nodes.len();
+        let waits: Vec<_> = self.nodes.iter().enumerate().map(|(me, node)| {
+            let neighbours = (0..all).filter(move |peer| *peer != me).map(|peer| {
+                let (v4, v6, mac) = (v4(peer), v6(peer), mac(peer));
+                format!(
+                    "neigh add {v4} lladdr {mac} dev eth0 nud permanent\nneigh add {v6} lladdr {mac} dev eth0 nud permanent\n"
+                )
+            });
+            node.begin(move || ip_batch(&neighbours.collect::<String>()))
+        }).collect();
+        for wait in waits {
+            wait();
+        }
     }
 
     /// Runs a prober in each of the nodes `taking_part`, with a common start `ahead_ms` from now.
