@@ -262,3 +262,6 @@ impl TrafficControl for KernelTc {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
