@@ -97,7 +97,8 @@ impl From<ReceivedProbe> for (NodeIndex, u32, u64) {
 pub enum Stamps {
     /// The kernel, for every probe, in front of the queue (`TX_SCHED`).
     Kernel,
-    /// The prober itself, for at least one probe, just before the send call; see [`ProbeReport::user_stamped`].
+    /// The prober itself, just before the send call: for the [`ProbeReport::user_stamped`] probes, or for all when
+    /// not one kernel stamp came.
     User,
 }
 
@@ -121,7 +122,7 @@ pub struct ProbeReport {
     pub received: Vec<ReceivedProbe>,
     /// Who took the sending instants.
     pub stamps: Stamps,
-    /// Probes for which no kernel stamp came.
+    /// Probes that were answered although no kernel stamp came for them.
     pub user_stamped: u32,
     /// Copies of probes and answers that had arrived before.
     pub duplicates: u32,

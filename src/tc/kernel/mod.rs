@@ -272,3 +272,6 @@ impl TrafficControl for KernelTc {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
