@@ -142,7 +142,8 @@ fn the_wait_in_the_senders_own_queue_is_measured() {
 fn the_wait_in_a_queue_that_packets_are_redirected_to_is_measured() {
     in_own_namespaces("the_wait_in_a_queue_that_packets_are_redirected_to_is_measured", || {
         let lab = Bridged::build(2);
-        // On this way the kernel stamps a packet up to three times: before the detour, in it, and behind it.
+        // The stamp must be the one before the detour. (What goes on from there is a copy without a socket, which this
+        // kernel does not stamp again; the order of several stamps is tried without a network.)
         lab.nodes[0].run("ip link add lh0 type ifb");
         lab.nodes[0].run("ip link set lh0 up");
         lab.nodes[0].run(&format!("tc qdisc add dev lh0 root {SLOW_QUEUE}"));
@@ -246,6 +247,8 @@ fn wrong_orders_are_refused() {
         let good = order(2, v4, 1, Span::from_millis(1));
         let message = |order: ProbeOrder| probe(&order).unwrap_err().to_string();
         assert_eq!(message(ProbeOrder { me: 2, ..good.clone() }), "the order is for node 2 of only 2");
+        let many = message(ProbeOrder { probes: u32::MAX, ..good.clone() });
+        assert_eq!(many, "the order asks for 4294967296 probes from one node; at most 4000000 are allowed");
         let late = message(ProbeOrder { start_realtime_ns: 1, ..good.clone() });
         assert!(
             late.starts_with("the common start was missed by ") && late.ends_with("; set it further ahead"),

@@ -68,8 +68,8 @@ impl Ledger {
         }
     }
 
-    /// The kernel's sending stamp. A packet that is redirected passes more than one queue and is stamped at each:
-    /// the first stamp starts the clock.
+    /// The kernel's sending stamp. A packet that is redirected passes more than one queue and may be stamped at
+    /// each: the first stamp starts the clock.
     pub(super) fn stamped(&mut self, to: NodeIndex, seq: u32, at_ns: u64) {
         if let Some(own) = self.place(to, seq).and_then(|place| self.own[place].as_mut()) {
             own.kernel_ns.get_or_insert(at_ns);
