@@ -6,6 +6,6 @@ pub fn probe() -> Abilities {
     if std::env::var_os("LONGHAUL_UML").is_none() {
         a.netem = Ability::missing("CONFIG_NET_SCH_NETEM", "x");
     }
-    a.skbedit = Ability::missing("x","x");
+    a.skbedit = Ability::missing("x", "x");
     a
 }

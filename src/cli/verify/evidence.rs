@@ -115,7 +115,8 @@ impl Evidence<'_> {
             matrix: MatrixSource { source: self.args.matrix.place(), digest: host::digest(self.matrix) },
             tolerance: self.args.tolerance.to_string(),
             base_path: Some(self.base_path()),
-            host_noise: self.trial.noise.clone(),
+            probing: self.trial.probing(),
+            host_noise: self.trial.noise,
         }
     }
 

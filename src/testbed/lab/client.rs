@@ -87,6 +87,9 @@ impl Lab {
     pub fn namespaces(&mut self, node: NodeIndex) -> Result<NodeNamespaces, LabError> {
         let id = self.send(Ask::Enter { node })?;
         let (line, files) = receive_with_files(self.reader.get_ref()).map_err(lost)?;
+        if line.is_empty() {
+            return Err(gone());
+        }
         let answer: HolderLine = serde_json::from_slice(&line).map_err(|error| lost(error.into()))?;
         match answer.tell {
             Tell::Namespaces if answer.id == id => NodeNamespaces::from_fds(files)
@@ -141,7 +144,7 @@ impl Lab {
         let mut line = Vec::new();
         self.reader.read_until(b'\n', &mut line).map_err(lost)?;
         if line.is_empty() {
-            return Err(LabError::Holder { what: "has ended, and the lab with it".to_owned() });
+            return Err(gone());
         }
         serde_json::from_slice(&line).map_err(|error| lost(error.into()))
     }
@@ -257,6 +260,10 @@ fn receive_with_files(stream: &UnixStream) -> io::Result<(Vec<u8>, Vec<OwnedFd>)
 fn own(raw: i32) -> OwnedFd {
     // SAFETY: the kernel has just installed this descriptor for us, and nobody else knows it.
     unsafe { OwnedFd::from_raw_fd(raw) }
+}
+
+fn gone() -> LabError {
+    LabError::Holder { what: "has ended, and the lab with it".to_owned() }
 }
 
 fn lost(error: io::Error) -> LabError {

@@ -173,7 +173,7 @@ impl Inner<'_> {
         };
         let mut client = client.try_clone().map_err(system("keep the client's socket"))?;
         announce(&mut client, &Birth::Ready(info.clone()));
-        let surroundings = Networks { networks, own_user_namespace: self.own_user_namespace, rescue: self.rescue };
+        let surroundings = Networks { nodes: networks, own_user_namespace: self.own_user_namespace, rescue: self.rescue };
         let nonblocking = SignalFd::as_raw_fd(signals);
         set_nonblocking(nonblocking).map_err(system("prepare signals"))?;
         Relay::new(info, &surroundings, listener, client, agents)
@@ -220,20 +220,20 @@ pub(super) fn own_program() -> Command {
 
 /// The nodes' network namespaces.
 struct Networks<'a> {
-    networks: Vec<OwnedFd>,
+    nodes: Vec<OwnedFd>,
     own_user_namespace: bool,
     rescue: &'a Rescue,
 }
 
 impl Surroundings for Networks<'_> {
     fn namespaces(&self, node: NodeIndex) -> io::Result<NodeNamespaces> {
-        of_lab(self.networks[node].try_clone()?, self.own_user_namespace)
+        of_lab(self.nodes[node].try_clone()?, self.own_user_namespace)
     }
 
     fn agent_died(&self, node: NodeIndex) {
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                if setns(self.networks[node].as_fd(), CloneFlags::CLONE_NEWNET).is_ok() {
+                if setns(self.nodes[node].as_fd(), CloneFlags::CLONE_NEWNET).is_ok() {
                     (self.rescue)();
                 }
             });
