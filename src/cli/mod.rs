@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand; the only room that builds adapters.
 
 mod agent_session;
+mod doctor;
 mod host;
 mod input;
 mod lab;
@@ -36,6 +37,7 @@ enum CliCommand {
     Status(operate::StatusArgs),
     Clear(operate::ClearArgs),
     Matrix(matrix::MatrixArgs),
+    Doctor(doctor::DoctorArgs),
     Completions(manual::CompletionArgs),
     Man(manual::ManArgs),
 }
@@ -66,6 +68,7 @@ fn dispatch(command: CliCommand, out: &mut dyn Write) -> anyhow::Result<ExitCode
         CliCommand::Status(args) => operate::run_status(&args, out),
         CliCommand::Clear(args) => operate::run_clear(&args, out),
         CliCommand::Matrix(args) => matrix::run(args, out),
+        CliCommand::Doctor(args) => doctor::run(&args, out),
         CliCommand::Completions(args) => manual::run_completions(&args, out),
         CliCommand::Man(args) => manual::run_man(&args, out),
     }

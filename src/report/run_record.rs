@@ -190,6 +190,15 @@ mod tests {
           },
           "tolerance": "larger of 5 % and 1ms",
           "base_path": null,
+          "probing": {
+            "user_stamped": 0,
+            "duplicates": 0,
+            "backwards": 0,
+            "unexpected": 0,
+            "refused": 0,
+            "lateness_p50": null,
+            "emulation_drops": 0
+          },
           "host_noise": {
             "load1": 0.5,
             "steal": 0.01
