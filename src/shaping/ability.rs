@@ -26,6 +26,12 @@ impl Ability {
         matches!(self, Self::Present)
     }
 
+    /// This one if it is missing, else the next.
+    #[must_use]
+    pub fn and_then(self, next: impl FnOnce() -> Self) -> Self {
+        if self.is_present() { next() } else { self }
+    }
+
     /// Missing, because of `why`, cured by `remedy`.
     pub fn missing(why: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self::Missing { why: why.into(), remedy: remedy.into() }
@@ -55,15 +61,15 @@ pub struct Abilities {
     pub netem_duplicate: Ability,
     /// Naming a packet's class where it is captured (`CONFIG_NET_ACT_SKBEDIT`). Saves one lookup per packet.
     pub skbedit: Ability,
-    /// Packet sockets (`CONFIG_PACKET`, CAP_NET_RAW).
+    /// Packet sockets (`CONFIG_PACKET`, `CAP_NET_RAW`).
     pub packet_socket: Ability,
-    /// Socket buffers beyond the system's limit (CAP_NET_ADMIN in the first user namespace).
+    /// Socket buffers beyond the system's limit (`CAP_NET_ADMIN` in the first user namespace).
     pub large_buffers: Ability,
-    /// A priority above other programs' (CAP_SYS_NICE).
+    /// A priority above other programs' (`CAP_SYS_NICE`).
     pub priority: Ability,
     /// A TUN/TAP device (`CONFIG_TUN`, `/dev/net/tun`).
     pub tun: Ability,
-    /// BPF programs on interfaces by link (kernel 6.6, CAP_BPF).
+    /// BPF programs on interfaces by link (kernel 6.6, `CAP_BPF`).
     pub tcx: Ability,
     /// The sysctls that govern user namespaces, where they exist.
     pub sysctls: Vec<(String, String)>,

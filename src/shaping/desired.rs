@@ -66,7 +66,7 @@ fn impairments(row: &Row) -> Result<BTreeMap<IpNet, Impairment>, ShapingError> {
 }
 
 fn netem(wanted: &BTreeMap<IpNet, Impairment>, skbedit: bool, current: &State) -> Result<State, ShapingError> {
-    let numbering = number(wanted, current).ok_or_else(|| ShapingError::TooMany { count: wanted.len() })?;
+    let numbering = number(wanted, current).ok_or(ShapingError::TooMany { count: wanted.len() })?;
     let mut state = State::default();
     state.insert(Key::Device(DeviceKind::Ifb), Setting::Present);
     state.insert(Key::Root, Setting::Present);

@@ -143,18 +143,16 @@ impl KernelTc {
     }
 
     fn device(&mut self, operation: &Operation, snapshot: &mut Snapshot) -> Result<(), TcError> {
-        match operation {
-            Operation::Add(Key::Device(kind), _) => {
-                snapshot.device = Some(device::make(&mut self.connection, *kind, &self.interface)?);
-            }
-            _ => {
-                self.line = None;
-                if let Some(device) = snapshot.device.take() {
-                    self.connection.execute_one(device::delete(&device))?;
-                }
-                snapshot.classify = read::FilterBook::default();
-            }
+        if let Operation::Add(Key::Device(kind), _) = operation {
+            snapshot.device = Some(device::make(&mut self.connection, *kind, &self.interface)?);
+            return Ok(());
         }
+        // The line goes first: it sends on what it holds.
+        self.line = None;
+        if let Some(device) = snapshot.device.take() {
+            self.connection.execute_one(device::delete(&device))?;
+        }
+        snapshot.classify = read::FilterBook::default();
         Ok(())
     }
 
@@ -208,7 +206,7 @@ impl KernelTc {
                 return Ok(());
             };
             if snapshot.device.as_ref().is_none_or(|device| device.kind != DeviceKind::Veth) {
-                return Err(TcError::NoLine(*operation));
+                return Err(TcError::NoLine(operation.to_string()));
             }
             self.line = Some((self.start_line)(device::FAR_NAME, &self.interface).map_err(TcError::Line)?);
         }

@@ -89,7 +89,10 @@ pub(super) fn request(
             filter_object(operation, filter, &mut snapshot.capture, base, device)?
         }
         key @ (Key::Device(_) | Key::Line(_) | Key::Clsact) => {
-            return Err(TcError::Conflict { operation: *operation, why: format!("{key} takes more than one request") });
+            return Err(TcError::Conflict {
+                operation: operation.to_string(),
+                why: format!("{key} takes more than one request"),
+            });
         }
     };
     if matches!(operation, Operation::Delete(_)) && covered.covers(operation.key()) {
@@ -135,7 +138,7 @@ fn filter_object(
     let info = Object::info(preference(key.family()), protocol(key.family()));
     let object = Object { info, kind: KIND.to_owned(), ..base };
     let known = |book: &FilterBook| {
-        let missing = || TcError::Missing { operation: *operation, missing: *operation.key() };
+        let missing = || TcError::Missing { operation: operation.to_string(), missing: *operation.key() };
         book.handles.get(key).copied().ok_or_else(missing)
     };
     let (handle, setting) = match operation {
