@@ -23,8 +23,8 @@ use super::packet_socket as socket;
 pub(super) const BATCH: usize = 32;
 /// The buffer to ask for where any is permitted; the kernel doubles it for its own overhead.
 const LARGE: c_int = 32 << 20;
-/// With less than this in sum more sockets are opened. The kernel's overhead counts.
-const WANTED: usize = 32 << 20;
+/// The sum of buffers to reach with several sockets. They take over from each other when three quarters full.
+const WANTED: usize = 80 << 20;
 const MOST_SOCKETS: usize = 64;
 
 /// Sockets on one interface that share its packets.
@@ -36,11 +36,9 @@ pub(super) struct Capture {
     receive_buffer: usize,
 }
 
-/// What a batch had in it besides packets.
+/// What a batch had in it besides the packets that were handed on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Batch {
-    /// Packets that were handed on.
-    pub(super) packets: usize,
     /// Packets that the kernel could not hand over, or only in part.
     pub(super) refused: u64,
     /// Whether there may be more in the same socket.
@@ -63,7 +61,7 @@ impl Capture {
         let mut sockets = vec![first];
         prepare(sockets[0].as_fd()).map_err(fail)?;
         socket::bind(sockets[0].as_fd(), index, libc::ETH_P_ALL as u16).map_err(fail)?;
-        if each < WANTED {
+        if each < 2 * LARGE as usize {
             let count = WANTED.div_ceil(each.max(1)).min(MOST_SOCKETS);
             let group = socket::join_rollover(sockets[0].as_fd(), None).map_err(fail)?;
             for _ in 1..count {
@@ -86,6 +84,11 @@ impl Capture {
         self.receive_buffer
     }
 
+    /// Whether one socket is enough.
+    pub(super) fn is_single(&self) -> bool {
+        self.sockets.len() == 1
+    }
+
     /// Becomes readable with the first packet in any socket.
     pub(super) fn readable(&self) -> BorrowedFd<'_> {
         self.ready.0.as_fd()
@@ -99,7 +102,7 @@ impl Capture {
     /// The sockets that have packets, by position.
     pub(super) fn ready(&self, found: &mut Vec<usize>) -> io::Result<()> {
         found.clear();
-        if self.sockets.len() == 1 {
+        if self.is_single() {
             found.push(0);
             return Ok(());
         }
@@ -139,13 +142,12 @@ impl Capture {
         let Ok(count) = usize::try_from(count) else {
             return refusal(io::Error::last_os_error());
         };
-        let mut batch = Batch { packets: 0, refused: 0, more: count == BATCH };
+        let mut batch = Batch { refused: 0, more: count == BATCH };
         for (header, slot) in headers[..count].iter().zip(&mut self.slots) {
             if header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0 {
                 batch.refused += 1;
                 continue;
             }
-            batch.packets += 1;
             // SAFETY: the kernel has filled this header in, and its control buffer is still there.
             let stamp = unsafe { stamp(&header.msg_hdr) };
             sink(stamp, pool.take(slot, header.msg_len as usize));
@@ -174,7 +176,7 @@ fn refusal(error: io::Error) -> io::Result<Batch> {
     match error.raw_os_error() {
         Some(libc::EAGAIN | libc::EINTR) => Ok(Batch::default()),
         // A segment of a kind that the offload header cannot express, such as one inside a tunnel.
-        Some(libc::EINVAL) => Ok(Batch { refused: 1, more: true, ..Batch::default() }),
+        Some(libc::EINVAL) => Ok(Batch { refused: 1, more: true }),
         _ => Err(error),
     }
 }
