@@ -11,6 +11,7 @@ use std::mem::{self, MaybeUninit};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr;
 use std::sync::Arc;
+use std::thread;
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
@@ -26,11 +27,17 @@ const LARGE: c_int = 32 << 20;
 /// The sum of buffers to reach with several sockets. They take over from each other when three quarters full.
 const WANTED: usize = 80 << 20;
 const MOST_SOCKETS: usize = 64;
+/// Sockets that one thread closes at the end.
+const CLOSED_TOGETHER: usize = 4;
+
+/// Capture sockets, which are closed side by side: the kernel takes some ten milliseconds for each.
+#[derive(Debug)]
+pub(super) struct Sockets(Vec<OwnedFd>);
 
 /// Sockets on one interface that share its packets.
 #[derive(Debug)]
 pub(super) struct Capture {
-    sockets: Arc<[OwnedFd]>,
+    sockets: Arc<Sockets>,
     ready: Epoll,
     slots: Vec<Slot>,
     receive_buffer: usize,
@@ -71,11 +78,11 @@ impl Capture {
         let receive_buffer = each * sockets.len();
         let ready = watch(&sockets).map_err(fail)?;
         let slots = (0..BATCH).map(|_| pool.slot()).collect::<io::Result<_>>().map_err(fail)?;
-        Ok(Self { sockets: sockets.into(), ready, slots, receive_buffer })
+        Ok(Self { sockets: Arc::new(Sockets(sockets)), ready, slots, receive_buffer })
     }
 
     /// The sockets, for asking what they dropped.
-    pub(super) fn sockets(&self) -> Arc<[OwnedFd]> {
+    pub(super) fn sockets(&self) -> Arc<Sockets> {
         Arc::clone(&self.sockets)
     }
 
@@ -96,7 +103,7 @@ impl Capture {
 
     /// Whether the interface still exists.
     pub(super) fn is_alive(&self) -> bool {
-        socket::is_bound(self.sockets[0].as_fd())
+        socket::is_bound(self.sockets.0[0].as_fd())
     }
 
     /// The sockets that have packets, by position.
@@ -134,7 +141,7 @@ impl Capture {
             header.msg_hdr.msg_control = controls[at].as_mut_ptr().cast();
             header.msg_hdr.msg_controllen = mem::size_of::<Control>() as _;
         }
-        let fd = self.sockets[position].as_raw_fd();
+        let fd = self.sockets.0[position].as_raw_fd();
         // SAFETY: each header points to a slot of `SLOT` bytes and a control buffer of the given length; all of them
         // live until the results have been read below.
         let count =
@@ -164,11 +171,30 @@ impl Capture {
     }
 }
 
-/// How many packets found all sockets full since the last call.
-pub(super) fn drops(sockets: &[OwnedFd]) -> u64 {
-    let drops =
-        |fd: &OwnedFd| socket::get::<socket::Statistics>(fd.as_fd(), libc::SOL_PACKET, socket::PACKET_STATISTICS);
-    sockets.iter().filter_map(|fd| drops(fd).ok()).map(|statistics| u64::from(statistics.drops)).sum()
+impl Sockets {
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// How many packets found all sockets full since the last call.
+    pub(super) fn drops(&self) -> u64 {
+        let drops =
+            |fd: &OwnedFd| socket::get::<socket::Statistics>(fd.as_fd(), libc::SOL_PACKET, socket::PACKET_STATISTICS);
+        self.0.iter().filter_map(|fd| drops(fd).ok()).map(|statistics| u64::from(statistics.drops)).sum()
+    }
+}
+
+impl Drop for Sockets {
+    fn drop(&mut self) {
+        thread::scope(|scope| {
+            while self.0.len() > CLOSED_TOGETHER {
+                let part = self.0.split_off(self.0.len() - CLOSED_TOGETHER);
+                // Without a thread the part is closed here.
+                let _ = thread::Builder::new().spawn_scoped(scope, move || drop(part));
+            }
+        });
+    }
 }
 
 /// What an error of `recvmmsg` means: nothing there, a packet that cannot be handed over, or a broken socket.
