@@ -54,10 +54,11 @@ fn describe(abilities: &Abilities, user: Uid) -> String {
         text.push_str(&verdict);
         text.push('\n');
     }
-    text.push_str(&match choose(BackendChoice::Auto, abilities) {
+    let conclusion = match choose(BackendChoice::Auto, abilities) {
         Ok((backend, reason)) => format!("longhaul uses {backend}: {reason}\n"),
         Err(_) => "longhaul cannot delay packets here\n".to_owned(),
-    });
+    };
+    text.push_str(&conclusion);
     if !user.is_root() {
         text.push_str(&what_root_adds(abilities));
     }
@@ -80,7 +81,10 @@ fn table(abilities: &Abilities) -> String {
 fn what_root_adds(abilities: &Abilities) -> String {
     let gains = [
         (&abilities.large_buffers, "large receive buffers: the user-space line takes larger bursts without loss"),
-        (&abilities.priority, "a high priority: the user-space line keeps its time while other programs use the processors"),
+        (
+            &abilities.priority,
+            "a high priority: the user-space line keeps its time while other programs use the processors",
+        ),
     ];
     let missing: Vec<&str> = gains.iter().filter(|(ability, _)| !ability.is_present()).map(|(_, gain)| *gain).collect();
     if missing.is_empty() {

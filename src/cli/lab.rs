@@ -14,7 +14,7 @@ use crate::testbed::lab::{self, Lab};
 
 /// Bring nodes up on this machine, run programs in them, list them, take them down.
 #[derive(Debug, Args)]
-pub struct LabArgs {
+pub(super) struct LabArgs {
     #[command(subcommand)]
     command: LabCommand,
 }

@@ -18,7 +18,7 @@ use clap::{Parser, Subcommand};
 
 use crate::testbed::lab::{AGENT_COMMAND, HOLDER_COMMAND, holder_main};
 
-pub use agent_session::main as agent_main;
+pub use agent_session::command as agent_command;
 
 /// Puts nodes as far apart as a delay matrix says, and proves by measurement that they are.
 #[derive(Debug, Parser)]
@@ -48,7 +48,7 @@ pub fn main() -> ExitCode {
     // The program starts itself as these; they are no part of the command line that users see.
     match arguments.get(1).and_then(|argument| argument.to_str()) {
         Some(HOLDER_COMMAND) => return exit_code(holder_main(&agent_session::rescue)),
-        Some(AGENT_COMMAND) => return agent_main(),
+        Some(AGENT_COMMAND) => return agent_session::main(),
         _ => {}
     }
     let mut out = io::stdout().lock();

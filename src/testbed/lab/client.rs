@@ -266,6 +266,7 @@ fn gone() -> LabError {
     LabError::Holder { what: "has ended, and the lab with it".to_owned() }
 }
 
+#[allow(clippy::needless_pass_by_value)] // As `map_err` wants it.
 fn lost(error: io::Error) -> LabError {
     LabError::Holder { what: format!("cannot be reached: {error}") }
 }

@@ -31,7 +31,7 @@ pub const HOLDER_COMMAND: &str = "lab-holder";
 pub const AGENT_COMMAND: &str = "agent-session";
 
 /// What removes a node's delays when its agent died; called in a thread that is in the node's network namespace.
-pub type Rescue = dyn Fn() + Sync;
+pub(super) type Rescue = dyn Fn() + Sync;
 
 /// Runs a holder: its standard input is a socket to the client that started it. Returns the exit code.
 pub fn main(rescue: &Rescue) -> i32 {
@@ -74,10 +74,7 @@ fn hold(client: &UnixStream, rescue: &Rescue) -> Result<i32, LabError> {
     let signals = block_signals()?;
     let holder = Pid::this();
     let inner = fork_child(|| {
-        let mut client = match client.try_clone() {
-            Ok(client) => client,
-            Err(_) => return 2,
-        };
+        let Ok(mut client) = client.try_clone() else { return 2 };
         dress(&hosts);
         let life = Inner { order: &order, holder, own_user_namespace, rescue };
         match life.run(&client, listener, &signals) {
@@ -173,7 +170,8 @@ impl Inner<'_> {
         };
         let mut client = client.try_clone().map_err(system("keep the client's socket"))?;
         announce(&mut client, &Birth::Ready(info.clone()));
-        let surroundings = Networks { nodes: networks, own_user_namespace: self.own_user_namespace, rescue: self.rescue };
+        let surroundings =
+            Networks { nodes: networks, own_user_namespace: self.own_user_namespace, rescue: self.rescue };
         let nonblocking = SignalFd::as_raw_fd(signals);
         set_nonblocking(nonblocking).map_err(system("prepare signals"))?;
         Relay::new(info, &surroundings, listener, client, agents)
