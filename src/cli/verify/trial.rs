@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::VerifyArgs;
 use crate::agent::protocol::{Applied, NodeStatus, Traffic};
+use crate::cli::agent_session::lab_environment;
 use crate::cli::host::NoiseMeter;
 use crate::cli::progress::Progress;
 use crate::matrix::DelayMatrix;
@@ -84,7 +85,7 @@ pub(super) fn run(args: &VerifyArgs, matrix: &DelayMatrix) -> anyhow::Result<Tri
     let name = args.name.clone().unwrap_or_else(|| format!("verify-{}", std::process::id()));
     let progress = Progress::new();
     progress.say(&format!("bring up {} nodes", matrix.len()));
-    let mut lab = Lab::start(&name, matrix.names(), &args.matrix.place())?;
+    let mut lab = Lab::start(&name, matrix.names(), &args.matrix.place(), lab_environment())?;
     let noise = NoiseMeter::start();
     let abilities = testbed::abilities(&mut lab)?;
     let unimpaired = unimpaired_like(matrix)?;

@@ -32,7 +32,13 @@ pub struct Lab {
 
 impl Lab {
     /// Brings a lab up: returns when all nodes and agents are there.
-    pub fn start(name: &str, names: &[NodeName], source: &str) -> Result<Self, LabError> {
+    /// `environment` is what the agents find in theirs.
+    pub fn start(
+        name: &str,
+        names: &[NodeName],
+        source: &str,
+        environment: Vec<(String, String)>,
+    ) -> Result<Self, LabError> {
         if names.len() > MAX_LAB_NODES {
             return Err(LabError::TooManyNodes { count: names.len() });
         }
@@ -42,6 +48,7 @@ impl Lab {
             nodes: addressing::nodes(names),
             source: source.to_owned(),
             since: humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string(),
+            environment,
         };
         let (stream, child) = spawn_holder(&order).map_err(lost)?;
         let mut reader = BufReader::new(stream);

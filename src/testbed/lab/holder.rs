@@ -158,7 +158,7 @@ impl Inner<'_> {
         let networks = network::build(&self.order.nodes)?;
         let agents = networks
             .iter()
-            .map(|network| start_agent(network.as_fd()))
+            .map(|network| start_agent(network.as_fd(), &self.order.environment))
             .collect::<io::Result<Vec<_>>>()
             .map_err(system("start an agent"))?;
         let info = LabInfo {
@@ -188,11 +188,12 @@ fn set_nonblocking(fd: i32) -> io::Result<()> {
 }
 
 /// Starts this program again as the agent of the node whose network namespace is `network`.
-fn start_agent(network: BorrowedFd<'_>) -> io::Result<UnixStream> {
+fn start_agent(network: BorrowedFd<'_>, environment: &[(String, String)]) -> io::Result<UnixStream> {
     let (ours, theirs) = UnixStream::pair()?;
     let theirs = OwnedFd::from(theirs);
     let mut command = own_program();
     command.args([AGENT_COMMAND, "--interface", network::NODE_INTERFACE]);
+    command.envs(environment.iter().map(|(name, value)| (name, value)));
     command.stdin(Stdio::from(theirs.try_clone()?)).stdout(Stdio::from(theirs));
     let namespace = network.try_clone_to_owned()?;
     // SAFETY: between fork and exec only two system calls are made, on a descriptor that lives in the closure.

@@ -108,4 +108,6 @@ pub struct Order {
     pub source: String,
     /// When, RFC 3339.
     pub since: String,
+    /// Variables that agents find in their environment: what need not be found out by each of them.
+    pub environment: Vec<(String, String)>,
 }
