@@ -510,6 +510,50 @@ fn pings_take_as_long_as_asked() {
     });
 }
 
+/// Delays change, destinations come and go, classes split and merge: no packet to one that stays is lost.
+#[test]
+fn changes_lose_no_packet() {
+    inside("changes_lose_no_packet", || {
+        let _lab = Lab::new();
+        let abilities = abilities::probe();
+        for backend in [Backend::Netem, Backend::Userspace] {
+            if backend == Backend::Netem && !abilities.netem.is_present() {
+                println!("no netem here: that back-end is tested under User-Mode Linux");
+                continue;
+            }
+            for abilities in ways() {
+                let mut tc = KernelTc::open("eth0").unwrap();
+                let rows = [
+                    row(&[("10.77.0.2/32", 20), ("10.77.0.3/32", 20)]),
+                    row(&[("10.77.0.2/32", 30), ("10.77.0.3/32", 20), ("fd77::2/128", 5)]),
+                    row(&[("10.77.0.2/32", 10)]),
+                    row(&[("10.77.0.0/24", 40), ("10.77.0.2/32", 10)]),
+                    wide_row(300, 300, 1),
+                ];
+                let with_target = |row: &Row| {
+                    let mut row = row.clone();
+                    if row.paths.len() > 100 {
+                        row.paths.extend(rows[0].paths.iter().cloned());
+                    }
+                    row
+                };
+                impair(&mut tc, &rows[0], backend, &abilities).unwrap();
+                let ping = Command::new("ping")
+                    .args("-q -n -c 600 -i 0.002 -W 5 10.77.0.2".split(' '))
+                    .stdout(Stdio::piped())
+                    .spawn()
+                    .unwrap();
+                for row in rows.iter().cycle().take(25) {
+                    impair(&mut tc, &with_target(row), backend, &abilities).unwrap();
+                }
+                let report = String::from_utf8(ping.wait_with_output().unwrap().stdout).unwrap();
+                assert!(report.contains(" 0% packet loss"), "{backend}: {report}");
+                clear(&mut tc).unwrap();
+            }
+        }
+    });
+}
+
 /// Prints how long a thousand destinations take; the bounds are loose.
 #[test]
 fn a_thousand_destinations_are_quick() {
