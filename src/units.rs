@@ -1,4 +1,4 @@
-//! Quantities with units: one-way [`Delay`], round-trip [`Rtt`], signed [`Deviation`], [`Rate`] and [`Duration`] text, all in integers.
+//! Quantities with units: one-way [`Delay`], round-trip [`Rtt`], signed [`Deviation`], [`Span`] and [`Rate`], all in integers.
 //!
 //! One-way delay and round-trip time are different types on purpose: an addition or comparison that mixes them
 //! does not compile. Everything is integer nanoseconds, so a value survives any number of conversions unchanged.

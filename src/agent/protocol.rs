@@ -31,6 +31,8 @@ pub struct ResponseLine<T> {
 pub enum Request {
     /// Who are you, and what can your kernel do?
     Hello,
+    /// Are you there? Tells the asker how long the way to the agents takes.
+    Ready,
     /// Make the node do this row, and nothing else.
     Apply {
         /// All impaired paths from the node.
@@ -57,6 +59,8 @@ pub enum Response {
         /// What its kernel and its user can do.
         abilities: Box<Abilities>,
     },
+    /// To [`Request::Ready`].
+    Ready,
     /// To [`Request::Apply`].
     Applied(Applied),
     /// To [`Request::Clear`]: how many operations it took.

@@ -1,43 +1,155 @@
 //! The agent of a node: builds its adapters and serves the session on standard input and output.
 
-use std::io::{self, BufReader};
+use std::io::{self, BufReader, Write};
 use std::process::ExitCode;
-use std::sync::atomic::AtomicBool;
 
-use crate::agent::protocol::{Applied, NodeStatus};
+use clap::{Args, Parser, Subcommand};
+
+use crate::agent::protocol::{Applied, NodeStatus, Traffic};
 use crate::agent::session::{NodeControl, serve};
-use crate::measure::{ProbeOrder, ProbeReport};
-use crate::shaping::{Abilities, BackendChoice, Row};
+use crate::measure::{IcmpProber, ProbeOrder, ProbeReport, Prober, StopSignal};
+use crate::shaping::{Abilities, Backend, BackendChoice, Row, State, choose, desired, diff};
+use crate::tc::{self, KernelTc, TrafficControl};
+use crate::testbed::lab::NODE_INTERFACE;
 
-/// Serves one session.
-pub fn main() -> ExitCode {
-    let input = BufReader::new(io::stdin());
-    let mut node = KernelNode;
-    match serve(input, &mut io::stdout().lock(), &mut node) {
+/// The agent of a node.
+#[derive(Debug, Parser)]
+#[command(name = "longhaul-agent", version)]
+struct AgentCli {
+    #[command(subcommand)]
+    command: AgentCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum AgentCommand {
+    /// Serve one session on standard input and output: requests and answers, one JSON object a line
+    #[command(after_help = "\
+Example:
+  echo '{\"id\":1,\"request\":\"hello\"}' | longhaul-agent session --interface eth0
+
+The end of the input clears the node.")]
+    Session(SessionArgs),
+}
+
+#[derive(Debug, Args)]
+struct SessionArgs {
+    /// The interface that faces the other nodes
+    #[arg(long)]
+    interface: String,
+}
+
+/// The command line of `longhaul-agent`.
+pub fn command() -> ExitCode {
+    let AgentCommand::Session(args) = AgentCli::parse().command;
+    outcome(run(args.interface))
+}
+
+/// Serves one session of a lab, as its holder starts it (`--interface eth0`).
+pub(super) fn main() -> ExitCode {
+    let interface = std::env::args().skip_while(|word| word != "--interface").nth(1);
+    outcome(run(interface.unwrap_or_else(|| NODE_INTERFACE.to_owned())))
+}
+
+fn outcome(served: io::Result<()>) -> ExitCode {
+    match served {
         Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::from(2),
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "error: {error}");
+            ExitCode::from(2)
+        }
     }
 }
 
-/// Removes the delays of the node whose network namespace the calling thread is in.
-pub(super) fn rescue() {}
+fn run(interface: String) -> io::Result<()> {
+    let stop = StopSignal::new()?;
+    let mut node = KernelNode { interface, tc: None, abilities: None, applied: None, stop: stop.clone() };
+    serve(BufReader::new(io::stdin()), &mut io::stdout().lock(), &mut node, move || stop.stop())
+}
 
-struct KernelNode;
+/// Removes the delays of the lab node whose network namespace the calling thread is in.
+pub(super) fn rescue() {
+    if let Ok(mut tc) = KernelTc::open(NODE_INTERFACE) {
+        // Nobody is left who could be told; the node's `status` says what is still there.
+        let _ = tc::clear(&mut tc);
+    }
+}
+
+/// The variable by which a lab's agents are told what their kernel can do: it is the same for all of them, and finding out
+/// takes each one longer than everything else of its start.
+const ABILITIES: &str = "LONGHAUL_ABILITIES";
+
+/// Finds out what this kernel can do, to be told to the agents of a lab.
+pub(super) fn lab_environment() -> Vec<(String, String)> {
+    let told = serde_json::to_string(&tc::abilities::probe()).ok();
+    told.map(|text| (ABILITIES.to_owned(), text)).into_iter().collect()
+}
+
+fn told_abilities() -> Option<Abilities> {
+    serde_json::from_str(&std::env::var(ABILITIES).ok()?).ok()
+}
+
+/// What was applied last.
+struct Last {
+    row: Row,
+    backend: Backend,
+}
+
+/// A node whose kernel is this one.
+struct KernelNode {
+    interface: String,
+    tc: Option<KernelTc>,
+    abilities: Option<Abilities>,
+    applied: Option<Last>,
+    stop: StopSignal,
+}
+
+impl KernelNode {
+    fn tc(&mut self) -> Result<&mut KernelTc, String> {
+        if self.tc.is_none() {
+            self.tc = Some(KernelTc::open(&self.interface).map_err(|error| error.to_string())?);
+        }
+        self.tc.as_mut().ok_or_else(|| "traffic control is not open".to_owned())
+    }
+}
 
 impl NodeControl for KernelNode {
     fn abilities(&mut self) -> Abilities {
-        Abilities::none("not probed", "")
+        self.abilities.get_or_insert_with(|| told_abilities().unwrap_or_else(tc::abilities::probe)).clone()
     }
-    fn apply(&mut self, _row: &Row, _backend: BackendChoice) -> Result<Applied, String> {
-        Ok(Applied { backend: crate::shaping::Backend::Userspace, reason: "stub".to_owned(), operations: 0 })
+
+    fn apply(&mut self, row: &Row, backend: BackendChoice) -> Result<Applied, String> {
+        let abilities = self.abilities();
+        let (backend, reason) = choose(backend, &abilities).map_err(|error| error.to_string())?;
+        let applied = tc::impair(self.tc()?, row, backend, &abilities).map_err(|error| error.to_string())?;
+        self.applied = Some(Last { row: row.clone(), backend });
+        Ok(Applied { backend, reason, operations: applied.operations })
     }
+
     fn clear(&mut self) -> Result<usize, String> {
-        Ok(0)
+        self.applied = None;
+        let cleared = tc::clear(self.tc()?).map_err(|error| error.to_string())?;
+        Ok(cleared.operations)
     }
+
     fn status(&mut self) -> Result<NodeStatus, String> {
-        Err("no".to_owned())
+        let abilities = self.abilities();
+        let current = self.tc()?.current().map_err(|error| error.to_string())?;
+        let wanted = match &self.applied {
+            Some(last) => desired(&last.row, last.backend, &abilities, &current).map_err(|error| error.to_string())?,
+            None => State::default(),
+        };
+        let traffic = if self.applied.is_some() { self.tc()?.traffic().map(Some) } else { Ok(None) };
+        Ok(NodeStatus {
+            backend: self.applied.as_ref().map(|last| last.backend),
+            row: self.applied.as_ref().map(|last| last.row.clone()).unwrap_or_default(),
+            differences: diff(&current, &wanted).iter().map(ToString::to_string).collect(),
+            traffic: traffic
+                .map_err(|error| error.to_string())?
+                .map(|traffic| Traffic { packets: traffic.packets, dropped: traffic.dropped }),
+        })
     }
-    fn probe(&mut self, _order: &ProbeOrder, _stop: &AtomicBool) -> Result<ProbeReport, String> {
-        Err("no".to_owned())
+
+    fn probe(&mut self, order: &ProbeOrder) -> Result<ProbeReport, String> {
+        IcmpProber::new(self.stop.clone()).run(order).map_err(|error| error.to_string())
     }
 }

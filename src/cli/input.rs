@@ -1,7 +1,6 @@
 //! Arguments that several subcommands share: the matrix to read, the back-end to use.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
@@ -12,13 +11,8 @@ use crate::shaping::BackendChoice;
 use crate::testbed::MeasureOptions;
 use crate::units::Span;
 
-/// Which matrix, and how to read it.
-#[derive(Debug, Clone, Args)]
-pub(super) struct MatrixInput {
-    /// Delay matrix: a CSV or JSON file, or `-` for standard input
-    #[arg(value_name = "MATRIX")]
-    pub(super) path: PathBuf,
-}
+/// The matrix of a command.
+pub(super) use super::matrix::MatrixSource as MatrixInput;
 
 /// Which delay element the agents use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -47,18 +41,6 @@ impl BackendArgs {
             BackendName::Netem => BackendChoice::Netem,
             BackendName::Userspace => BackendChoice::Userspace,
         }
-    }
-}
-
-impl MatrixInput {
-    pub(super) fn read(&self) -> anyhow::Result<DelayMatrix> {
-        Ok(crate::matrix::read(&self.path, crate::matrix::ReadOptions::default())?)
-    }
-    pub(super) fn stem(&self) -> String {
-        super::lab::name_after(&self.path)
-    }
-    pub(super) fn source(&self) -> String {
-        self.path.display().to_string()
     }
 }
 

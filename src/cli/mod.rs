@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand; the only room that builds adapters.
 
 mod agent_session;
+mod doctor;
 mod host;
 mod input;
 mod lab;
@@ -17,7 +18,7 @@ use clap::{Parser, Subcommand};
 
 use crate::testbed::lab::{AGENT_COMMAND, HOLDER_COMMAND, holder_main};
 
-pub use agent_session::main as agent_main;
+pub use agent_session::command as agent_command;
 
 /// Puts nodes as far apart as a delay matrix says, and proves by measurement that they are.
 #[derive(Debug, Parser)]
@@ -35,6 +36,8 @@ enum CliCommand {
     Measure(operate::MeasureArgs),
     Status(operate::StatusArgs),
     Clear(operate::ClearArgs),
+    Matrix(matrix::MatrixArgs),
+    Doctor(doctor::DoctorArgs),
     Completions(manual::CompletionArgs),
     Man(manual::ManArgs),
 }
@@ -45,7 +48,7 @@ pub fn main() -> ExitCode {
     // The program starts itself as these; they are no part of the command line that users see.
     match arguments.get(1).and_then(|argument| argument.to_str()) {
         Some(HOLDER_COMMAND) => return exit_code(holder_main(&agent_session::rescue)),
-        Some(AGENT_COMMAND) => return agent_main(),
+        Some(AGENT_COMMAND) => return agent_session::main(),
         _ => {}
     }
     let mut out = io::stdout().lock();
@@ -64,6 +67,8 @@ fn dispatch(command: CliCommand, out: &mut dyn Write) -> anyhow::Result<ExitCode
         CliCommand::Measure(args) => operate::run_measure(&args, out),
         CliCommand::Status(args) => operate::run_status(&args, out),
         CliCommand::Clear(args) => operate::run_clear(&args, out),
+        CliCommand::Matrix(args) => matrix::run(args, out),
+        CliCommand::Doctor(args) => doctor::run(&args, out),
         CliCommand::Completions(args) => manual::run_completions(&args, out),
         CliCommand::Man(args) => manual::run_man(&args, out),
     }
@@ -77,6 +82,11 @@ fn report(error: &anyhow::Error) -> ExitCode {
     }
     let _ = writeln!(io::stderr(), "error: {error:#}");
     ExitCode::from(2)
+}
+
+/// The width of the terminal; 100 where there is none.
+fn terminal_columns() -> usize {
+    terminal_size::terminal_size().map_or(100, |(terminal_size::Width(columns), _)| columns.into())
 }
 
 fn exit_code(code: i32) -> ExitCode {

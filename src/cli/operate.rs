@@ -91,7 +91,7 @@ pub(super) struct ClearArgs {
 
 /// Runs `longhaul apply`.
 pub(super) fn run_apply(args: &ApplyArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
-    let matrix = args.matrix.read()?;
+    let matrix = args.matrix.load()?;
     let mut lab = args.lab.find()?;
     check_names(&lab, &matrix)?;
     let applied = testbed::apply(&mut lab, &matrix, args.backend.choice())?;
@@ -230,7 +230,7 @@ pub(super) fn apply(testbed: &mut dyn Testbed, matrix: &DelayMatrix, backend: Ba
     Ok(backends(&applied))
 }
 
-/// "back-end userspace (netem does not work here: …)", or all of them when the nodes differ.
+/// "back-end userspace (this kernel or user has no netem; …)", or all of them when the nodes differ.
 pub(super) fn backends(applied: &[Applied]) -> String {
     let mut seen: Vec<(String, usize)> = Vec::new();
     for one in applied {

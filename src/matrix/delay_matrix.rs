@@ -159,3 +159,42 @@ fn check_delays(names: &[NodeName], delays: &[Delay]) -> Result<(), MatrixError>
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn matrix(names: &[&str], ms: &[u64]) -> Result<DelayMatrix, MatrixError> {
+        let names = names.iter().map(|name| name.parse().unwrap()).collect();
+        DelayMatrix::new(names, ms.iter().map(|ms| Delay::from_millis(*ms)).collect())
+    }
+
+    #[test]
+    fn rows_are_senders() {
+        let matrix = matrix(&["a", "b", "c"], &[0, 1, 2, 3, 0, 5, 6, 7, 0]).unwrap();
+        assert_eq!((matrix.delay(0, 2), matrix.delay(2, 0)), (Delay::from_millis(2), Delay::from_millis(6)));
+        assert_eq!(matrix.round_trip(0, 2), Rtt::from_millis(8));
+        assert_eq!(matrix.paths().collect::<Vec<_>>(), [(0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1)]);
+    }
+
+    #[test]
+    fn what_is_no_matrix_is_refused() {
+        for (names, ms, message) in [
+            (&["a"][..], &[0][..], "a delay matrix needs at least 2 nodes, this one has 1"),
+            (&["a", "b"], &[0, 1, 2], "2 nodes need 4 delays, there are 3"),
+            (&["a", "b", "a"], &[0; 9], "node name `a` stands at places 1 and 3"),
+            (&["a", "b"], &[0, 1, 2, 3], "the delay from `b` to itself is 3ms; the diagonal must be 0"),
+            (&["a", "b"], &[0, 60_001, 2, 0], "the delay from `a` to `b` is 60.001s; at most 60s is allowed"),
+        ] {
+            assert_eq!(matrix(names, ms).unwrap_err().to_string(), message);
+        }
+        let names: Vec<NodeName> = (0..=MAX_NODES).map(NodeName::numbered).collect();
+        assert_eq!(DelayMatrix::new(names, Vec::new()), Err(MatrixError::TooManyNodes(4_097)));
+    }
+
+    #[test]
+    fn the_longest_delay_is_allowed() {
+        assert!(matrix(&["a", "b"], &[0, 60_000, 0, 0]).is_ok());
+    }
+}

@@ -39,6 +39,15 @@ pub enum Place {
         /// The field.
         column: usize,
     },
+    /// The delay of a path in JSON.
+    Element {
+        /// The 0-based row and column.
+        index: (usize, usize),
+        /// The sender.
+        from: NodeName,
+        /// The receiver.
+        to: NodeName,
+    },
     /// The delay of a path.
     Path {
         /// The line.
@@ -58,6 +67,9 @@ impl fmt::Display for Place {
             Self::File => Ok(()),
             Self::Line(line) => write!(f, ":{line}"),
             Self::Column { line, column } => write!(f, ":{line}: column {column}"),
+            Self::Element { index: (row, column), from, to } => {
+                write!(f, ": delays_ns[{row}][{column}] (path `{from}` → `{to}`)")
+            }
             Self::Path { line, column, from, to } => write!(f, ":{line}: column {column} (path `{from}` → `{to}`)"),
         }
     }
@@ -95,10 +107,13 @@ pub enum Problem {
     #[error("is larger than {0} bytes, more than a matrix of {MAX_NODES} nodes takes")]
     TooLarge(u64),
     /// A NUL byte.
-    #[error("byte {0} is NUL: this is a binary file; give a text file (CSV or JSON)")]
+    #[error("has a NUL byte at offset {0}, so it is a binary file; give a text file (CSV or JSON)")]
     Binary(usize),
+    /// A byte-order mark of UTF-16.
+    #[error("is UTF-16 text; save it as UTF-8")]
+    Utf16,
     /// Bytes that are not UTF-8.
-    #[error("byte {offset} ({byte:#04x}) is not UTF-8; save the file as UTF-8 text")]
+    #[error("byte {byte:#04x} at offset {offset} is not UTF-8; save the file as UTF-8 text")]
     NotUtf8 {
         /// The 0-based offset of the first wrong byte.
         offset: usize,
@@ -295,6 +310,24 @@ pub enum Problem {
     /// Text that starts as JSON but is no matrix.
     #[error("is not a delay matrix in JSON: {0}")]
     Json(#[source] serde_json::Error),
+    /// JSON with another number of rows than of names.
+    #[error("`delays_ns` has {rows} rows, `names` has {names} names; give each name one row")]
+    JsonRows {
+        /// How many rows there are.
+        rows: usize,
+        /// How many names there are.
+        names: usize,
+    },
+    /// JSON with a row of another length than there are names.
+    #[error("`delays_ns[{row}]` has {found} delays, `names` has {names} names; give each name one delay")]
+    JsonRow {
+        /// The 0-based row.
+        row: usize,
+        /// How many delays it has.
+        found: usize,
+        /// How many names there are.
+        names: usize,
+    },
     /// JSON whose `unit` contradicts its `delays_ns`.
     #[error("unit `{0}` contradicts `delays_ns`; write \"unit\": \"ns\"")]
     JsonUnit(String),

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::delay_matrix::{DelayMatrix, Metadata};
-use super::error::Problem;
+use super::error::{Kind, Place, Problem, ReadError};
+use super::unit::DelayUnit;
 use crate::topology::NodeName;
 use crate::units::Delay;
 
@@ -20,7 +21,8 @@ struct Document {
     date: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     comments: Vec<String>,
-    delays_ns: Vec<Vec<Delay>>,
+    /// Signed, so that a negative delay can be named by its path.
+    delays_ns: Vec<Vec<i64>>,
 }
 
 fn nanoseconds() -> String {
@@ -52,18 +54,39 @@ fn field<T: Serialize + ?Sized>(key: &str, value: &T) -> String {
     format!("  \"{key}\": {}", serde_json::json!(value))
 }
 
-/// Reads what [`to_json`] writes.
-pub(super) fn parse(text: &str) -> Result<DelayMatrix, Problem> {
-    let document: Document = serde_json::from_str(text).map_err(Problem::Json)?;
-    if document.unit != "ns" {
-        return Err(Problem::JsonUnit(document.unit));
+/// Reads what [`to_json`] writes; `file` is what errors call it.
+pub(super) fn parse(file: &str, text: &str) -> Result<DelayMatrix, ReadError> {
+    let at_file = |problem: Problem| ReadError::new(file, Place::File, problem);
+    let document: Document = serde_json::from_str(text)
+        .map_err(|error| ReadError::new(file, Place::Line(error.line() as u64), Problem::Json(error)))?;
+    check_shape(&document).map_err(at_file)?;
+    let mut delays = Vec::with_capacity(document.names.len() * document.names.len());
+    for (row, cells) in document.delays_ns.iter().enumerate() {
+        for (column, ns) in cells.iter().enumerate() {
+            let delay = u64::try_from(*ns).map(Delay::from_nanos).map_err(|_| {
+                let (from, to) = (document.names[row].clone(), document.names[column].clone());
+                let place = Place::Element { index: (row, column), from, to };
+                let problem = Problem::Negative { text: ns.to_string(), kind: Kind::OneWay, unit: DelayUnit::Ns };
+                ReadError::new(file, place, problem)
+            })?;
+            delays.push(delay);
+        }
     }
-    let columns = document.names.len();
-    if let Some(row) = document.delays_ns.iter().find(|row| row.len() != columns) {
-        return Err(Problem::NotSquare { rows: document.delays_ns.len(), columns: row.len() });
-    }
-    let delays = document.delays_ns.into_iter().flatten().collect();
-    let mut matrix = DelayMatrix::new(document.names, delays)?;
+    let mut matrix = DelayMatrix::new(document.names, delays).map_err(|error| at_file(error.into()))?;
     matrix.metadata = Metadata { source: document.source, date: document.date, comments: document.comments };
     Ok(matrix)
+}
+
+fn check_shape(document: &Document) -> Result<(), Problem> {
+    let (names, rows) = (document.names.len(), document.delays_ns.len());
+    if document.unit != "ns" {
+        return Err(Problem::JsonUnit(document.unit.clone()));
+    }
+    if rows != names {
+        return Err(Problem::JsonRows { rows, names });
+    }
+    match document.delays_ns.iter().enumerate().find(|(_, cells)| cells.len() != names) {
+        Some((row, cells)) => Err(Problem::JsonRow { row, found: cells.len(), names }),
+        None => Ok(()),
+    }
 }

@@ -14,5 +14,5 @@ mod unit;
 pub use delay_matrix::{DelayMatrix, MAX_DELAY, MAX_NODES, MatrixError, Metadata};
 pub use error::{Kind, Place, Problem, ReadError};
 pub use json::to_json;
-pub use read::{ReadOptions, RttSplit, parse, read, read_bytes};
+pub use read::{ReadOptions, RttSplit, parse, read, read_bytes, read_from};
 pub use unit::{DelayUnit, UnknownUnit};

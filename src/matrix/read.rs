@@ -12,7 +12,7 @@ use super::json;
 /// How an RTT table becomes one-way delays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RttSplit {
-    /// Each cell r[i][j] gives half of itself to the path from i to j.
+    /// Each cell `r[i][j]` gives half of itself to the path from i to j.
     Halves,
 }
 
@@ -34,9 +34,15 @@ pub fn read(path: &Path, options: ReadOptions) -> Result<DelayMatrix, ReadError>
     parse(&path.display().to_string(), &read_bytes(path)?, options)
 }
 
-/// Reads the bytes of a file of this room, for the parsers of lists of cities and pairs.
+/// Reads a delay matrix from an open file or stream; `name` is what errors call it.
+pub fn read_from(name: &str, reader: impl Read, options: ReadOptions) -> Result<DelayMatrix, ReadError> {
+    let bytes = slurp(reader).map_err(|problem| ReadError::new(name, Place::File, problem))?;
+    parse(name, &bytes, options)
+}
+
+/// Reads the bytes of a file, for the parsers of lists of cities and pairs.
 pub fn read_bytes(path: &Path) -> Result<Vec<u8>, ReadError> {
-    slurp(path).map_err(|problem| ReadError::new(&path.display().to_string(), Place::File, problem))
+    open(path).and_then(slurp).map_err(|problem| ReadError::new(&path.display().to_string(), Place::File, problem))
 }
 
 /// Makes a delay matrix of the bytes of a CSV or JSON file; `name` is what errors call it.
@@ -44,37 +50,48 @@ pub fn parse(name: &str, bytes: &[u8], options: ReadOptions) -> Result<DelayMatr
     let at_file = |problem: Problem| ReadError::new(name, Place::File, problem);
     let text = decode(bytes).map_err(at_file)?;
     if text.trim_start().starts_with('{') {
-        return json::parse(text).map_err(at_file);
+        return json::parse(name, text);
     }
     csv::parse(name, text, options)
 }
 
-/// Reads a whole file, but stops early at what cannot be a matrix: binary data, or one without end.
-fn slurp(path: &Path) -> Result<Vec<u8>, Problem> {
+fn open(path: &Path) -> Result<File, Problem> {
     let file = File::open(path).map_err(Problem::Io)?;
     if file.metadata().map_err(Problem::Io)?.is_dir() {
         return Err(Problem::Directory);
     }
+    Ok(file)
+}
+
+/// Reads everything, but stops early at what cannot be a matrix: binary data, or a stream without end.
+fn slurp(mut reader: impl Read) -> Result<Vec<u8>, Problem> {
     let mut bytes = Vec::new();
-    (&file).take(HEAD_BYTES).read_to_end(&mut bytes).map_err(Problem::Io)?;
-    if let Some(offset) = bytes.iter().position(|byte| *byte == 0) {
-        return Err(Problem::Binary(offset));
-    }
+    reader.by_ref().take(HEAD_BYTES).read_to_end(&mut bytes).map_err(Problem::Io)?;
+    check_text(&bytes)?;
     if bytes.len() as u64 == HEAD_BYTES && csv::first_line_is_too_wide(&bytes) {
         return Err(Problem::TooManyNodes);
     }
-    (&file).take(MAX_BYTES).read_to_end(&mut bytes).map_err(Problem::Io)?;
+    reader.take(MAX_BYTES).read_to_end(&mut bytes).map_err(Problem::Io)?;
     if bytes.len() as u64 > MAX_BYTES {
         return Err(Problem::TooLarge(MAX_BYTES));
     }
     Ok(bytes)
 }
 
+/// Tells by the first bytes, or by any NUL, that this is no UTF-8 text, before the rest is read or decoded.
+fn check_text(bytes: &[u8]) -> Result<(), Problem> {
+    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+        return Err(Problem::Utf16);
+    }
+    match bytes.iter().position(|byte| *byte == 0) {
+        Some(offset) => Err(Problem::Binary(offset)),
+        None => Ok(()),
+    }
+}
+
 /// The bytes as text, without a byte-order mark.
 pub(super) fn decode(bytes: &[u8]) -> Result<&str, Problem> {
-    if let Some(offset) = bytes.iter().position(|byte| *byte == 0) {
-        return Err(Problem::Binary(offset));
-    }
+    check_text(bytes)?;
     let text = std::str::from_utf8(bytes)
         .map_err(|error| Problem::NotUtf8 { offset: error.valid_up_to(), byte: bytes[error.valid_up_to()] })?;
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
@@ -95,7 +112,7 @@ mod tests {
         let error = read(Path::new("/dev/zero"), ReadOptions::default()).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "/dev/zero: byte 0 is NUL: this is a binary file; give a text file (CSV or JSON)"
+            "/dev/zero: has a NUL byte at offset 0, so it is a binary file; give a text file (CSV or JSON)"
         );
     }
 
@@ -105,6 +122,6 @@ mod tests {
         let path = folder.path().join("wide.csv");
         let line = format!("0{}\n", ",1".repeat(MAX_NODES + 1));
         std::fs::write(&path, line.repeat(600)).unwrap();
-        assert!(matches!(slurp(&path), Err(Problem::TooManyNodes)));
+        assert!(matches!(open(&path).and_then(slurp), Err(Problem::TooManyNodes)));
     }
 }

@@ -108,26 +108,26 @@ pub fn asymmetry(matrix: &DelayMatrix) -> Option<Asymmetry> {
 }
 
 fn triangle_violations(matrix: &DelayMatrix) -> TriangleViolations {
-    let (mut paths, mut all, mut worst) = (0, 0, None);
-    // Rows of the transposed matrix, so that the inner loop walks through memory.
+    let (mut paths, mut worst) = (0, None);
     let n = matrix.len();
-    let inbound: Vec<Delay> = (0..n * n).map(|place| matrix.delay(place % n, place / n)).collect();
+    // The columns as rows, so that the inner loop walks through memory.
+    let columns: Vec<Delay> = (0..n * n).map(|place| matrix.delay(place % n, place / n)).collect();
     for (from, to) in matrix.paths() {
-        all += 1;
         let direct = matrix.delay(from, to);
-        let (outbound, inbound) = (&matrix.delays()[from * n..][..n], &inbound[to * n..][..n]);
-        let sums = outbound.iter().zip(inbound).map(|(there, on)| Delay::from_nanos(there.as_nanos() + on.as_nanos()));
-        // The ends themselves are ways, too: of length `direct`, so never shorter.
-        let Some((shortest, via)) = sums.zip(0..n).min() else { continue };
+        let (outbound, inbound) = (&matrix.delays()[from * n..][..n], &columns[to * n..][..n]);
+        let over = |via: usize| Delay::from_nanos(outbound[via].as_nanos() + inbound[via].as_nanos());
+        // The two ends count as nodes between, too: their ways are as long as the direct one, never shorter.
+        let shortest = (0..n).map(over).min().unwrap_or(direct);
         if shortest < direct {
             paths += 1;
             let gain = direct.deviation(shortest).magnitude();
-            if gain > worst.map_or(Span::ZERO, |worst: Detour| worst.gain) {
+            let via = (0..n).find(|via| over(*via) == shortest);
+            if let Some(via) = via.filter(|_| gain > worst.map_or(Span::ZERO, |worst: Detour| worst.gain)) {
                 worst = Some(Detour { from, via, to, gain });
             }
         }
     }
-    TriangleViolations { paths, share: paths as f64 / all as f64, worst }
+    TriangleViolations { paths, share: paths as f64 / (n * (n - 1)) as f64, worst }
 }
 
 #[cfg(test)]

@@ -2,15 +2,22 @@
 
 mod collect;
 mod compare;
+mod echo;
 mod fake;
+mod icmp;
+mod ledger;
 mod probe;
 mod rank;
+mod raw_socket;
 mod sample;
 mod schedule;
 
 pub use collect::{Collected, collect};
 pub use compare::{BaseMatrix, compare, subtract_base};
 pub use fake::FakeProber;
-pub use probe::{Lateness, ProbeError, ProbeOrder, ProbeReport, Prober, ReceivedProbe, SentProbe, Stamps};
+pub use icmp::{IcmpProber, StopSignal};
+pub use probe::{
+    Lateness, MAX_PROBES, MAX_RUN, ProbeError, ProbeOrder, ProbeReport, Prober, ReceivedProbe, SentProbe, Stamps,
+};
 pub use sample::{Comparison, DelaySummary, ErrorSummary, PathResult, RttSummary, Sample, Tolerance, Verdict};
 pub use schedule::{Plan, Sequence, Slot};

@@ -241,7 +241,7 @@ mod tests {
           "tolerance": {
             "relative": 0.05,
             "absolute_ms": 1.0,
-            "text": "larger of 5 % and 1ms"
+            "text": "larger of 5 % and 1 ms"
           },
           "summary": {
             "error_ms": {

@@ -149,6 +149,14 @@ impl HeatMap {
         self
     }
 
+    /// Two pictures with one colour range that holds both, so that they can be compared by eye.
+    #[must_use]
+    pub fn on_one_scale(self, other: Self) -> (Self, Self) {
+        let ((low, high), (other_low, other_high)) = (self.range(), other.range());
+        let (low, high) = (low.min(other_low), high.max(other_high));
+        (self.with_range(low, high), other.with_range(low, high))
+    }
+
     /// The range of the colours: given, or from 0 to the largest value (sequential), or symmetric about 0 (diverging).
     pub fn range(&self) -> (f64, f64) {
         if let Some(range) = self.range {
@@ -189,6 +197,11 @@ impl HeatMap {
         Scale { low, high, kind: self.kind }
     }
 
+    /// Whether a cell of the picture averaged over `block` is nothing but diagonal.
+    pub(super) fn shows_diagonal(&self, block: usize) -> bool {
+        block == 1 || self.names.len() % block == 1
+    }
+
     /// The cell of rows `row*block..` and columns `column*block..`; `block` 1 is the plain value.
     pub(super) fn cell(&self, row: usize, column: usize, block: usize) -> Cell {
         let n = self.names.len();
@@ -210,7 +223,8 @@ impl HeatMap {
         }
     }
 
-    /// Texts of all values with one number of decimals, so that they can be compared by eye.
+    /// Texts of all values with one number of decimals, so that they can be compared by eye; a value that would then
+    /// read as zero has two.
     pub(super) fn printer(&self) -> impl Fn(f64) -> String + use<> {
         let largest = self.extremes().map_or(0.0, |(low, high)| low.abs().max(high.abs()));
         let whole = self.values.iter().flatten().all(|value| value.fract() == 0.0);
@@ -221,7 +235,15 @@ impl HeatMap {
             _ => 0,
         };
         let signed = self.kind == HeatMapKind::Diverging;
-        move |value| number(value, decimals, signed)
+        let vanishes = move |value: f64| value != 0.0 && (value * 10f64.powi(decimals)).abs() < 0.5;
+        let places = usize::try_from(decimals).unwrap_or(0);
+        move |value| number(value, if vanishes(value) { 2 } else { places }, signed)
+    }
+
+    /// The letters of the longest text of a value.
+    pub(super) fn widest(&self) -> usize {
+        let print = self.printer();
+        self.values.iter().flatten().map(|value| print(*value).chars().count()).max().unwrap_or(1)
     }
 }
 
@@ -232,6 +254,11 @@ fn scatter(n: usize, places: impl Iterator<Item = (usize, usize, Option<f64>)>) 
         values[from * n + to] = value;
     }
     values
+}
+
+/// A count and its noun: `1 path`, `2,000 paths`.
+pub(super) fn counted(count: usize, noun: &str) -> String {
+    format!("{} {noun}{}", thousands(count), if count == 1 { "" } else { "s" })
 }
 
 /// A number with a fixed number of decimals, a true minus sign and, if `signed`, a plus sign; never "−0".
@@ -314,6 +341,22 @@ mod tests {
     fn numbers_have_a_true_minus_and_no_negative_zero() {
         let texts: Vec<_> = [-1.26, -0.04, 0.0, 2.0].map(|value| number(value, 1, true)).into();
         assert_eq!(texts, ["−1.3", "0.0", "0.0", "+2.0"]);
+    }
+
+    #[test]
+    fn two_pictures_can_share_a_scale() {
+        let (first, second) = (map(2, vec![Some(5.0); 4]), map(2, vec![Some(20.0); 4]));
+        let (first, second) = first.on_one_scale(second);
+        assert_eq!((first.range(), second.range()), ((0.0, 20.0), (0.0, 20.0)));
+        assert_eq!(map(2, vec![Some(5.0); 4]).with_range(3.0, 3.0).range(), (0.0, 5.0));
+    }
+
+    #[test]
+    fn small_values_beside_large_ones_do_not_read_as_zero() {
+        let map = map(2, vec![None, Some(0.04), Some(130.25), None]);
+        let print = map.printer();
+        assert_eq!([0.04, 0.0, 130.25].map(print), ["0.04", "0", "130"]);
+        assert_eq!(map.widest(), 4);
     }
 
     #[test]

@@ -63,6 +63,7 @@ fn path_result(matrix: &DelayMatrix, samples: &[Sample], (from, to): (usize, usi
         intended,
         intended_rtt: matrix.round_trip(from, to),
         one_way,
+        one_way_ci: None,
         rtt,
         sent: u32::try_from(own.len()).unwrap(),
         lost: u32::try_from(own.len() - there.len()).unwrap(),

@@ -1,6 +1,6 @@
 //! Tables of a run as text: every pair at a glance, every path in full, and the whole in one line.
 
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{CellAlignment, ContentArrangement, ContentLineStyle, LineStyle, Table, TableStyle};
 
 use super::heat::{number, thousands};
 use crate::measure::{Comparison, PathResult, Tolerance, Verdict};
@@ -10,10 +10,19 @@ use crate::units::{Deviation, Span};
 /// Up to this many nodes a matrix of pairs is readable.
 pub const MATRIX_TABLE_NODES: usize = 12;
 
+/// One rule, under the header.
+const RULED: TableStyle = TableStyle::new()
+    .header_lines(LINES)
+    .header_separator(LineStyle::none().fill('─').junction('─'))
+    .content_lines(LINES);
+
+/// Nothing but a blank between columns.
+const LINES: ContentLineStyle = ContentLineStyle::none().junction(' ');
+
 /// Letters of a name in a matrix of pairs.
 const NAME_LETTERS: usize = 14;
 
-/// "intended / measured" (median one-way delay, milliseconds) for every pair: sender by row, receiver by column.
+/// "intended/measured" (median one-way delay, milliseconds) for every pair: sender by row, receiver by column.
 ///
 /// A path outside the tolerance has a `!`, one that was not measured a `?` for its measurement.
 /// Meant for at most [`MATRIX_TABLE_NODES`] nodes. `names` are the nodes of the comparison's matrix.
@@ -27,8 +36,8 @@ pub fn matrix_table(names: &[NodeName], comparison: &Comparison) -> String {
         row.extend((0..names.len()).map(|to| pair_cell(comparison, from, to)));
         table.add_row(row);
     }
-    align(&mut table, 1..=names.len());
-    format!("{}\nintended / measured one-way delay, median, in ms{}\n", table, marks(comparison))
+    align(&mut table, &(1..=names.len()));
+    format!("{}\n\nintended/measured one-way delay, median, in ms{}\n", table.trim_fmt(), marks(comparison))
 }
 
 /// The path of a pair, found by its place in the row-major order.
@@ -41,9 +50,9 @@ fn pair_cell(comparison: &Comparison, from: usize, to: usize) -> String {
     let Some(path) = find_path(comparison, from, to) else {
         return "-".to_owned();
     };
-    let measured = path.one_way.map_or("?".to_owned(), |delay| millis(delay.p50.as_millis_f64()));
+    let measured = path.one_way.map_or("?".to_owned(), |delay| format!("{:.2}", delay.p50.as_millis_f64()));
     let mark = if path.verdict == Verdict::Fail && path.one_way.is_some() { "!" } else { "" };
-    format!("{} / {measured}{mark}", shortest(path.intended.as_millis_f64()))
+    format!("{}/{measured}{mark}", shortest(path.intended.as_millis_f64()))
 }
 
 /// What the marks in the table mean, if it has any.
@@ -73,20 +82,20 @@ pub fn path_table(names: &[NodeName], comparison: &Comparison, most: usize) -> S
     table.set_header([
         "from",
         "to",
-        "intended ms",
-        "one-way p50 ms",
-        "p99 ms",
-        "error µs",
-        "rtt p50 ms",
-        "sum ms",
-        "lost/sent",
+        "intended\nms",
+        "one-way\np50 ms",
+        "one-way\np99 ms",
+        "error\nµs",
+        "rtt\np50 ms",
+        "rtt sum\nms",
+        "lost\n/sent",
         "verdict",
     ]);
     for path in shown {
         table.add_row(path_row(names, path));
     }
-    align(&mut table, 2..=8);
-    let mut text = format!("{table}\n");
+    align(&mut table, &(2..=8));
+    let mut text = table.trim_fmt() + "\n";
     if !rest.is_empty() {
         text += &rest_line(rest);
     }
@@ -146,9 +155,9 @@ pub fn summary_line(comparison: &Comparison) -> String {
     )
 }
 
-/// A tolerance in words: "larger of 5 % and 1ms".
+/// A tolerance in words: "larger of 5 % and 1 ms".
 pub(super) fn tolerance_text(tolerance: Tolerance) -> String {
-    format!("larger of {} % and {}", shortest(tolerance.relative * 100.0), tolerance.absolute)
+    format!("larger of {} % and {} ms", shortest(tolerance.relative * 100.0), span_millis(tolerance.absolute))
 }
 
 fn verdict(verdict: Verdict) -> &'static str {
@@ -185,14 +194,16 @@ fn shortened(name: &str, letters: usize) -> String {
 /// A table whose text is the same whatever terminal, if any, it is made in.
 fn empty_table() -> Table {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
+    table.load_style(RULED).set_content_arrangement(ContentArrangement::Disabled);
     table.force_no_tty();
     table
 }
 
-fn align(table: &mut Table, columns: std::ops::RangeInclusive<usize>) {
-    for column in columns {
-        if let Some(column) = table.column_mut(column) {
+/// Sets the `columns` of numbers flush right, and all of them close together.
+fn align(table: &mut Table, columns: &std::ops::RangeInclusive<usize>) {
+    for (place, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 1));
+        if columns.contains(&place) {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
@@ -207,16 +218,13 @@ mod tests {
     fn pairs_show_intended_and_measured() {
         let (names, _, comparison) = three_nodes();
         insta::assert_snapshot!(matrix_table(&names, &comparison), @r#"
-        ───────────────────────────────────────────────────────
-         from\to             Paris          Oslo    Rome, "IT" 
-        ═══════════════════════════════════════════════════════
-         Paris                   -   10 / 10.041   20 / 20.033 
-        ───────────────────────────────────────────────────────
-         Oslo          12 / 11.990             -     5 / 5.044 
-        ───────────────────────────────────────────────────────
-         Rome, "IT"   20 / 23.500!         7 / ?             - 
-        ───────────────────────────────────────────────────────
-        intended / measured one-way delay, median, in ms; ! outside the tolerance; ? no probe arrived
+        from\to         Paris      Oslo  Rome, "IT"
+        ────────────────────────────────────────────
+        Paris               -  10/10.04    20/20.03
+        Oslo         12/11.99         -      5/5.04
+        Rome, "IT"  20/23.50!       7/?           -
+
+        intended/measured one-way delay, median, in ms; ! outside the tolerance; ? no probe arrived
         "#);
     }
 
@@ -224,21 +232,15 @@ mod tests {
     fn paths_show_everything() {
         let (names, _, comparison) = three_nodes();
         insta::assert_snapshot!(path_table(&names, &comparison, 6), @r#"
-        ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
-         from         to           intended ms   one-way p50 ms   p99 ms   error µs   rtt p50 ms   sum ms   lost/sent   verdict 
-        ════════════════════════════════════════════════════════════════════════════════════════════════════════════════════════
-         Paris        Oslo                  10           10.041   10.052        +41       22.090       22         0/2   pass    
-        ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
-         Paris        Rome, "IT"            20           20.033   20.033        +33       43.500       40         1/2   pass    
-        ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
-         Oslo         Paris                 12           11.990   12.020        −10       22.070       22         0/2   pass    
-        ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
-         Oslo         Rome, "IT"             5            5.044    5.061        +44            -       12         0/2   pass    
-        ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
-         Rome, "IT"   Paris                 20           23.500   23.510      +3500       43.600       40         0/2   FAIL    
-        ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
-         Rome, "IT"   Oslo                   7                -        -          -            -       12         2/2   FAIL    
-        ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+        from        to          intended  one-way  one-way  error     rtt  rtt sum   lost  verdict
+                                      ms   p50 ms   p99 ms     µs  p50 ms       ms  /sent
+        ───────────────────────────────────────────────────────────────────────────────────────────
+        Paris       Oslo              10   10.041   10.052    +41  22.090       22    0/2  pass
+        Paris       Rome, "IT"        20   20.033   20.033    +33  43.500       40    1/2  pass
+        Oslo        Paris             12   11.990   12.020    −10  22.070       22    0/2  pass
+        Oslo        Rome, "IT"         5    5.044    5.061    +44       -       12    0/2  pass
+        Rome, "IT"  Paris             20   23.500   23.510  +3500  43.600       40    0/2  FAIL
+        Rome, "IT"  Oslo               7        -        -      -       -       12    2/2  FAIL
         "#);
     }
 
@@ -246,15 +248,12 @@ mod tests {
     fn only_the_worst_paths_are_shown_when_there_are_many() {
         let (names, _, comparison) = three_nodes();
         insta::assert_snapshot!(path_table(&names, &comparison, 3), @r#"
-        ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
-         from         to           intended ms   one-way p50 ms   p99 ms   error µs   rtt p50 ms   sum ms   lost/sent   verdict 
-        ════════════════════════════════════════════════════════════════════════════════════════════════════════════════════════
-         Rome, "IT"   Oslo                   7                -        -          -            -       12         2/2   FAIL    
-        ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
-         Rome, "IT"   Paris                 20           23.500   23.510      +3500       43.600       40         0/2   FAIL    
-        ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
-         Oslo         Rome, "IT"             5            5.044    5.061        +44            -       12         0/2   pass    
-        ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+        from        to          intended  one-way  one-way  error     rtt  rtt sum   lost  verdict
+                                      ms   p50 ms   p99 ms     µs  p50 ms       ms  /sent
+        ───────────────────────────────────────────────────────────────────────────────────────────
+        Rome, "IT"  Oslo               7        -        -      -       -       12    2/2  FAIL
+        Rome, "IT"  Paris             20   23.500   23.510  +3500  43.600       40    0/2  FAIL
+        Oslo        Rome, "IT"         5    5.044    5.061    +44       -       12    0/2  pass
         … 3 more within tolerance
         "#);
         assert!(path_table(&names, &comparison, 1).ends_with("… 5 more, 1 of them outside the tolerance\n"));
@@ -264,7 +263,7 @@ mod tests {
     #[test]
     fn the_summary_is_one_line() {
         let (_, _, comparison) = three_nodes();
-        insta::assert_snapshot!(summary_line(&comparison), @"6 paths, 12 probes, 3 lost; |error| p50 0.044 ms, p99 3.51 ms, max 3.51 ms; FAIL on 2 of 6 paths (tolerance: larger of 5 % and 1ms on the median)");
+        insta::assert_snapshot!(summary_line(&comparison), @"6 paths, 12 probes, 3 lost; |error| p50 0.044 ms, p99 3.51 ms, max 3.51 ms; FAIL on 2 of 6 paths (tolerance: larger of 5 % and 1 ms on the median)");
     }
 
     #[test]
@@ -273,9 +272,9 @@ mod tests {
         let matrix = small_run::matrix(&names, &[0, 10, 12, 0]);
         let arrived = |path| small_run::sample(path, 0, Some(11_000), Some(22_000));
         let good = small_run::comparison(&matrix, &[arrived((0, 1)), arrived((1, 0))]);
-        insta::assert_snapshot!(summary_line(&good), @"2 paths, 2 probes, 0 lost; |error| p50 1 ms, p99 1 ms, max 1 ms; PASS (tolerance: larger of 5 % and 1ms on the median)");
+        insta::assert_snapshot!(summary_line(&good), @"2 paths, 2 probes, 0 lost; |error| p50 1 ms, p99 1 ms, max 1 ms; PASS (tolerance: larger of 5 % and 1 ms on the median)");
         let lost = |path| small_run::sample(path, 0, None, None);
         let bad = small_run::comparison(&matrix, &[lost((0, 1)), lost((1, 0))]);
-        insta::assert_snapshot!(summary_line(&bad), @"2 paths, 2 probes, 2 lost; no probe arrived; FAIL on 2 of 2 paths (tolerance: larger of 5 % and 1ms on the median)");
+        insta::assert_snapshot!(summary_line(&bad), @"2 paths, 2 probes, 2 lost; no probe arrived; FAIL on 2 of 2 paths (tolerance: larger of 5 % and 1 ms on the median)");
     }
 }

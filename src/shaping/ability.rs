@@ -216,11 +216,17 @@ pub fn choose(choice: BackendChoice, abilities: &Abilities) -> Result<(Backend, 
         BackendChoice::Netem => asked(Backend::Netem),
         BackendChoice::Userspace => asked(Backend::Userspace),
         BackendChoice::Auto => match (lacks(Backend::Netem), lacks(Backend::Userspace)) {
-            (None, _) => Ok((Backend::Netem, "this kernel has all that netem needs".to_owned())),
-            (Some(why), None) => Ok((Backend::Userspace, format!("netem does not work here: {why}"))),
+            (None, _) => Ok((Backend::Netem, "this kernel has netem".to_owned())),
+            (Some(_), None) => Ok((Backend::Userspace, brief(&abilities.lacks(Backend::Netem)))),
             (Some(netem), Some(userspace)) => Err(ChoiceError::Nothing { netem, userspace }),
         },
     }
+}
+
+/// One short line; `doctor` gives the reasons and the remedies.
+fn brief(lacks: &[(&str, &str, &str)]) -> String {
+    let names: Vec<&str> = lacks.iter().map(|(name, ..)| *name).collect();
+    format!("this kernel or user has no {}; `longhaul doctor` says more", names.join(", "))
 }
 
 fn describe(lacks: &[(&str, &str, &str)]) -> Option<String> {
@@ -263,13 +269,13 @@ mod tests {
     fn auto_prefers_netem_and_says_why_not() {
         assert_eq!(
             choose(BackendChoice::Auto, &Abilities::all()),
-            Ok((Backend::Netem, "this kernel has all that netem needs".to_owned()))
+            Ok((Backend::Netem, "this kernel has netem".to_owned()))
         );
         assert_eq!(
             choose(BackendChoice::Auto, &without_netem()),
             Ok((
                 Backend::Userspace,
-                "netem does not work here: no netem: the kernel was built without CONFIG_NET_SCH_NETEM (modprobe sch_netem)"
+                "this kernel or user has no netem; `longhaul doctor` says more"
                     .to_owned()
             ))
         );

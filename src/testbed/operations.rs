@@ -1,7 +1,7 @@
 //! What is done to a testbed as a whole, whatever its nodes are: apply a matrix, clear, ask for status, measure.
 
 use std::net::IpAddr;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::{Testbed, TestbedError};
 use crate::agent::protocol::{Applied, NodeStatus, Request, Response};
@@ -138,10 +138,10 @@ pub fn measure(
     options: MeasureOptions,
     started: &dyn Fn(Duration),
 ) -> Result<Measured, OperationError> {
+    let lead = lead(testbed)?;
     let nodes = testbed.nodes();
     let addresses: Vec<IpAddr> =
         nodes.iter().map(|node| if options.ipv6 { IpAddr::V6(node.ipv6) } else { IpAddr::V4(node.ipv4) }).collect();
-    let lead = Duration::from_millis(50 + 2 * nodes.len() as u64);
     let order = |me: NodeIndex| ProbeOrder {
         run: options.run,
         me,
@@ -161,6 +161,17 @@ pub fn measure(
     })?;
     let taken: Vec<Option<ProbeReport>> = reports.iter().cloned().map(Some).collect();
     Ok(Measured { collected: collect(&taken, options.probes), reports })
+}
+
+/// How far ahead the common start must lie for every agent to be ready by then: several times what an answer from all of them
+/// takes, because opening sockets and a busy machine come on top.
+fn lead(testbed: &mut dyn Testbed) -> Result<Duration, OperationError> {
+    let asked = Instant::now();
+    ask_all(testbed, &Request::Ready, |response| match response {
+        Response::Ready => Ok(()),
+        other => Err(other),
+    })?;
+    Ok(Duration::from_millis(50 + testbed.nodes().len() as u64) + 5 * asked.elapsed())
 }
 
 fn since_epoch() -> u64 {

@@ -99,7 +99,8 @@ fn a_killed_agent_means_undelayed_traffic_and_is_told() {
 }
 
 fn is_agent(pid: i32) -> bool {
-    std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|words| String::from_utf8_lossy(&words).contains("agent-session"))
+    std::fs::read(format!("/proc/{pid}/cmdline"))
+        .is_ok_and(|words| String::from_utf8_lossy(&words).contains("agent-session"))
 }
 
 #[test]

@@ -136,5 +136,8 @@ fn a_refusal_of_user_namespaces_names_the_setting() {
         .unwrap();
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{text}");
-    assert!(text.contains("user.max_user_namespaces is 0; as root: sysctl -w user.max_user_namespaces=10000"), "{text}");
+    assert!(
+        text.contains("user.max_user_namespaces is 0; as root: sysctl -w user.max_user_namespaces=10000"),
+        "{text}"
+    );
 }

@@ -41,6 +41,7 @@ for_both_users!(
     a_line_at_rest_uses_no_processor,
     small_receive_buffers_are_added_up,
     memory_is_capped,
+    an_interface_that_is_down_costs_packets_but_not_the_line,
     a_vanished_interface_ends_the_line,
 );
 
@@ -229,6 +230,23 @@ fn memory_is_capped() {
     let counters = line.counters();
     assert!((10..20).contains(&counters.held), "{counters:?}");
     assert_eq!(counters.held + counters.dropped_memory, 100, "{counters:?}");
+}
+
+fn an_interface_that_is_down_costs_packets_but_not_the_line() {
+    let lab = Lab::new();
+    let line = line(&[("10.77.0.2/32", 200)]);
+    let far = lab.far_socket("10.77.0.2:0");
+    let near = Lab::sender(&far);
+    near.send(&[1]).unwrap();
+    until("holding the packet", || line.counters().held == 1);
+    run("ip link set eth0 down");
+    until("dropping the packet", || line.counters().dropped_emit == 1);
+    let failure = line.counters().failure.unwrap();
+    assert!(failure.starts_with("cannot emit on `eth0`: "), "{failure}");
+    run("ip link set eth0 up");
+    run("ip neighbour replace 10.77.0.2 lladdr 02:00:00:00:00:02 dev eth0");
+    exchange(&near, &far, 100, || {});
+    assert_eq!(settled(&line).emitted, 100);
 }
 
 fn a_vanished_interface_ends_the_line() {

@@ -40,7 +40,7 @@ impl Evidence<'_> {
         put("intended.csv", to_csv(self.matrix, CsvOptions::default()).as_bytes())?;
         match measured_matrix(self.matrix.names(), &self.trial.comparison) {
             Ok(mut measured) => {
-                measured.metadata.source = Some(format!("longhaul verify {}, medians", self.args.matrix.source()));
+                measured.metadata.source = Some(format!("longhaul verify {}, medians", self.args.matrix.place()));
                 measured.metadata.date = Some(self.date());
                 put("measured.csv", to_csv(&measured, CsvOptions::default()).as_bytes())?;
             }
@@ -79,9 +79,8 @@ impl Evidence<'_> {
         let stem = self.args.matrix.stem();
         let how = format!("{stem}, {} back-end, {} probes a path", self.backend(), self.args.probes.probes());
         let intended = HeatMap::of_matrix("Intended one-way delay", &stem, self.matrix);
-        let (low, high) = intended.range();
-        let measured =
-            HeatMap::of_measured("Measured one-way delay (median)", &how, names, comparison).with_range(low, high);
+        let measured = HeatMap::of_measured("Measured one-way delay (median)", &how, names, comparison);
+        let (intended, measured) = intended.on_one_scale(measured);
         let error = HeatMap::of_errors("Error of the median: measured − intended", &how, names, comparison);
         let cdf = plot::ErrorCdf::new("Error of the one-way delay", &how, &self.trial.samples, comparison);
         vec![
@@ -113,10 +112,11 @@ impl Evidence<'_> {
             seed: self.args.probes.seed(),
             probes: self.args.probes.probes(),
             interval: self.args.probes.interval().to_string(),
-            matrix: MatrixSource { source: self.args.matrix.source(), digest: host::digest(self.matrix) },
+            matrix: MatrixSource { source: self.args.matrix.place(), digest: host::digest(self.matrix) },
             tolerance: self.args.tolerance.to_string(),
             base_path: Some(self.base_path()),
-            host_noise: self.trial.noise.clone(),
+            probing: self.trial.probing(),
+            host_noise: self.trial.noise,
         }
     }
 

@@ -62,7 +62,7 @@ pub(super) struct VerifyArgs {
 
 /// Runs `longhaul verify`.
 pub(super) fn run(args: &VerifyArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
-    let matrix = args.matrix.read()?;
+    let matrix = args.matrix.load()?;
     let started = SystemTime::now();
     let folder = args.out.clone().unwrap_or_else(|| default_folder(&args.matrix.stem(), started));
     check_places(&folder, args.json.as_deref())?;
@@ -74,6 +74,9 @@ pub(super) fn run(args: &VerifyArgs, out: &mut dyn Write) -> anyhow::Result<Exit
         std::fs::write(file, evidence.result_json()).with_context(|| format!("write {}", file.display()))?;
     }
     writeln!(out, "{}", table::summary_line(&trial.comparison))?;
+    for caveat in trial.caveats() {
+        writeln!(out, "{caveat}")?;
+    }
     writeln!(out, "{}", backends(&trial.applied))?;
     writeln!(out, "files: {}", folder.display())?;
     Ok(match trial.comparison.verdict {

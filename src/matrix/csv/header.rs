@@ -1,5 +1,6 @@
 //! The `#` lines of a CSV file: unit, kind, source, date and free comments.
 
+use super::cell::excerpt;
 use crate::matrix::delay_matrix::Metadata;
 use crate::matrix::error::{Kind, Place, Problem, ReadError};
 use crate::matrix::read::ReadOptions;
@@ -45,11 +46,11 @@ impl<'a> Header<'a> {
         match key {
             "unit" => {
                 self.check_once("unit", self.unit_line)?;
-                (self.unit, self.unit_line) = (value.parse()?, number);
+                (self.unit, self.unit_line) = (excerpt(value).parse()?, number);
             }
             "kind" => {
                 self.check_once("kind", self.kind_line)?;
-                (self.kind, self.kind_line) = (parse_kind(value)?, number);
+                (self.kind, self.kind_line) = (parse_kind(&excerpt(value))?, number);
             }
             "source" if self.metadata.source.is_none() => self.metadata.source = Some(value.to_owned()),
             "date" if self.metadata.date.is_none() => self.metadata.date = Some(value.to_owned()),
@@ -100,5 +101,11 @@ mod tests {
         assert_eq!(header.metadata.date.as_deref(), Some("2024"));
         assert_eq!(header.metadata.comments, ["first: one", "source: c"]);
         assert_eq!(header.first_data_line, Some("0,1"));
+    }
+
+    #[test]
+    fn a_file_with_one_endless_line_is_not_repeated_in_the_message() {
+        let text = format!("# unit: us{}", "\r0,1".repeat(1_000));
+        assert!(Header::scan("x", &text).unwrap_err().to_string().len() < 120);
     }
 }

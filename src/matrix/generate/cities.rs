@@ -43,7 +43,7 @@ impl City {
 }
 
 /// Parameters of `RTT = max(floor, base + per_km · distance + N(0, noise))`, one draw per pair. The round trip is
-/// rounded to 0.01 ms and split into halves. The defaults are a fit to the round trips between seven European
+/// rounded to 0.01 ms and split into halves. The defaults are a fit to the round trips between six European
 /// regions of a public cloud (15 pairs, residual 3.2 ms root mean square).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Cities<'a> {

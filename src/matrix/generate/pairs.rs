@@ -63,7 +63,7 @@ impl Pairs {
         let list: Vec<String> = self.given.keys().filter(|(from, to)| from < to).map(pair).collect();
         format!(
             "{given} of {all} pairs are given: {}; the other {} are derived: shortest way over the given ones",
-            list.join(" "),
+            list.join(", "),
             all - given
         )
     }
@@ -181,7 +181,7 @@ mod tests {
         assert_eq!(ms, [0.0, 10.0, 100.0, 16.0, 12.0, 0.0, 5.0, 6.0, 3.0, 5.0, 0.0, 1.0, 5.0, 7.0, 2.0, 0.0]);
         assert_eq!(
             matrix.metadata.comments,
-            ["4 of 6 pairs are given: a/b a/c b/c c/d; the other 2 are derived: shortest way over the given ones"]
+            ["4 of 6 pairs are given: a/b, a/c, b/c, c/d; the other 2 are derived: shortest way over the given ones"]
         );
     }
 

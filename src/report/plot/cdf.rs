@@ -3,22 +3,18 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use super::heading::{AXIS_SIZE, Heading, MARGIN, TICK_SIZE};
 use super::svg::{Anchor, FAINT, GREY, INK, Num, Style, Svg};
-use super::text::{width, wrap};
+use super::text::width;
 use crate::measure::{Comparison, Sample};
 use crate::report::Rgb;
-use crate::report::heat::{number, thousands, ticks};
+use crate::report::heat::{counted, number, thousands, ticks};
 use crate::units::Deviation;
 
 const PAGE: (f64, f64) = (760.0, 500.0);
-const MARGIN: f64 = 16.0;
 const LEFT: f64 = 76.0;
 const RIGHT: f64 = 24.0;
 const BOTTOM: f64 = 58.0;
-const TITLE_SIZE: f64 = 17.0;
-const SUBTITLE_SIZE: f64 = 11.5;
-const AXIS_SIZE: f64 = 13.0;
-const TICK_SIZE: f64 = 11.0;
 /// Room between the heading and the plot for the labels of the vertical lines.
 const MARK_ROOM: f64 = 32.0;
 /// Colours that differ in lightness too, for print without colour.
@@ -96,20 +92,10 @@ impl Frame {
 /// and the picture counts the probes beyond it. A second line shows the medians of the paths.
 pub fn error_cdf(cdf: &ErrorCdf) -> String {
     let (low, high) = axis(&cdf.probes);
-    let room = PAGE.0 - 2.0 * MARGIN;
-    let title = wrap(&cdf.title, TITLE_SIZE, room);
-    let subtitle = wrap(&subtitle(cdf, low, high), SUBTITLE_SIZE, room);
+    let heading = Heading::new(&cdf.title, &subtitle(cdf, low, high), PAGE.0);
     let mut svg = Svg::new(PAGE.0, PAGE.1);
-    let mut y = MARGIN;
-    for line in &title {
-        y += TITLE_SIZE * 1.25;
-        svg.text((MARGIN, y - TITLE_SIZE * 0.25), Style::new(TITLE_SIZE, INK, Anchor::Start), line);
-    }
-    for line in &subtitle {
-        y += SUBTITLE_SIZE * 1.35;
-        svg.text((MARGIN, y - SUBTITLE_SIZE * 0.25), Style::new(SUBTITLE_SIZE, GREY, Anchor::Start), line);
-    }
-    let frame = Frame { low, high, top: y + MARK_ROOM, bottom: PAGE.1 - BOTTOM };
+    heading.draw(&mut svg);
+    let frame = Frame { low, high, top: heading.bottom() + MARK_ROOM, bottom: PAGE.1 - BOTTOM };
     draw_axes(&mut svg, &frame);
     if cdf.probes.is_empty() {
         let middle = (f64::midpoint(LEFT, PAGE.0 - RIGHT), f64::midpoint(frame.top, frame.bottom));
@@ -137,10 +123,11 @@ fn axis(probes: &[f64]) -> (f64, f64) {
     (low - air, high + air)
 }
 
-fn subtitle(cdf: &ErrorCdf, low: f64, high: f64) -> String {
+/// What the picture shows, of how many, and what lies beyond its axis.
+fn subtitle(cdf: &ErrorCdf, low: f64, high: f64) -> Vec<String> {
     let n = cdf.probes.len();
-    let mut parts = vec![cdf.subtitle.trim().to_owned()];
-    parts.push(format!("n = {} probes on {} paths", thousands(n), thousands(cdf.medians.len())));
+    let mut parts = vec![cdf.subtitle.clone()];
+    parts.push(format!("n = {} on {}", counted(n, "probe"), counted(cdf.medians.len(), "path")));
     parts.push(format!("{} lost", thousands(usize::try_from(cdf.lost).unwrap_or(usize::MAX))));
     let outside: Vec<f64> = cdf.probes.iter().copied().filter(|error| *error < low || *error > high).collect();
     if let [first, .., last] | [first @ last] = outside.as_slice() {
@@ -150,8 +137,7 @@ fn subtitle(cdf: &ErrorCdf, low: f64, high: f64) -> String {
         let sign = if *farthest < 0.0 { "−" } else { "+" };
         parts.push(format!("{} beyond the axis, up to {sign}{reach} µs", thousands(outside.len())));
     }
-    parts.retain(|part| !part.is_empty());
-    parts.join(" · ")
+    parts
 }
 
 fn draw_axes(svg: &mut Svg, frame: &Frame) {

@@ -3,61 +3,17 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use super::heading::{AXIS_SIZE, MARGIN, TICK_SIZE};
+use super::layout::{BAR, BAR_GAP, Layout, bar_marks, legend};
 use super::svg::{Anchor, Escaped, GREY, INK, Num, Style, Svg};
-use super::text::{cut, width, wrap};
+use super::text::width;
 use crate::report::Rgb;
-use crate::report::heat::{Cell, HeatMap, Scale, thousands, ticks};
+use crate::report::heat::{Cell, HeatMap, Scale};
 
-/// The side of the plot that cells are sized for.
-const SIDE: usize = 660;
-/// The largest cell.
-const MAX_CELL: usize = 88;
-/// From this many cells on a side, blocks are averaged.
-const MAX_CELLS: usize = 256;
 /// Up to this many nodes every cell is an element of its own with a tooltip.
 const MAX_ELEMENTS: usize = 64;
 /// Up to this many nodes values are printed.
 const MAX_PRINTED: usize = 16;
-/// Up to this many nodes all names are printed.
-const MAX_NAMES: usize = 60;
-/// The most names where they are thinned, so that they can be large enough to read on paper.
-const THINNED_NAMES: usize = 30;
-/// The most room for a name.
-const NAME_ROOM: f64 = 150.0;
-/// The page's margin.
-const MARGIN: f64 = 16.0;
-/// The least width of the page, so that titles of small matrices fit.
-const MIN_WIDTH: f64 = 480.0;
-/// The colour bar, its distance from the plot, and the room for its labels.
-const BAR: f64 = 16.0;
-const BAR_GAP: f64 = 22.0;
-const TITLE_SIZE: f64 = 17.0;
-const SUBTITLE_SIZE: f64 = 11.5;
-const AXIS_SIZE: f64 = 13.0;
-const TICK_SIZE: f64 = 11.0;
-
-/// Where everything is.
-struct Layout {
-    /// Nodes per cell side, cells per side, and the side of a cell.
-    block: usize,
-    cells: usize,
-    cell: f64,
-    /// Size of the names, and their distance in nodes.
-    name_size: f64,
-    name_step: usize,
-    /// Degrees that the names below are turned, and the room for names left and below.
-    turn: f64,
-    name_width: f64,
-    name_height: f64,
-    /// The upper left corner of the plot, its side, the page.
-    left: f64,
-    top: f64,
-    side: f64,
-    page: (f64, f64),
-    title: Vec<String>,
-    subtitle: Vec<String>,
-    bar_labels: f64,
-}
 
 /// Draws the heat map: senders down, receivers across, first row on top.
 ///
@@ -67,7 +23,7 @@ pub fn heat_map(map: &HeatMap) -> String {
     let scale = map.scale();
     let mut svg = Svg::new(layout.page.0, layout.page.1);
     draw_patterns(&mut svg);
-    draw_heading(&mut svg, &layout);
+    layout.heading.draw(&mut svg);
     if map.names.len() <= MAX_ELEMENTS {
         draw_cells(&mut svg, &layout, map, scale);
     } else {
@@ -79,107 +35,6 @@ pub fn heat_map(map: &HeatMap) -> String {
     svg.finish(&map.title)
 }
 
-impl Layout {
-    #[allow(clippy::cast_precision_loss)]
-    fn of(map: &HeatMap) -> Self {
-        let n = map.names.len();
-        let block = n.div_ceil(MAX_CELLS);
-        let cells = n.div_ceil(block);
-        let cell = ((SIDE + cells / 2) / cells).clamp(2, MAX_CELL) as f64;
-        let side = cell * cells as f64;
-        let name_step = name_step(n);
-        let per_name = cell * name_step as f64 / block as f64;
-        let name_size = (per_name * 0.82).clamp(7.0, 12.0);
-        let shown = (0..n).step_by(name_step).map(|node| cut(map.names[node].as_str(), name_size, NAME_ROOM));
-        let name_width = shown.map(|name| width(&name, name_size)).fold(0.0, f64::max);
-        let turn = match per_name {
-            room if name_width + 6.0 <= room => 0.0,
-            room if room >= name_size * 1.6 => -45.0,
-            _ => -90.0,
-        };
-        let name_height = match turn {
-            0.0 => name_size,
-            -45.0 => (name_width + name_size) * std::f64::consts::FRAC_1_SQRT_2,
-            _ => name_width,
-        };
-        let (marks, print) = bar_marks(map, map.scale());
-        let bar_labels = marks.iter().map(|mark| width(&print(*mark), TICK_SIZE)).fold(0.0, f64::max);
-        let left = MARGIN + AXIS_SIZE + 12.0 + name_width + 8.0;
-        let right = BAR_GAP + BAR + 8.0 + bar_labels + 10.0 + AXIS_SIZE + MARGIN;
-        let page_width = (left + side + right).max(MIN_WIDTH).ceil();
-        let title = wrap(&map.title, TITLE_SIZE, page_width - 2.0 * MARGIN);
-        let subtitle = wrap(&subtitle(map, block), SUBTITLE_SIZE, page_width - 2.0 * MARGIN);
-        let heading = title.len() as f64 * TITLE_SIZE * 1.25 + subtitle.len() as f64 * SUBTITLE_SIZE * 1.35;
-        let top = (MARGIN + heading + 12.0).ceil();
-        let below = 8.0
-            + name_height
-            + 10.0
-            + AXIS_SIZE
-            + MARGIN
-            + if legend(map, block).is_empty() { 0.0 } else { 14.0 + TICK_SIZE };
-        let page = (page_width, (top + side + below).ceil());
-        let left = left.ceil();
-        Self {
-            block,
-            cells,
-            cell,
-            name_size,
-            name_step,
-            turn,
-            name_width,
-            name_height,
-            left,
-            top,
-            side,
-            page,
-            title,
-            subtitle,
-            bar_labels,
-        }
-    }
-
-    /// The upper left corner of a cell.
-    fn corner(&self, row: usize, column: usize) -> (f64, f64) {
-        (self.left + self.cell * column as f64, self.top + self.cell * row as f64)
-    }
-
-    /// The middle of a node's row or column, from the plot's edge.
-    fn middle(&self, node: usize) -> f64 {
-        if self.block == 1 {
-            return (node as f64 + 0.5) * self.cell;
-        }
-        (node as f64 + 0.5) / self.block as f64 * self.cell
-    }
-}
-
-/// The distance of printed names: 1, or a round number that leaves at most 30.
-fn name_step(n: usize) -> usize {
-    let least = if n <= MAX_NAMES { 1 } else { n.div_ceil(THINNED_NAMES) };
-    let round = (0..4).flat_map(|power| [1, 2, 5].map(|factor| factor * 10usize.pow(power)));
-    round.into_iter().find(|step| *step >= least).unwrap_or(least)
-}
-
-fn subtitle(map: &HeatMap, block: usize) -> String {
-    let n = map.names.len();
-    let mut parts =
-        vec![map.subtitle.trim().to_owned(), format!("n = {} nodes, {} paths", thousands(n), thousands(n * (n - 1)))];
-    if let Some((low, high)) = map.extremes() {
-        let print = map.printer();
-        parts.push(format!("{} to {} {}", print(low), print(high), map.unit));
-    }
-    if map.missing() > 0 {
-        parts.push(format!("{} not measured", thousands(map.missing())));
-    }
-    if block > 1 {
-        parts.push(format!("each cell is the mean of {block}×{block} paths"));
-    }
-    if map.names.len() > MAX_NAMES {
-        parts.push(format!("every {}th name shown", name_step(n)));
-    }
-    parts.retain(|part| !part.is_empty());
-    parts.join(" · ")
-}
-
 fn draw_patterns(svg: &mut Svg) {
     svg.raw(format_args!(
         "<defs>\n<pattern id=\"self\" width=\"6\" height=\"6\" patternUnits=\"userSpaceOnUse\">\
@@ -189,18 +44,6 @@ fn draw_patterns(svg: &mut Svg) {
          <rect width=\"8\" height=\"8\" fill=\"#ffffff\"/>\
          <path d=\"M1.5 1.5L6.5 6.5M6.5 1.5L1.5 6.5\" stroke=\"#c2185b\" stroke-width=\"1.2\"/></pattern>\n</defs>"
     ));
-}
-
-fn draw_heading(svg: &mut Svg, layout: &Layout) {
-    let mut y = MARGIN;
-    for line in &layout.title {
-        y += TITLE_SIZE * 1.25;
-        svg.text((MARGIN, y - TITLE_SIZE * 0.25), Style::new(TITLE_SIZE, INK, Anchor::Start), line);
-    }
-    for line in &layout.subtitle {
-        y += SUBTITLE_SIZE * 1.35;
-        svg.text((MARGIN, y - SUBTITLE_SIZE * 0.25), Style::new(SUBTITLE_SIZE, GREY, Anchor::Start), line);
-    }
 }
 
 /// How a cell is filled.
@@ -216,11 +59,11 @@ fn fill(cell: Cell, scale: Scale) -> String {
 fn draw_cells(svg: &mut Svg, layout: &Layout, map: &HeatMap, scale: Scale) {
     let print = map.printer();
     svg.raw(format_args!("<g class=\"cells\" shape-rendering=\"crispEdges\">"));
-    let places = || (0..layout.cells).flat_map(|row| (0..layout.cells).map(move |column| (row, column)));
+    let places = || (0..layout.grid.cells).flat_map(|row| (0..layout.grid.cells).map(move |column| (row, column)));
     for (row, column) in places() {
         let cell = map.cell(row, column, 1);
         let (x, y) = layout.corner(row, column);
-        let (x, y, side, fill) = (Num(x), Num(y), Num(layout.cell), fill(cell, scale));
+        let (x, y, side, fill) = (Num(x), Num(y), Num(layout.grid.cell), fill(cell, scale));
         let (from, to) = (Escaped(map.names[row].as_str()), Escaped(map.names[column].as_str()));
         let says = match cell {
             Cell::Diagonal => "same node".to_owned(),
@@ -233,7 +76,7 @@ fn draw_cells(svg: &mut Svg, layout: &Layout, map: &HeatMap, scale: Scale) {
         ));
     }
     svg.raw(format_args!("</g>"));
-    if layout.cells <= MAX_PRINTED {
+    if layout.grid.cells <= MAX_PRINTED {
         draw_values(
             svg,
             layout,
@@ -259,14 +102,14 @@ fn draw_values(
         })
         .collect();
     let widest = texts.iter().map(|(_, text, _)| width(text, 1.0)).fold(0.1, f64::max);
-    let size = ((layout.cell - 6.0) / widest).min(layout.cell * 0.4).min(15.0);
+    let size = ((layout.grid.cell - 6.0) / widest).min(layout.grid.cell * 0.4).min(15.0);
     if size < 6.5 {
         return;
     }
     svg.raw(format_args!("<g class=\"values\">"));
     for ((row, column), text, colour) in texts {
         let (x, y) = layout.corner(row, column);
-        let middle = (x + layout.cell / 2.0, y + layout.cell / 2.0 + size * 0.36);
+        let middle = (x + layout.grid.cell / 2.0, y + layout.grid.cell / 2.0 + size * 0.36);
         svg.text(middle, Style::new(size, colour.text_colour(), Anchor::Middle), &text);
     }
     svg.raw(format_args!("</g>"));
@@ -275,13 +118,14 @@ fn draw_values(
 /// One path per colour over all its cells, neighbours in a row merged: small enough for thousands of nodes.
 fn draw_merged_cells(svg: &mut Svg, layout: &Layout, map: &HeatMap, scale: Scale) {
     let mut paths: BTreeMap<String, String> = BTreeMap::new();
-    for row in 0..layout.cells {
-        let fills: Vec<_> = (0..layout.cells).map(|column| level(map.cell(row, column, layout.block), scale)).collect();
+    for row in 0..layout.grid.cells {
+        let fills: Vec<_> =
+            (0..layout.grid.cells).map(|column| level(map.cell(row, column, layout.grid.block), scale)).collect();
         let mut column = 0;
         for run in fills.chunk_by(|a, b| a == b) {
             let path = paths.entry(run[0].clone()).or_default();
-            let (x, y, height) = (layout.cell * column as f64, layout.cell * row as f64, layout.cell);
-            let length = layout.cell * run.len() as f64;
+            let (x, y, height) = (layout.grid.cell * column as f64, layout.grid.cell * row as f64, layout.grid.cell);
+            let length = layout.grid.cell * run.len() as f64;
             // Writing to a string cannot fail.
             let _ = write!(path, "M{x} {y}h{length}v{height}h-{length}z");
             column += run.len();
@@ -306,18 +150,16 @@ fn level(cell: Cell, scale: Scale) -> String {
 }
 
 fn draw_names(svg: &mut Svg, layout: &Layout, map: &HeatMap) {
-    let (left, top, side) = (layout.left, layout.top, layout.side);
+    let (left, top, side) = (layout.left, layout.top, layout.grid.side);
     let bottom = top + side;
-    let letters = layout.name_size;
+    let letters = layout.names.size;
     svg.raw(format_args!("<g class=\"names\">"));
-    for node in (0..map.names.len()).step_by(layout.name_step) {
-        let name = cut(map.names[node].as_str(), letters, NAME_ROOM);
-        let middle = layout.middle(node);
+    for (name, middle) in layout.printed_names(map) {
         let style = Style::new(letters, INK, Anchor::End);
         svg.line((left - 4.0, top + middle), (left, top + middle), INK, " stroke-width=\"0.8\"");
         svg.text((left - 7.0, top + middle + letters * 0.36), style, &name);
         svg.line((left + middle, bottom), (left + middle, bottom + 4.0), INK, " stroke-width=\"0.8\"");
-        match layout.turn {
+        match layout.names.turn {
             0.0 => {
                 let style = Style::new(letters, INK, Anchor::Middle);
                 svg.text((left + middle, bottom + 7.0 + letters * 0.8), style, &name);
@@ -332,20 +174,13 @@ fn draw_names(svg: &mut Svg, layout: &Layout, map: &HeatMap) {
     let frame = format!("fill=\"none\" stroke=\"{}\" stroke-width=\"0.8\"", INK.hex());
     svg.rect((left, top), (side, side), &frame);
     let style = Style::new(AXIS_SIZE, INK, Anchor::Middle);
-    let below = bottom + 8.0 + layout.name_height + 10.0 + AXIS_SIZE * 0.8;
+    let below = bottom + 8.0 + layout.names.height + 10.0 + AXIS_SIZE * 0.8;
     svg.text((left + side / 2.0, below), style, "to");
-    svg.text((left - 8.0 - layout.name_width - 12.0, top + side / 2.0), style.turned(-90.0), "from");
-}
-
-/// The marks of the colour bar and how they are printed.
-fn bar_marks(map: &HeatMap, scale: Scale) -> (Vec<f64>, impl Fn(f64) -> String + use<>) {
-    let (marks, decimals) = ticks(scale.low, scale.high, 6);
-    let signed = map.kind == crate::report::HeatMapKind::Diverging;
-    (marks, move |mark| crate::report::heat::number(mark, decimals, signed))
+    svg.text((left - 8.0 - layout.names.width - 12.0, top + side / 2.0), style.turned(-90.0), "from");
 }
 
 fn draw_bar(svg: &mut Svg, layout: &Layout, map: &HeatMap, scale: Scale) {
-    let (x, top, side) = (layout.left + layout.side + BAR_GAP, layout.top, layout.side);
+    let (x, top, side) = (layout.left + layout.grid.side + BAR_GAP, layout.top, layout.grid.side);
     svg.raw(format_args!("<defs><linearGradient id=\"bar\" x1=\"0\" y1=\"1\" x2=\"0\" y2=\"0\">"));
     for step in 0..=40 {
         let share = f64::from(step) / 40.0;
@@ -363,23 +198,11 @@ fn draw_bar(svg: &mut Svg, layout: &Layout, map: &HeatMap, scale: Scale) {
     svg.text(unit, Style::new(AXIS_SIZE, INK, Anchor::Middle).turned(-90.0), &map.unit);
 }
 
-/// What the legend must explain: the cells that are not colours of the bar.
-fn legend(map: &HeatMap, block: usize) -> Vec<(&'static str, Cell)> {
-    let mut entries = Vec::new();
-    if block == 1 {
-        entries.push(("same node", Cell::Diagonal));
-    }
-    if map.missing() > 0 {
-        entries.push(("not measured", Cell::Missing));
-    }
-    entries
-}
-
 fn draw_legend(svg: &mut Svg, layout: &Layout, map: &HeatMap) {
     let merged = map.names.len() > MAX_ELEMENTS;
     let y = layout.page.1 - MARGIN - TICK_SIZE;
     let mut x = layout.left;
-    for (text, cell) in legend(map, layout.block) {
+    for (text, cell) in legend(map, layout.grid.block) {
         let fill = if merged { level(cell, map.scale()) } else { fill(cell, map.scale()) };
         let style = format!("fill=\"{fill}\" stroke=\"{}\" stroke-width=\"0.6\"", GREY.hex());
         svg.rect((x, y), (16.0, TICK_SIZE), &style);

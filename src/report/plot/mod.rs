@@ -4,7 +4,9 @@
 //! tooltips are a few lines here and out of reach of a chart library.
 
 mod cdf;
+mod heading;
 mod heat_map;
+mod layout;
 mod png;
 mod svg;
 mod text;

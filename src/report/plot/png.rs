@@ -42,10 +42,15 @@ pub enum PlotError {
     Encode(String),
 }
 
+/// Reads an SVG with the embedded font alone.
+pub(super) fn tree(svg: &str) -> Result<Tree, PlotError> {
+    let options = Options { font_family: FAMILY.to_owned(), fontdb: Arc::clone(&FONTS), ..Options::default() };
+    Ok(Tree::from_str(svg, &options)?)
+}
+
 /// Draws `svg` with `scale` pixels per SVG unit (2 for a crisp picture on paper and screens) and encodes it as PNG.
 pub fn png(svg: &str, scale: f32) -> Result<Vec<u8>, PlotError> {
-    let options = Options { font_family: FAMILY.to_owned(), fontdb: Arc::clone(&FONTS), ..Options::default() };
-    let tree = Tree::from_str(svg, &options)?;
+    let tree = tree(svg)?;
     let (width, height) = ((tree.size().width() * scale).round(), (tree.size().height() * scale).round());
     let fits = |side: f32| (1.0..=MAX_SIDE).contains(&side);
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]

@@ -97,6 +97,26 @@ fn errors_of(probes: u32) -> String {
     error_cdf(&ErrorCdf::new("Error of the one-way delay", "TraDE, Table I; user-space line", &samples, &comparison))
 }
 
+/// Errors that are negative and skewed to the left, from five probes.
+fn early() -> String {
+    let names = numbered(2);
+    let matrix = matrix(&names, &[0, 10, 10, 0]);
+    let delays = [9_000, 9_900, 9_960, 9_980, 9_990].into_iter().enumerate();
+    let samples: Vec<_> = delays.map(|(seq, us)| sample((0, 1), u32::try_from(seq).unwrap(), Some(us), None)).collect();
+    let comparison = comparison(&matrix, &samples);
+    error_cdf(&ErrorCdf::new("Error of the one-way delay", "five probes, all early", &samples, &comparison))
+}
+
+fn long_names() -> String {
+    let title =
+        "Measured one-way delay between three hosts whose names and whose title are longer than any page is wide";
+    let names: Vec<NodeName> = ["ec2-203-0-113-25.compute-1.example.amazonaws.com", "b", "worker-node-17.rack-4.dc-2"]
+        .map(|name| name.parse().unwrap())
+        .into();
+    let values = [0.0, 0.04, 130.25, 0.052, 0.0, 131.5, 129.0, 130.125, 0.0].map(Some).to_vec();
+    heat_map(&HeatMap::new((title, ""), &names, values, "ms", HeatMapKind::Sequential).unwrap())
+}
+
 fn gallery_pictures() -> Vec<(&'static str, String)> {
     let cities: Vec<NodeName> = CITIES.iter().map(|name| name.parse().unwrap()).collect();
     let mut european = line_of_regions(30, 6);
@@ -114,6 +134,8 @@ fn gallery_pictures() -> Vec<(&'static str, String)> {
     vec![
         ("cdf-720", errors_of(10)),
         ("cdf-14400", errors_of(200)),
+        ("cdf-early", early()),
+        ("heat-long-names", long_names()),
         ("heat-9", heat_map(&table_1())),
         (
             "heat-9-error",
@@ -154,20 +176,97 @@ fn gallery_pictures() -> Vec<(&'static str, String)> {
 }
 
 /// Draws every kind of picture and looks at the pixels. With `LONGHAUL_GALLERY=DIR` the pictures are kept there.
+/// Without it, the larger pictures are not rasterised: their structure has its own tests.
 #[test]
 fn every_picture_can_be_drawn_and_is_not_blank() {
-    let scratch = tempfile::tempdir().unwrap();
-    let folder = std::env::var_os("LONGHAUL_GALLERY").map_or(scratch.path().to_owned(), Into::into);
+    let gallery = std::env::var_os("LONGHAUL_GALLERY").map(std::path::PathBuf::from);
     for (name, svg) in gallery_pictures() {
+        if gallery.is_none() && svg.len() > 50_000 {
+            continue;
+        }
         let bytes = png(&svg, 1.0).unwrap();
-        std::fs::write(folder.join(format!("{name}.svg")), &svg).unwrap();
-        std::fs::write(folder.join(format!("{name}.png")), &bytes).unwrap();
+        if let Some(folder) = &gallery {
+            std::fs::write(folder.join(format!("{name}.svg")), &svg).unwrap();
+            std::fs::write(folder.join(format!("{name}.png")), &bytes).unwrap();
+        }
         let document = Document::parse(&svg).unwrap();
         let side = |name: &str| document.root_element().attribute(name).unwrap().parse::<f64>().unwrap();
         let (info, pixels) = decode(&bytes);
         assert_eq!((f64::from(info.0), f64::from(info.1)), (side("width"), side("height")), "{name}");
-        let colours: std::collections::BTreeSet<&[u8]> = pixels.chunks(4).collect();
+        let colours: std::collections::BTreeSet<&[u8]> = pixels.chunks(4).step_by(7).collect();
         assert!(colours.len() > 20, "{name} has {} colours", colours.len());
+    }
+}
+
+/// The boxes of all texts as the renderer lays them out, with their characters, and the turned ones marked.
+fn text_boxes(group: &resvg::usvg::Group, boxes: &mut Vec<(String, resvg::usvg::Rect, bool)>) {
+    for node in group.children() {
+        match node {
+            resvg::usvg::Node::Group(inner) => text_boxes(inner, boxes),
+            resvg::usvg::Node::Text(text) => {
+                let letters: String = text.chunks().iter().map(|chunk| chunk.text().to_owned()).collect();
+                boxes.push((letters, node.abs_bounding_box(), text.abs_transform().has_skew()));
+            }
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn no_text_leaves_the_page_or_touches_another() {
+    for (name, svg) in gallery_pictures().into_iter().filter(|(_, svg)| svg.len() < 200_000) {
+        let tree = super::png::tree(&svg).unwrap();
+        let (mut boxes, page) = (Vec::new(), tree.size());
+        text_boxes(tree.root(), &mut boxes);
+        assert!(boxes.len() > 8, "{name} has {} texts", boxes.len());
+        for (text, place, _) in &boxes {
+            let inside = place.left() >= 0.0
+                && place.top() >= 0.0
+                && place.right() <= page.width()
+                && place.bottom() <= page.height();
+            assert!(inside, "{name}: `{text}` leaves the page: {place:?}");
+        }
+        // The box of a turned text is larger than the text: only upright ones are compared.
+        let upright: Vec<_> = boxes.iter().filter(|(_, _, turned)| !turned).collect();
+        for (place, (text, first, _)) in upright.iter().enumerate() {
+            for (other, second, _) in &upright[place + 1..] {
+                let apart = first.right() <= second.left()
+                    || second.right() <= first.left()
+                    || first.bottom() <= second.top()
+                    || second.bottom() <= first.top();
+                assert!(apart, "{name}: `{text}` touches `{other}`");
+            }
+        }
+    }
+}
+
+/// Writes what a terminal is sent, for a look with the eyes: `cat` it. Only with `LONGHAUL_GALLERY=DIR`.
+#[test]
+fn terminal_pictures_are_kept_on_demand() {
+    use crate::report::terminal::{self, Colour};
+    let large = |n| {
+        HeatMap::new(
+            ("Line of regions", "generated"),
+            &numbered(n),
+            line_of_regions(n, 8),
+            "ms",
+            HeatMapKind::Sequential,
+        )
+    };
+    let pictures = [
+        ("9", terminal::heat_map(&table_1(), 100, Colour::TrueColour)),
+        ("9-256", terminal::heat_map(&table_1(), 100, Colour::Ansi256)),
+        ("9-none", terminal::heat_map(&table_1(), 100, Colour::None)),
+        ("30", terminal::heat_map(&large(30).unwrap(), 80, Colour::TrueColour)),
+        ("30-none", terminal::heat_map(&large(30).unwrap(), 80, Colour::None)),
+        ("300", terminal::heat_map(&large(300).unwrap(), 80, Colour::Ansi256)),
+        ("300-none", terminal::heat_map(&large(300).unwrap(), 80, Colour::None)),
+    ];
+    for (name, text) in pictures {
+        assert!(text.contains("ms"), "{name}");
+        if let Some(folder) = std::env::var_os("LONGHAUL_GALLERY") {
+            std::fs::write(std::path::PathBuf::from(folder).join(format!("terminal-{name}.txt")), text).unwrap();
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 mod device;
 mod read;
 mod rules;
+mod traffic;
 mod write;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use ipnet::IpNet;
 use netlink_packet_route::RouteNetlinkMessage;
 
 use self::read::{Hook, Snapshot};
+pub use self::traffic::Traffic;
 use self::write::{Covered, request};
 use super::codec::{Handle, Object};
 use super::line::{Line, LineConfig};
@@ -32,6 +34,9 @@ pub trait LinePaths {
 
     /// The paths that are in.
     fn paths(&self) -> BTreeMap<IpNet, Impairment>;
+
+    /// What went through, and what did not.
+    fn traffic(&self) -> Traffic;
 }
 
 /// Starts a delay line that captures on the first interface and emits on the second.
@@ -44,6 +49,11 @@ impl LinePaths for Line {
 
     fn paths(&self) -> BTreeMap<IpNet, Impairment> {
         Self::paths(self)
+    }
+
+    fn traffic(&self) -> Traffic {
+        let counters = self.counters();
+        Traffic { packets: counters.emitted, dropped: counters.dropped() }
     }
 }
 

@@ -129,6 +129,10 @@ impl LinePaths for Memory {
     fn paths(&self) -> BTreeMap<IpNet, Impairment> {
         self.0.clone()
     }
+
+    fn traffic(&self) -> Traffic {
+        Traffic::default()
+    }
 }
 
 /// The kernel with a delay line in memory.

@@ -1,0 +1,138 @@
+//! Where matrices come from and go to: files, standard input and output, and their formats.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+
+use crate::matrix::csv::{CsvOptions, Delimiter, to_csv};
+use crate::matrix::{self, DelayMatrix, DelayUnit, ReadOptions, RttSplit};
+
+/// A delay matrix on a command line.
+#[derive(Debug, Clone, Args)]
+pub struct MatrixSource {
+    /// The delay matrix: a CSV or JSON file, or - for standard input
+    #[arg(value_name = "MATRIX")]
+    pub matrix: PathBuf,
+    #[command(flatten)]
+    split: SplitRtt,
+}
+
+impl MatrixSource {
+    /// Reads the matrix.
+    pub fn load(&self) -> anyhow::Result<DelayMatrix> {
+        self.split.load(&self.matrix)
+    }
+
+    /// What a lab or a run made of this matrix is called: the file's name without its ending, as far as names may have it.
+    pub fn stem(&self) -> String {
+        let stem = self.matrix.file_stem().unwrap_or_default().to_string_lossy();
+        let fitting = stem.chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' });
+        let name: String = fitting.take(48).collect();
+        let trimmed = name.trim_start_matches(['.', '-']);
+        if trimmed.is_empty() { "lab".to_owned() } else { trimmed.to_owned() }
+    }
+
+    /// Where the matrix comes from, for records.
+    pub fn place(&self) -> String {
+        self.matrix.display().to_string()
+    }
+}
+
+/// How a command reads tables of round-trip times.
+#[derive(Debug, Clone, Args)]
+pub struct SplitRtt {
+    /// How to split a table of round-trip times (`# kind: rtt`) into one-way delays
+    #[arg(long, value_name = "HOW")]
+    split_rtt: Option<SplitArg>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum SplitArg {
+    /// Each way has half of its own cell
+    Halves,
+}
+
+impl SplitRtt {
+    /// Reads a matrix from a file, or from standard input for `-`.
+    pub fn load(&self, path: &Path) -> anyhow::Result<DelayMatrix> {
+        if path == Path::new("-") {
+            return Ok(matrix::read_from("<stdin>", std::io::stdin().lock(), self.options())?);
+        }
+        Ok(matrix::read(path, self.options())?)
+    }
+
+    /// What the reader is told.
+    pub(super) fn options(&self) -> ReadOptions {
+        ReadOptions { split_rtt: self.split_rtt.map(|SplitArg::Halves| RttSplit::Halves) }
+    }
+
+    /// The flag as it was given, with a blank before it, for the command line that a made matrix carries.
+    pub(super) fn as_flag(&self) -> &'static str {
+        if self.split_rtt.is_some() { " --split-rtt halves" } else { "" }
+    }
+}
+
+/// Where a matrix is written, and how.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Target {
+    /// The file to write; - is standard output
+    #[arg(long, short, value_name = "FILE", default_value = "-")]
+    output: PathBuf,
+    /// The format [default: json for FILE.json, otherwise csv]
+    #[arg(long, value_name = "FORMAT")]
+    to: Option<Format>,
+    /// The unit of the numbers in CSV: ms, us, s or ns
+    #[arg(long, default_value = "ms")]
+    unit: DelayUnit,
+    /// Leave the names out of CSV
+    #[arg(long)]
+    no_names: bool,
+    /// What separates the fields of CSV
+    #[arg(long, value_name = "WHAT", default_value = "comma")]
+    delimiter: DelimiterArg,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// Comma-separated values with `#` lines
+    Csv,
+    /// `{"names": …, "unit": "ns", "delays_ns": …}`
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum DelimiterArg {
+    Comma,
+    Semicolon,
+    Tab,
+}
+
+impl Target {
+    /// Writes the matrix; `out` is standard output.
+    pub(super) fn write(&self, matrix: &DelayMatrix, out: &mut dyn Write) -> anyhow::Result<()> {
+        let text = match self.format() {
+            Format::Csv => to_csv(matrix, self.csv_options()),
+            Format::Json => matrix::to_json(matrix),
+        };
+        if self.output == Path::new("-") {
+            return Ok(out.write_all(text.as_bytes())?);
+        }
+        std::fs::write(&self.output, text).with_context(|| format!("{} cannot be written", self.output.display()))
+    }
+
+    fn format(&self) -> Format {
+        let is_json = self.output.extension().is_some_and(|extension| extension == "json");
+        self.to.unwrap_or(if is_json { Format::Json } else { Format::Csv })
+    }
+
+    fn csv_options(&self) -> CsvOptions {
+        let delimiter = match self.delimiter {
+            DelimiterArg::Comma => Delimiter::Comma,
+            DelimiterArg::Semicolon => Delimiter::Semicolon,
+            DelimiterArg::Tab => Delimiter::Tab,
+        };
+        CsvOptions { unit: self.unit, names: !self.no_names, delimiter }
+    }
+}
