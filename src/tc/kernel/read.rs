@@ -141,7 +141,7 @@ fn dump(
     Ok(connection.dump_as(&list(of.to_message()))?)
 }
 
-fn other_filters(connection: &mut Connection, at: &Object) -> Result<FilterBook, TcError> {
+pub(super) fn other_filters(connection: &mut Connection, at: &Object) -> Result<FilterBook, TcError> {
     let objects = dump(connection, at, RouteNetlinkMessage::GetTrafficFilter)?;
     let other_u32 = objects.iter().any(|object| object.kind == u32::KIND);
     Ok(FilterBook { others: objects.len(), other_u32, ..FilterBook::default() })
