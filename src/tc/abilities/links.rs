@@ -70,11 +70,11 @@ fn try_all(connection: &mut Connection) -> Links {
         .and_then(|| attempt(class(0x10), "CONFIG_NET_SCH_HTB", "sch_htb"))
         .and_then(|| attempt(class(0x20), "CONFIG_NET_SCH_HTB", "sch_htb")),
         netem: attempt(leaf(0x10, LossShare::default()), "CONFIG_NET_SCH_NETEM", "sch_netem"),
-        netem_duplicate: attempt(
+        netem_duplicate: duplicate(attempt(
             leaf(0x20, LossShare { share: 1, correlation: 0 }),
             "CONFIG_NET_SCH_NETEM",
             "sch_netem",
-        ),
+        )),
         skbedit: attempt(redirect(2, Some(Handle::new(0x10, 0x10))), "CONFIG_NET_ACT_SKBEDIT", "act_skbedit"),
     }
 }
@@ -86,6 +86,17 @@ fn judge(answer: Result<(), NetlinkError>, config: &str, module: &str) -> Abilit
         _ => format!("`modprobe {module}` as root, or a kernel with {config}; {EXTRA}"),
     };
     Ability::missing(error.to_string(), remedy)
+}
+
+/// Where netem works and only duplication is refused, no module helps.
+fn duplicate(answer: Ability) -> Ability {
+    match answer {
+        Ability::Missing { why, .. } if why.contains("duplicating") => Ability::missing(
+            why,
+            "not needed for delays; kernels before the restriction of July 2025, or after its repair, permit it",
+        ),
+        other => other,
+    }
 }
 
 fn request(new: fn(TcMessage) -> RouteNetlinkMessage, object: &Object) -> Request {

@@ -152,10 +152,12 @@ mod tests {
             ("tc qdisc add dev lo clsact", &abilities.clsact),
             ("tc qdisc add dev lo root htb", &abilities.htb),
             ("tc qdisc add dev lo root netem delay 1ms", &abilities.netem),
-            ("tc actions add action skbedit priority 1:1", &abilities.skbedit),
+            (
+                "tc qdisc add dev lo clsact && tc filter add dev lo egress protocol ip u32 match u32 0 0 action skbedit priority 1:1",
+                &abilities.skbedit,
+            ),
         ] {
-            let words = command.split(' ');
-            let output = std::process::Command::new("unshare").args(["-rn"]).args(words).output().unwrap();
+            let output = std::process::Command::new("unshare").args(["-rn", "sh", "-c", command]).output().unwrap();
             assert_eq!(output.status.success(), ability.is_present(), "{command}: {output:?} but {ability:?}");
         }
     }

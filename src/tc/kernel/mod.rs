@@ -3,6 +3,7 @@
 mod device;
 mod read;
 mod rules;
+mod sweep;
 mod traffic;
 mod write;
 
@@ -14,6 +15,7 @@ use ipnet::IpNet;
 use netlink_packet_route::RouteNetlinkMessage;
 
 use self::read::{Hook, Snapshot};
+pub use self::sweep::sweep;
 pub use self::traffic::Traffic;
 use self::write::{Covered, request};
 use super::codec::{Handle, Object};
@@ -160,13 +162,7 @@ impl KernelTc {
         let Some(index) = snapshot.interface else {
             return Err(TcError::NoInterface { interface: self.interface.clone() });
         };
-        let clsact = Object {
-            interface: index,
-            handle: Handle::new(0xffff, 0),
-            parent: Handle::CLSACT,
-            kind: "clsact".to_owned(),
-            ..Object::default()
-        };
+        let clsact = hook_object(index);
         let what = format!("{operation} on {}", self.interface);
         match (operation, snapshot.hook) {
             (Operation::Add(..), Hook::Clsact) => Ok(()),
@@ -228,6 +224,12 @@ impl KernelTc {
     }
 }
 
+/// The hook on an interface.
+fn hook_object(interface: u32) -> Object {
+    let kind = "clsact".to_owned();
+    Object { interface, handle: Handle::new(0xffff, 0), parent: Handle::CLSACT, kind, ..Object::default() }
+}
+
 /// Operations that are done together, in one way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
@@ -248,6 +250,16 @@ impl Stage {
                 Self::UnusedTables
             }
             _ => Self::Requests,
+        }
+    }
+}
+
+impl Drop for KernelTc {
+    /// Without its line nothing would take up what the rules capture, so they go first.
+    fn drop(&mut self) {
+        if self.line.is_some() {
+            // Nobody is left to tell; whoever supervises this process sweeps again.
+            let _ = super::clear(self);
         }
     }
 }

@@ -11,7 +11,7 @@ use std::time::Instant;
 use super::super::contract::{Bench, row, suite, wide_row};
 use super::*;
 use crate::shaping::{Abilities, Ability, Backend, Row};
-use crate::tc::{ApplyError, abilities, apply, clear, impair};
+use crate::tc::{ApplyError, abilities, apply, clear, impair, sweep};
 
 const INSIDE: &str = "LONGHAUL_TC_TEST_INSIDE";
 
@@ -270,6 +270,46 @@ fn what_others_have_made_stays_as_it_is() {
     });
 }
 
+/// Puts a new adapter in the place of one that was killed.
+fn restart(tc: &mut Leafless) {
+    let next = Leafless { leaves: tc.leaves.take(), ..Leafless::open() };
+    std::mem::forget(std::mem::replace(tc, next));
+}
+
+#[test]
+fn dropping_the_adapter_of_a_line_removes_its_rules() {
+    inside("dropping_the_adapter_of_a_line_removes_its_rules", || {
+        let _lab = Lab::new();
+        let before = everything();
+        let mut tc = KernelTc::open("eth0").unwrap();
+        impair(&mut tc, &some_row(), Backend::Userspace, &two_steps()).unwrap();
+        drop(tc);
+        assert_eq!(everything(), before);
+    });
+}
+
+#[test]
+fn sweeping_takes_away_what_clearing_refuses() {
+    inside("sweeping_takes_away_what_clearing_refuses", || {
+        let _lab = Lab::new();
+        let before = everything();
+        sweep("eth0").unwrap();
+        both(|tc, backend| {
+            impair(tc, &some_row(), backend, &two_steps()).unwrap();
+            run("tc filter add dev eth0 egress protocol ip pref 19528 u32 match ip dst 10.88.0.1 flowid 1:1");
+            clear(tc).unwrap_err();
+            sweep("eth0").unwrap();
+            assert_eq!(everything(), before, "{backend}");
+
+            impair(tc, &some_row(), backend, &two_steps()).unwrap();
+            sweep("eth0").unwrap();
+            assert_eq!(everything(), before, "{backend}");
+        });
+        sweep("no-such-interface").unwrap();
+        assert_eq!(everything(), before);
+    });
+}
+
 #[test]
 fn our_hook_goes_unless_others_have_come_to_use_it() {
     inside("our_hook_goes_unless_others_have_come_to_use_it", || {
@@ -278,7 +318,9 @@ fn our_hook_goes_unless_others_have_come_to_use_it() {
         both(|tc, backend| {
             impair(tc, &some_row(), backend, &two_steps()).unwrap();
             // Another process takes over, as after a restart of the agent.
-            *tc = Leafless { leaves: tc.leaves.take(), ..Leafless::open() };
+            restart(tc);
+            impair(tc, &some_row(), backend, &two_steps()).unwrap();
+            restart(tc);
             clear(tc).unwrap();
             assert_eq!(everything(), before, "{backend}");
 
@@ -509,6 +551,50 @@ fn pings_take_as_long_as_asked() {
                 assert!(fastest_ping("10.77.0.3") < 60.0);
                 clear(&mut tc).unwrap();
                 assert!(fastest_ping("10.77.0.2") < 20.0);
+            }
+        }
+    });
+}
+
+/// Delays change, destinations come and go, classes split and merge: no packet to one that stays is lost.
+#[test]
+fn changes_lose_no_packet() {
+    inside("changes_lose_no_packet", || {
+        let _lab = Lab::new();
+        let abilities = abilities::probe();
+        for backend in [Backend::Netem, Backend::Userspace] {
+            if backend == Backend::Netem && !abilities.netem.is_present() {
+                println!("no netem here: that back-end is tested under User-Mode Linux");
+                continue;
+            }
+            for abilities in ways() {
+                let mut tc = KernelTc::open("eth0").unwrap();
+                let rows = [
+                    row(&[("10.77.0.2/32", 20), ("10.77.0.3/32", 20)]),
+                    row(&[("10.77.0.2/32", 30), ("10.77.0.3/32", 20), ("fd77::2/128", 5)]),
+                    row(&[("10.77.0.2/32", 10)]),
+                    row(&[("10.77.0.0/24", 40), ("10.77.0.2/32", 10)]),
+                    wide_row(300, 300, 1),
+                ];
+                let with_target = |row: &Row| {
+                    let mut row = row.clone();
+                    if row.paths.len() > 100 {
+                        row.paths.extend(rows[0].paths.iter().cloned());
+                    }
+                    row
+                };
+                impair(&mut tc, &rows[0], backend, &abilities).unwrap();
+                let ping = Command::new("ping")
+                    .args("-q -n -c 600 -i 0.002 -W 5 10.77.0.2".split(' '))
+                    .stdout(Stdio::piped())
+                    .spawn()
+                    .unwrap();
+                for row in rows.iter().cycle().take(25) {
+                    impair(&mut tc, &with_target(row), backend, &abilities).unwrap();
+                }
+                let report = String::from_utf8(ping.wait_with_output().unwrap().stdout).unwrap();
+                assert!(report.contains(" 0% packet loss"), "{backend}: {report}");
+                clear(&mut tc).unwrap();
             }
         }
     });

@@ -146,7 +146,7 @@ fn filter_object(
         Operation::Change(_, setting) => (known(book)?, Some(setting)),
         Operation::Delete(_) => {
             let handle = known(book)?;
-            book.handles.remove(key);
+            book.remove(key);
             (handle, None)
         }
     };
@@ -171,14 +171,10 @@ impl FilterBook {
             (_, (place, None)) => place | self.free_node(place),
         };
         self.insert(*key, handle, setting);
-        self.used.insert(handle);
         handle
     }
 
-    fn free_node(&mut self, place: u32) -> u32 {
-        if self.used.is_empty() {
-            self.used = self.handles.values().copied().collect();
-        }
+    fn free_node(&self, place: u32) -> u32 {
         let taken: BTreeSet<u32> = self.used.range(place..=place | 0xfff).map(|handle| handle & 0xfff).collect();
         (1..0xfff).find(|node| !taken.contains(node)).unwrap_or(0)
     }
