@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand; the only room that builds adapters.
 
 mod agent_session;
+mod bench;
 mod doctor;
 mod host;
 mod input;
@@ -36,6 +37,7 @@ enum CliCommand {
     Measure(operate::MeasureArgs),
     Status(operate::StatusArgs),
     Clear(operate::ClearArgs),
+    Bench(bench::BenchArgs),
     Matrix(matrix::MatrixArgs),
     Doctor(doctor::DoctorArgs),
     Completions(manual::CompletionArgs),
@@ -67,6 +69,7 @@ fn dispatch(command: CliCommand, out: &mut dyn Write) -> anyhow::Result<ExitCode
         CliCommand::Measure(args) => operate::run_measure(&args, out),
         CliCommand::Status(args) => operate::run_status(&args, out),
         CliCommand::Clear(args) => operate::run_clear(&args, out),
+        CliCommand::Bench(args) => bench::run(&args, out),
         CliCommand::Matrix(args) => matrix::run(args, out),
         CliCommand::Doctor(args) => doctor::run(&args, out),
         CliCommand::Completions(args) => manual::run_completions(&args, out),

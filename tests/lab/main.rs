@@ -3,6 +3,7 @@
 //! Every test runs once for each user that this process can become, and looks at the host before and after.
 #![allow(clippy::unwrap_used)]
 
+mod bench;
 mod crash;
 mod host;
 mod life;

@@ -1,0 +1,55 @@
+//! `longhaul bench lab` from end to end; what it measures is judged by nobody here, only that it is measured and shown.
+
+use serde_json::Value;
+
+use super::host::{Host, processes_of};
+use super::user::{User, describe};
+
+#[test]
+fn a_quick_accuracy_has_its_rows_in_table_and_json() {
+    for user in User::all() {
+        let before = Host::look();
+        let printed = user.succeed(&["bench", "lab", "--quick", "--only", "accuracy", "--json", "bench.json"]);
+        assert_eq!(Host::look(), before, "as {}", user.name());
+        assert!(printed.contains("userspace: one-way |error| p50") && printed.contains("≤ 100 µs"), "{printed}");
+        let text = std::fs::read_to_string(user.folder().join("bench.json")).unwrap();
+        let result: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((&result["run"]["repeat"], &result["run"]["quick"]), (&Value::from(1), &Value::from(true)));
+        let rows = result["rows"].as_array().unwrap();
+        assert!(rows.len() == 3 || rows.len() == 6, "{text}");
+        for row in rows {
+            check_row(row);
+        }
+        assert!(processes_of(user.folder()).is_empty());
+    }
+}
+
+fn check_row(row: &Value) {
+    assert_eq!((&row["measurement"], &row["unit"]), (&"accuracy".into(), &"us".into()), "{row}");
+    let number = |side: &str, name: &str| row[side][name].as_f64().unwrap_or_else(|| panic!("{side} {name}: {row}"));
+    for side in ["longhaul", "plain"] {
+        assert!(number(side, "min") > 0.0 && number(side, "max") < 1e7, "{row}");
+        assert_eq!(row[side]["values"].as_array().unwrap().len(), 1, "{row}");
+    }
+    let difference = number("longhaul", "median") - number("plain", "median");
+    assert!((row["compared"].as_f64().unwrap() - difference).abs() < 1e-6, "{row}");
+    match row["target"]["value"].as_f64() {
+        Some(target) => {
+            let met = number("longhaul", "median") <= target;
+            assert_eq!(row["verdict"], if met { "met" } else { "not_met" }, "{row}");
+        }
+        None => assert_eq!(row["verdict"], "no_target", "{row}"),
+    }
+}
+
+#[test]
+fn what_cannot_be_measured_ends_with_two_or_says_so() {
+    let user = User::all().pop().unwrap();
+    let text = user.fail(&["bench", "lab", "--only", "accuracy", "--json", "no/such/x.json"], 2);
+    assert!(text.contains("--json no/such/x.json"), "{text}");
+    let mut command = user.command(&["bench", "lab", "--quick", "--only", "tcp"]);
+    let output = command.env("PATH", user.folder()).output().unwrap();
+    let text = describe(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(text.contains("not measured: iperf3 is not installed (Debian: iperf3)"), "{text}");
+}
