@@ -12,9 +12,9 @@ use crate::shaping::{Abilities, Backend, BackendChoice, Row, State, choose, desi
 use crate::tc::{self, KernelTc, TrafficControl};
 use crate::testbed::lab::NODE_INTERFACE;
 
-/// The agent of a node.
+/// Delays and measures what a node sends, as it is told on standard input.
 #[derive(Debug, Parser)]
-#[command(name = "longhaul-agent", version)]
+#[command(name = "longhaul-agent", version = env!("LONGHAUL_VERSION"))]
 struct AgentCli {
     #[command(subcommand)]
     command: AgentCommand,
@@ -33,8 +33,8 @@ The end of the input clears the node.")]
 
 #[derive(Debug, Args)]
 struct SessionArgs {
-    /// The interface that faces the other nodes
-    #[arg(long)]
+    /// Interface that faces the other nodes
+    #[arg(long, value_name = "NAME")]
     interface: String,
 }
 

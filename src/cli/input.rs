@@ -17,18 +17,18 @@ pub(super) use super::matrix::MatrixSource as MatrixInput;
 /// Which delay element the agents use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum BackendName {
-    /// Each node picks: netem where its kernel has it, the user-space line elsewhere
+    /// Netem where the kernel has it, userspace elsewhere
     Auto,
-    /// The kernel's netem
+    /// The kernel's own network emulator
     Netem,
-    /// longhaul's own delay line, for kernels without netem
+    /// A delay line in user space, for kernels without netem
     Userspace,
 }
 
 /// The back-end option.
 #[derive(Debug, Clone, Copy, Args)]
 pub(super) struct BackendArgs {
-    /// Which delay element to use
+    /// What delays the packets
     #[arg(long, value_enum, default_value_t = BackendName::Auto)]
     backend: BackendName,
 }
@@ -47,7 +47,7 @@ impl BackendArgs {
 /// How to probe.
 #[derive(Debug, Clone, Copy, Args)]
 pub(super) struct ProbeArgs {
-    /// Probes per path
+    /// Number of probes per path
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     probes: u32,
     /// Time between two probes of a path
@@ -131,7 +131,7 @@ impl fmt::Display for ToleranceText {
 /// Which running lab.
 #[derive(Debug, Clone, Args)]
 pub(super) struct LabName {
-    /// Which lab [default: the only one running]
+    /// Name of the lab [default: the only one running]
     #[arg(long)]
     pub(super) name: Option<String>,
 }

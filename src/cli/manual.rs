@@ -18,15 +18,15 @@ Examples:
   longhaul completions zsh > ~/.zfunc/_longhaul
   longhaul completions fish > ~/.config/fish/completions/longhaul.fish")]
 pub(super) struct CompletionArgs {
-    /// Which shell
+    /// Shell to print them for
     shell: Shell,
 }
 
-/// Write the man pages, one for each command.
+/// Write man pages, one for each command.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  longhaul man ~/.local/share/man/man1 && man longhaul-verify")]
 pub(super) struct ManArgs {
-    /// Folder to write them to; it is made when it is not there
+    /// Folder to write them to; made when it is not there
     folder: PathBuf,
 }
 

@@ -1,6 +1,6 @@
 //! `longhaul apply`, `measure`, `status` and `clear` on a running lab.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -23,14 +23,15 @@ use crate::topology::{Node, NodeName};
 /// How many of the worst paths `measure` prints of a large lab.
 const WORST_PATHS: usize = 72;
 
-/// Apply a delay matrix to a running lab; what is there already is not written again.
+/// Apply a delay matrix to a running lab.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   longhaul apply matrices/trade-heavy.csv
   longhaul apply --name trade matrices/trade-light.csv --backend userspace
 
-Delays are changed in place: packets under way keep theirs, none is lost.")]
+Delays are changed in place: packets under way keep theirs, none is lost.
+What is there already is not written again.")]
 pub(super) struct ApplyArgs {
     #[command(flatten)]
     matrix: MatrixInput,
@@ -40,7 +41,7 @@ pub(super) struct ApplyArgs {
     backend: BackendArgs,
 }
 
-/// Measure every path of a running lab beside what is applied.
+/// Measure every path of a running lab, beside what is applied.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -65,7 +66,7 @@ pub(super) struct MeasureArgs {
     json: Option<PathBuf>,
 }
 
-/// Show what every node of a running lab does: desired, actual, and the difference.
+/// Show what every node of a running lab does, and whether that is what it should do.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -76,7 +77,7 @@ Exit code: 0 every node is as it should be, 1 some are not.")]
 pub(super) struct StatusArgs {
     #[command(flatten)]
     lab: LabName,
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
@@ -124,7 +125,8 @@ pub(super) fn run_measure(args: &MeasureArgs, out: &mut dyn Write) -> anyhow::Re
     let measured = testbed::measure(&mut lab, args.probes.options(&applied), &started)?;
     progress.finish();
     let comparison = compare(&applied, &measured.collected.samples, args.tolerance.0);
-    write!(out, "{}", table::path_table(applied.names(), &comparison, WORST_PATHS))?;
+    let columns = super::terminal::columns(io::stdout()).unwrap_or(usize::MAX);
+    write!(out, "{}", table::path_table(applied.names(), &comparison, WORST_PATHS, columns))?;
     if let Some(file) = &args.csv {
         let matrix = measured_matrix(applied.names(), &comparison)?;
         std::fs::write(file, to_csv(&matrix, CsvOptions::default()))

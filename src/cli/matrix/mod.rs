@@ -16,7 +16,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
-/// Delay matrices: check, describe, convert, make and compare them.
+/// Check, describe, convert, make, compare and draw delay matrices.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:

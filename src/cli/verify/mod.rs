@@ -3,7 +3,7 @@
 mod evidence;
 mod trial;
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::SystemTime;
@@ -14,6 +14,8 @@ use nix::unistd::{AccessFlags, access};
 
 use super::input::{BackendArgs, MatrixInput, ProbeArgs, ToleranceText};
 use super::operate::backends;
+use super::progress::Progress;
+use super::terminal;
 use crate::matrix::DelayMatrix;
 use crate::measure::{Comparison, Verdict};
 use crate::report::table;
@@ -34,8 +36,10 @@ Examples:
   longhaul verify net.csv --backend userspace --ipv6 --out /tmp/net --json result.json
   longhaul verify rtts.csv --split-rtt halves
 
-Exit code: 0 every path is within tolerance, 1 some are not, 2 the input or the system is wrong.
-Nodes are network namespaces of this machine; nothing of them is left afterwards, however this ends.")]
+Exit code: 0 every path is within tolerance, 1 some are not,
+2 the input or the system is wrong.
+Nodes are network namespaces of this machine; nothing of them is left afterwards,
+however this ends.")]
 pub(super) struct VerifyArgs {
     #[command(flatten)]
     pub(super) matrix: MatrixInput,
@@ -46,7 +50,7 @@ pub(super) struct VerifyArgs {
     /// How far a path's median may be off: the larger of a share and a duration
     #[arg(long, value_name = "SHARE,DURATION", default_value = "5%,1ms")]
     pub(super) tolerance: ToleranceText,
-    /// Subtract the un-impaired path's median, which is measured first, from every sample
+    /// Subtract what each path takes without delays, which is measured first, from every sample
     #[arg(long)]
     pub(super) subtract_base: bool,
     /// Folder for matrix, samples, plots and run.json [default: runs/<name>-<time>]
@@ -56,7 +60,7 @@ pub(super) struct VerifyArgs {
     #[arg(long, value_name = "FILE")]
     pub(super) json: Option<PathBuf>,
     /// Name of the lab while it runs [default: verify-<process>]
-    #[arg(long)]
+    #[arg(long, value_name = "NAME")]
     pub(super) name: Option<String>,
 }
 
@@ -69,15 +73,20 @@ pub(super) fn run(args: &VerifyArgs, out: &mut dyn Write) -> anyhow::Result<Exit
     let trial = trial::run(args, &matrix)?;
     print_tables(out, &matrix, &trial.comparison)?;
     let evidence = Evidence { args, matrix: &matrix, trial: &trial, started };
+    let progress = Progress::new();
+    progress.say("write the files");
     evidence.write(&folder)?;
+    progress.finish();
     if let Some(file) = &args.json {
         std::fs::write(file, evidence.result_json()).with_context(|| format!("write {}", file.display()))?;
     }
-    writeln!(out, "{}", table::summary_line(&trial.comparison))?;
+    let columns = terminal::columns(io::stdout()).unwrap_or(usize::MAX);
+    let broken = |text: &str| terminal::hanging("", text, 0, columns);
+    writeln!(out, "{}", broken(&table::summary_line(&trial.comparison)))?;
     for caveat in trial.caveats() {
-        writeln!(out, "{caveat}")?;
+        writeln!(out, "{}", broken(&caveat))?;
     }
-    writeln!(out, "{}", backends(&trial.applied))?;
+    writeln!(out, "{}", broken(&backends(&trial.applied)))?;
     writeln!(out, "files: {}", folder.display())?;
     Ok(match trial.comparison.verdict {
         Verdict::Pass => ExitCode::SUCCESS,
@@ -86,12 +95,13 @@ pub(super) fn run(args: &VerifyArgs, out: &mut dyn Write) -> anyhow::Result<Exit
 }
 
 fn print_tables(out: &mut dyn Write, matrix: &DelayMatrix, comparison: &Comparison) -> anyhow::Result<()> {
-    if matrix.len() <= PRINT_ALL_NODES {
-        writeln!(out, "{}", table::matrix_table(matrix.names(), comparison))?;
-        writeln!(out, "{}", table::path_table(matrix.names(), comparison, usize::MAX))?;
-    } else {
-        writeln!(out, "{}", table::path_table(matrix.names(), comparison, WORST_PATHS))?;
+    let columns = terminal::columns(io::stdout()).unwrap_or(usize::MAX);
+    let all = matrix.len() <= PRINT_ALL_NODES;
+    if let Some(pairs) = all.then(|| table::matrix_table(matrix.names(), comparison, columns)).flatten() {
+        writeln!(out, "{pairs}")?;
     }
+    let most = if all { usize::MAX } else { WORST_PATHS };
+    writeln!(out, "{}", table::path_table(matrix.names(), comparison, most, columns))?;
     Ok(())
 }
 
