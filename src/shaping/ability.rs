@@ -273,11 +273,7 @@ mod tests {
         );
         assert_eq!(
             choose(BackendChoice::Auto, &without_netem()),
-            Ok((
-                Backend::Userspace,
-                "this kernel or user has no netem; `longhaul doctor` says more"
-                    .to_owned()
-            ))
+            Ok((Backend::Userspace, "this kernel or user has no netem; `longhaul doctor` says more".to_owned()))
         );
     }
 

@@ -1,7 +1,7 @@
 //! [`desired`]: a row becomes the state that a node's kernel should have.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
 
