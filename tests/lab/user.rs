@@ -27,7 +27,7 @@ impl User {
     }
 
     fn new(ordinary: bool) -> Self {
-        let folder = tempfile::Builder::new().prefix("lh").tempdir_in("/tmp").unwrap();
+        let folder = tempfile::Builder::new().prefix("lh").tempdir().unwrap();
         // Readable by all, so that a test may run the program in yet another way.
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         std::fs::copy(env!("CARGO_BIN_EXE_longhaul"), folder.path().join("longhaul")).unwrap();

@@ -43,6 +43,7 @@ for_both_users!(
     memory_is_capped,
     an_interface_that_is_down_costs_packets_but_not_the_line,
     a_vanished_interface_ends_the_line,
+    a_vanished_capture_ends_the_line,
 );
 
 fn inside_as(user: User, module: &str, name: &str, body: fn()) {
@@ -119,6 +120,7 @@ fn exchange(near: &std::net::UdpSocket, far: &std::net::UdpSocket, count: u32, m
 
 fn bulk_transfers_keep_their_large_segments() {
     let lab = Lab::new();
+    let memory = resident();
     let line = line(&[("10.77.0.2/32", 10)]);
     let words = lab.far_words("iperf3 --server --one-off --forceflush");
     let mut server = Command::new(&words[0]).args(&words[1..]).stdout(Stdio::piped()).spawn().unwrap();
@@ -135,6 +137,13 @@ fn bulk_transfers_keep_their_large_segments() {
     assert_eq!((counters.dropped(), counters.failure.clone()), (0, None), "{counters:?}");
     let bytes = received["bytes"].as_f64().unwrap();
     assert!(bytes / counters.captured as f64 > 5_000.0, "segments were split: {bytes} bytes, {counters:?}");
+    until("returning memory", || resident() < memory + (2 << 20));
+}
+
+/// The memory of this process in bytes.
+fn resident() -> u64 {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+    pages.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 4096
 }
 
 fn tables_change_under_traffic() {
@@ -262,4 +271,18 @@ fn a_vanished_interface_ends_the_line() {
     until("refusing tables", || matches!(line.set_paths(&table(&[])), Err(LineError::Stopped { .. })));
     let failure = line.counters().failure.unwrap();
     assert!(failure.starts_with("cannot emit on `eth0`: "), "{failure}");
+}
+
+fn a_vanished_capture_ends_the_line() {
+    let _lab = Lab::new();
+    for receive_buffer in [None, Some(212_992)] {
+        let line = Line::start(&LineConfig { receive_buffer, ..LineConfig::default() }).unwrap();
+        run("ip link delete lh0");
+        until("the end of the line", || line.counters().failure.is_some());
+        let failure = line.counters().failure.unwrap();
+        assert!(failure.starts_with("cannot capture on `lh1`: "), "{failure}");
+        run("ip link add lh0 type veth peer name lh1");
+        run("ip link set lh0 addrgenmode none up");
+        run("ip link set lh1 addrgenmode none up");
+    }
 }

@@ -37,6 +37,7 @@ pub(super) struct Sockets(Vec<OwnedFd>);
 /// Sockets on one interface that share its packets.
 #[derive(Debug)]
 pub(super) struct Capture {
+    interface: String,
     sockets: Arc<Sockets>,
     ready: Epoll,
     slots: Vec<Slot>,
@@ -78,7 +79,7 @@ impl Capture {
         let receive_buffer = each * sockets.len();
         let ready = watch(&sockets).map_err(fail)?;
         let slots = (0..BATCH).map(|_| pool.slot()).collect::<io::Result<_>>().map_err(fail)?;
-        Ok(Self { sockets: Arc::new(Sockets(sockets)), ready, slots, receive_buffer })
+        Ok(Self { interface: interface.to_owned(), sockets: Arc::new(Sockets(sockets)), ready, slots, receive_buffer })
     }
 
     /// The sockets, for asking what they dropped.
@@ -104,6 +105,11 @@ impl Capture {
     /// Whether the interface still exists.
     pub(super) fn is_alive(&self) -> bool {
         socket::is_bound(self.sockets.0[0].as_fd())
+    }
+
+    /// The error of a capture that cannot go on.
+    pub(super) fn failed(&self, source: io::Error) -> LineError {
+        LineError::kernel("capture on", &self.interface, source)
     }
 
     /// The sockets that have packets, by position.

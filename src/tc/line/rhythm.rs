@@ -22,7 +22,7 @@ pub(super) fn quantum(shortest: Option<Delay>) -> Option<Span> {
 
 /// When due packets leave later than this, new ones stay in the capture queue, which drops when it is full: a line that
 /// is asked for too much does not get later and later.
-const OVERLOADED: Span = Span::from_millis(50);
+const OVERLOADED: Span = Span::from_millis(100);
 
 /// What became of the packets that were due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +51,7 @@ pub(super) struct Round {
     pub(super) now: Moment,
     /// When the capture queue was last emptied.
     pub(super) emptied: Moment,
-    /// Whether there was something in it, and nothing that leaves at once.
+    /// Whether there was a flow of packets in it, and nothing that leaves at once.
     pub(super) flowing: bool,
     /// Whether something was left in it.
     pub(super) more: bool,
@@ -169,8 +169,8 @@ mod tests {
         let round = Round { emission: Emission::Unfinished, flowing: true, next_due: Some(at(990)), ..idle() };
         assert_eq!(wait(round, QUANTUM), Wait { until: Some(at(1_000)), empty_at: Some(at(1_400)) });
         assert_eq!(wait(round, None), Wait { until: Some(at(1_000)), empty_at: Some(at(1_000)) });
-        let behind = Round { now: at(60_000), ..round };
-        assert_eq!(wait(behind, QUANTUM), Wait { until: Some(at(60_000)), empty_at: Some(Moment::END) });
+        let behind = Round { now: at(101_000), ..round };
+        assert_eq!(wait(behind, QUANTUM), Wait { until: Some(at(101_000)), empty_at: Some(Moment::END) });
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The line's thread: capture, hold, emit, wait.
 
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -16,6 +17,8 @@ use super::schedule::{Arrival, Offered, Schedule};
 use super::shared::{Order, Shared, add};
 use crate::units::Span;
 
+/// So many packets at once are a flow, for which it pays to let more of them gather.
+const FLOW: u64 = 2;
 /// Packets taken from a single socket before due packets get their turn.
 const TURN: u64 = 256;
 /// Packets and bytes given out before the capture gets its turn.
@@ -28,6 +31,8 @@ const LARGE: usize = 4096;
 const MANY: usize = 4096;
 /// How often unneeded memory is returned under traffic.
 const TRIM_EVERY: Span = Span::from_millis(1_000);
+/// How often a capture interface that is down is looked at.
+const LOOK_EVERY: Span = Span::from_millis(100);
 /// How long a line that stops goes on emitting.
 const LAST_WORDS: Span = Span::from_millis(1_000);
 
@@ -50,6 +55,8 @@ pub(super) struct Worker {
     /// All packets captured until then are in the schedule, as far as order matters.
     complete: Moment,
     flowing: bool,
+    /// Whether the capture interface was down when last heard of.
+    down: bool,
     /// When unneeded memory was last returned.
     trimmed: Moment,
     /// Whether memory should be returned at rest.
@@ -107,6 +114,7 @@ impl Worker {
             emptied: Moment::START,
             complete: Moment::END,
             flowing: false,
+            down: false,
             trimmed: Moment::START,
             stretched: false,
         })
@@ -132,13 +140,16 @@ impl Worker {
     /// Waits and does what there is to do; false when told to stop.
     fn round(&mut self) -> Result<bool, LineError> {
         let listening = self.plan.empty_at.is_none();
-        let others = [Some(std::os::fd::AsFd::as_fd(self.shared.wake())), listening.then(|| self.capture.readable())];
+        let others = [Some(self.shared.wake().as_fd()), listening.then(|| self.capture.readable())];
         let [ordered, arrived] = self
             .alarm
             .wait(self.plan.until, others)
             .map_err(|source| LineError::kernel("wait for", "the line", source))?;
         if ordered && !self.obey()? {
             return Ok(false);
+        }
+        if self.down {
+            self.check_alive(nix::errno::Errno::ENODEV)?;
         }
         let called = arrived || self.plan.empty_at.is_some_and(|at| at <= clock::now());
         let more = called && self.empty()?;
@@ -162,6 +173,10 @@ impl Worker {
         if let Some(again) = sent.again {
             // Until then nothing can go out, whatever is due.
             wait.until = Some(wait.empty_at.map_or(again, |empty_at| empty_at.min(again)));
+        }
+        if self.down {
+            let look = round.now.plus(LOOK_EVERY);
+            wait.until = Some(wait.until.map_or(look, |until| until.min(look)));
         }
         wait
     }
@@ -192,7 +207,8 @@ impl Worker {
         self.ready = ready;
         self.stretched |= self.schedule.len() > MANY;
         self.complete = if self.capture.is_single() { Moment::END } else { self.emptied };
-        self.flowing = taken.held > 0 && taken.unmatched == 0;
+        self.down &= taken.held + taken.unmatched == 0;
+        self.flowing = taken.held >= FLOW && taken.unmatched == 0;
         let numbers = &self.shared.numbers;
         add(&numbers.captured, taken.held + taken.unmatched + taken.dropped);
         add(&numbers.unmatched, taken.unmatched);
@@ -222,13 +238,21 @@ impl Worker {
                         return Ok(());
                     }
                 }
-                // The interface was taken down; packets come again when it is up.
-                Err(_) if self.capture.is_alive() => return Ok(()),
-                Err(source) => return Err(LineError::kernel("capture from", "the line's interface", source)),
+                Err(source) => {
+                    self.check_alive(source)?;
+                    self.down = true;
+                    return Ok(());
+                }
             }
         }
         taken.more = true;
         Ok(())
+    }
+
+    /// An interface that was taken down gives one error, and packets again when it is up; its removal right after gives
+    /// none. So one that is down is looked at from time to time.
+    fn check_alive(&self, source: impl Into<std::io::Error>) -> Result<(), LineError> {
+        if self.capture.is_alive() { Ok(()) } else { Err(self.capture.failed(source.into())) }
     }
 
     /// Emits what is due at `now`, but only so much that the capture does not wait for long.
