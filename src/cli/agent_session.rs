@@ -3,6 +3,8 @@
 use std::io::{self, BufReader, Write};
 use std::process::ExitCode;
 
+use clap::{Args, Parser, Subcommand};
+
 use crate::agent::protocol::{Applied, NodeStatus, Traffic};
 use crate::agent::session::{NodeControl, serve};
 use crate::measure::{IcmpProber, ProbeOrder, ProbeReport, Prober, StopSignal};
@@ -10,14 +12,46 @@ use crate::shaping::{Abilities, Backend, BackendChoice, Row, State, choose, desi
 use crate::tc::{self, KernelTc, TrafficControl};
 use crate::testbed::lab::NODE_INTERFACE;
 
-/// Serves one session for the interface that the arguments name (`--interface eth0`).
-pub fn main() -> ExitCode {
+/// The agent of a node.
+#[derive(Debug, Parser)]
+#[command(name = "longhaul-agent", version)]
+struct AgentCli {
+    #[command(subcommand)]
+    command: AgentCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum AgentCommand {
+    /// Serve one session on standard input and output: requests and answers, one JSON object a line
+    #[command(after_help = "\
+Example:
+  echo '{\"id\":1,\"request\":\"hello\"}' | longhaul-agent session --interface eth0
+
+The end of the input clears the node.")]
+    Session(SessionArgs),
+}
+
+#[derive(Debug, Args)]
+struct SessionArgs {
+    /// The interface that faces the other nodes
+    #[arg(long)]
+    interface: String,
+}
+
+/// The command line of `longhaul-agent`.
+pub fn command() -> ExitCode {
+    let AgentCommand::Session(args) = AgentCli::parse().command;
+    outcome(run(args.interface))
+}
+
+/// Serves one session of a lab, as its holder starts it (`--interface eth0`).
+pub(super) fn main() -> ExitCode {
     let interface = std::env::args().skip_while(|word| word != "--interface").nth(1);
-    let Some(interface) = interface else {
-        let _ = writeln!(io::stderr(), "error: --interface NAME is missing");
-        return ExitCode::from(2);
-    };
-    match run(interface) {
+    outcome(run(interface.unwrap_or_else(|| NODE_INTERFACE.to_owned())))
+}
+
+fn outcome(served: io::Result<()>) -> ExitCode {
+    match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(io::stderr(), "error: {error}");
@@ -38,6 +72,20 @@ pub(super) fn rescue() {
         // Nobody is left who could be told; the node's `status` says what is still there.
         let _ = tc::clear(&mut tc);
     }
+}
+
+/// The variable by which a lab's agents are told what their kernel can do: it is the same for all of them, and finding out
+/// takes each one longer than everything else of its start.
+const ABILITIES: &str = "LONGHAUL_ABILITIES";
+
+/// Finds out what this kernel can do, to be told to the agents of a lab.
+pub(super) fn lab_environment() -> Vec<(String, String)> {
+    let told = serde_json::to_string(&tc::abilities::probe()).ok();
+    told.map(|text| (ABILITIES.to_owned(), text)).into_iter().collect()
+}
+
+fn told_abilities() -> Option<Abilities> {
+    serde_json::from_str(&std::env::var(ABILITIES).ok()?).ok()
 }
 
 /// What was applied last.
@@ -66,7 +114,7 @@ impl KernelNode {
 
 impl NodeControl for KernelNode {
     fn abilities(&mut self) -> Abilities {
-        self.abilities.get_or_insert_with(tc::abilities::probe).clone()
+        self.abilities.get_or_insert_with(|| told_abilities().unwrap_or_else(tc::abilities::probe)).clone()
     }
 
     fn apply(&mut self, row: &Row, backend: BackendChoice) -> Result<Applied, String> {

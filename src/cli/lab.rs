@@ -9,12 +9,13 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use nix::sys::signal::{SigHandler, Signal, signal};
 
+use super::agent_session::lab_environment;
 use super::input::{BackendArgs, MatrixInput};
 use crate::testbed::lab::{self, Lab};
 
 /// Bring nodes up on this machine, run programs in them, list them, take them down.
 #[derive(Debug, Args)]
-pub struct LabArgs {
+pub(super) struct LabArgs {
     #[command(subcommand)]
     command: LabCommand,
 }
@@ -95,19 +96,22 @@ pub(super) fn run(args: LabArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode
 fn up(args: &UpArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     let matrix = args.matrix.load()?;
     let name = args.name.clone().unwrap_or_else(|| args.matrix.stem());
-    let mut lab = Lab::start(&name, matrix.names(), &args.matrix.place())?;
+    let mut lab = Lab::start(&name, matrix.names(), &args.matrix.place(), lab_environment())?;
     let outcome = super::operate::apply(&mut lab, &matrix, args.backend.choice())?;
+    // First, so that a reader who has gone, as in `… | head -1`, does not take the lab with it.
+    let (lab, detached) = if args.detach { (None, Some(lab.detach()?)) } else { (Some(lab), None) };
     writeln!(out, "lab `{name}` is up: {} nodes, {outcome}", matrix.len())?;
     let first = &matrix.names()[0];
     writeln!(out, "try: longhaul lab exec --name {name} {first} -- ping -c 3 {}", matrix.names()[1].as_host_name())?;
-    if args.detach {
-        let info = lab.detach()?;
+    if let Some(info) = detached {
         writeln!(out, "end it with: longhaul lab down {name} (holder process {})", info.holder)?;
         return Ok(ExitCode::SUCCESS);
     }
     writeln!(out, "Ctrl-C ends it")?;
     out.flush()?;
-    lab.wait_for_end();
+    if let Some(mut lab) = lab {
+        lab.wait_for_end();
+    }
     anyhow::bail!("lab `{name}` has ended: its holder process is gone, or `longhaul lab down` was called")
 }
 

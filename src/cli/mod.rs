@@ -2,6 +2,7 @@
 
 mod agent_session;
 mod bench;
+mod doctor;
 mod host;
 mod input;
 mod lab;
@@ -18,7 +19,7 @@ use clap::{Parser, Subcommand};
 
 use crate::testbed::lab::{AGENT_COMMAND, HOLDER_COMMAND, holder_main};
 
-pub use agent_session::main as agent_main;
+pub use agent_session::command as agent_command;
 
 /// Puts nodes as far apart as a delay matrix says, and proves by measurement that they are.
 #[derive(Debug, Parser)]
@@ -38,6 +39,7 @@ enum CliCommand {
     Clear(operate::ClearArgs),
     Bench(bench::BenchArgs),
     Matrix(matrix::MatrixArgs),
+    Doctor(doctor::DoctorArgs),
     Completions(manual::CompletionArgs),
     Man(manual::ManArgs),
 }
@@ -48,7 +50,7 @@ pub fn main() -> ExitCode {
     // The program starts itself as these; they are no part of the command line that users see.
     match arguments.get(1).and_then(|argument| argument.to_str()) {
         Some(HOLDER_COMMAND) => return exit_code(holder_main(&agent_session::rescue)),
-        Some(AGENT_COMMAND) => return agent_main(),
+        Some(AGENT_COMMAND) => return agent_session::main(),
         _ => {}
     }
     let mut out = io::stdout().lock();
@@ -69,6 +71,7 @@ fn dispatch(command: CliCommand, out: &mut dyn Write) -> anyhow::Result<ExitCode
         CliCommand::Clear(args) => operate::run_clear(&args, out),
         CliCommand::Bench(args) => bench::run(&args, out),
         CliCommand::Matrix(args) => matrix::run(args, out),
+        CliCommand::Doctor(args) => doctor::run(&args, out),
         CliCommand::Completions(args) => manual::run_completions(&args, out),
         CliCommand::Man(args) => manual::run_man(&args, out),
     }
@@ -82,6 +85,11 @@ fn report(error: &anyhow::Error) -> ExitCode {
     }
     let _ = writeln!(io::stderr(), "error: {error:#}");
     ExitCode::from(2)
+}
+
+/// The width of the terminal; 100 where there is none.
+fn terminal_columns() -> usize {
+    terminal_size::terminal_size().map_or(100, |(terminal_size::Width(columns), _)| columns.into())
 }
 
 fn exit_code(code: i32) -> ExitCode {

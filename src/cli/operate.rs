@@ -230,7 +230,7 @@ pub(super) fn apply(testbed: &mut dyn Testbed, matrix: &DelayMatrix, backend: Ba
     Ok(backends(&applied))
 }
 
-/// "back-end userspace (netem does not work here: …)", or all of them when the nodes differ.
+/// "back-end userspace (this kernel or user has no netem; …)", or all of them when the nodes differ.
 pub(super) fn backends(applied: &[Applied]) -> String {
     let mut seen: Vec<(String, usize)> = Vec::new();
     for one in applied {

@@ -19,7 +19,7 @@ use crate::units::Span;
 
 use super::echo::{Direction, Family, Probe, request};
 use super::ledger::Ledger;
-use super::probe::{MAX_RUN, ProbeError, ProbeOrder, ProbeReport, Prober};
+use super::probe::{MAX_PROBES, MAX_RUN, ProbeError, ProbeOrder, ProbeReport, Prober};
 use super::raw_socket::{Event, RawSocket, realtime_ns};
 use super::schedule::{Sequence, Slot};
 
@@ -56,10 +56,7 @@ impl IcmpProber {
 
 impl Prober for IcmpProber {
     fn run(&mut self, order: &ProbeOrder) -> Result<ProbeReport, ProbeError> {
-        if order.me >= order.addresses.len() {
-            return Err(ProbeError::UnknownNode { me: order.me, nodes: order.addresses.len() });
-        }
-        let duration = whole_duration(order)?;
+        let duration = checked_duration(order)?;
         let sockets = Sockets::open(&order.addresses)?;
         let ledger = Ledger::new(order.me, order.addresses.len(), order.probes);
         let start = common_start(order)?;
@@ -80,8 +77,17 @@ fn common_start(order: &ProbeOrder) -> Result<Instant, ProbeError> {
     Ok(now + Duration::from_nanos(ahead))
 }
 
-/// From the common start to the end of the grace.
-fn whole_duration(order: &ProbeOrder) -> Result<Duration, ProbeError> {
+/// From the common start to the end of the grace, for an order that this node can carry out.
+fn checked_duration(order: &ProbeOrder) -> Result<Duration, ProbeError> {
+    let (me, nodes) = (order.me, order.addresses.len());
+    if me >= nodes {
+        return Err(ProbeError::UnknownNode { me, nodes });
+    }
+    let per_peer = u64::from(order.probes) + u64::from(order.warm_up);
+    let probes = per_peer.saturating_mul(nodes as u64 - 1);
+    if probes > MAX_PROBES {
+        return Err(ProbeError::TooMany { probes });
+    }
     let duration = Span::from_nanos(order.plan().duration().as_nanos().saturating_add(order.grace.as_nanos()));
     if duration > MAX_RUN {
         return Err(ProbeError::TooLong { duration });

@@ -68,8 +68,8 @@ impl Ledger {
         }
     }
 
-    /// The kernel's sending stamp. A packet that is redirected passes more than one queue and is stamped at each:
-    /// the first stamp starts the clock.
+    /// The kernel's sending stamp. A packet that is redirected passes more than one queue and may be stamped at
+    /// each: the first stamp starts the clock.
     pub(super) fn stamped(&mut self, to: NodeIndex, seq: u32, at_ns: u64) {
         if let Some(own) = self.place(to, seq).and_then(|place| self.own[place].as_mut()) {
             own.kernel_ns.get_or_insert(at_ns);
@@ -107,7 +107,10 @@ impl Ledger {
     pub(super) fn into_report(self) -> ProbeReport {
         let own = || self.own.iter().flatten();
         let accepted = || own().filter(|own| !own.refused);
-        let user_stamped = count(accepted().filter(|own| own.kernel_ns.is_none()).count());
+        // A probe whose neighbour never resolved was dropped in front of the queue and has no stamp for that reason.
+        let unstamped = || accepted().filter(|own| own.kernel_ns.is_none());
+        let user_stamped = count(unstamped().filter(|own| own.answer_ns.is_some()).count());
+        let kernel = user_stamped == 0 && (unstamped().count() == 0 || accepted().any(|own| own.kernel_ns.is_some()));
         let lateness = lateness(accepted().map(Own::lateness).collect());
         let refused = count(own().filter(|own| own.refused).count());
         let probes = self.probes.max(1) as usize;
@@ -118,7 +121,7 @@ impl Ledger {
         ProbeReport {
             sent: sent.collect(),
             received: self.received,
-            stamps: if user_stamped == 0 { Stamps::Kernel } else { Stamps::User },
+            stamps: if kernel { Stamps::Kernel } else { Stamps::User },
             user_stamped,
             duplicates: self.duplicates,
             refused,
@@ -172,9 +175,25 @@ mod tests {
         ledger.sending(1, 0, 1_000, 1_040);
         ledger.sending(1, 1, 2_000, 2_010);
         ledger.stamped(1, 1, 2_020);
+        ledger.answered(1, 0, 3_000);
         let report = ledger.into_report();
         assert_eq!(report.sent.iter().map(|sent| sent.tx_ns).collect::<Vec<_>>(), [1_040, 2_020]);
         assert_eq!((report.stamps, report.user_stamped), (Stamps::User, 1));
+    }
+
+    #[test]
+    fn a_probe_that_never_left_does_not_speak_against_the_kernels_stamps() {
+        let report = |stamped: bool| {
+            let mut ledger = Ledger::new(0, 3, 1);
+            ledger.sending(1, 0, 1_000, 1_040);
+            ledger.sending(2, 0, 2_000, 2_010);
+            if stamped {
+                ledger.stamped(2, 0, 2_020);
+            }
+            ledger.into_report()
+        };
+        assert_eq!((report(true).stamps, report(true).user_stamped), (Stamps::Kernel, 0));
+        assert_eq!((report(false).stamps, report(false).user_stamped), (Stamps::User, 0));
     }
 
     #[test]

@@ -16,7 +16,9 @@ pub use collect::{Collected, collect};
 pub use compare::{BaseMatrix, compare, subtract_base};
 pub use fake::FakeProber;
 pub use icmp::{IcmpProber, StopSignal};
-pub use probe::{Lateness, MAX_RUN, ProbeError, ProbeOrder, ProbeReport, Prober, ReceivedProbe, SentProbe, Stamps};
+pub use probe::{
+    Lateness, MAX_PROBES, MAX_RUN, ProbeError, ProbeOrder, ProbeReport, Prober, ReceivedProbe, SentProbe, Stamps,
+};
 pub(crate) use rank::{median_interval, percentile};
 pub use sample::{Comparison, DelaySummary, ErrorSummary, PathResult, RttSummary, Sample, Tolerance, Verdict};
 pub use schedule::{Plan, Sequence, Slot};

@@ -5,12 +5,15 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::topology::NodeIndex;
-use crate::units::Span;
+use crate::units::{Delay, Span};
 
 use super::schedule::Plan;
 
 /// The longest that a measurement may take, with its grace.
 pub const MAX_RUN: Span = Span::from_millis(24 * 3_600_000);
+
+/// The most probes that one node sends in a measurement, with the warm-up: what fits in the memory of a small agent.
+pub const MAX_PROBES: u64 = 4_000_000;
 
 /// What one node has to do in a measurement. Every node gets the same order but for `me`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +41,13 @@ impl ProbeOrder {
     /// The schedule that this order is part of.
     pub fn plan(&self) -> Plan {
         Plan { nodes: self.addresses.len(), probes: self.probes, warm_up: self.warm_up, interval: self.interval }
+    }
+
+    /// A grace that lets the last answers arrive where no path takes longer than `longest`: there, back and half a
+    /// second.
+    pub fn grace_for(longest: Delay) -> Span {
+        const SPARE: Span = Span::from_millis(500);
+        Span::from_nanos(longest.as_nanos().saturating_mul(2).saturating_add(SPARE.as_nanos()))
     }
 }
 
@@ -97,7 +107,8 @@ impl From<ReceivedProbe> for (NodeIndex, u32, u64) {
 pub enum Stamps {
     /// The kernel, for every probe, in front of the queue (`TX_SCHED`).
     Kernel,
-    /// The prober itself, for at least one probe, just before the send call; see [`ProbeReport::user_stamped`].
+    /// The prober itself, just before the send call: for the [`ProbeReport::user_stamped`] probes, or for all when
+    /// not one kernel stamp came.
     User,
 }
 
@@ -121,7 +132,7 @@ pub struct ProbeReport {
     pub received: Vec<ReceivedProbe>,
     /// Who took the sending instants.
     pub stamps: Stamps,
-    /// Probes for which no kernel stamp came.
+    /// Probes that were answered although no kernel stamp came for them.
     pub user_stamped: u32,
     /// Copies of probes and answers that had arrived before.
     pub duplicates: u32,
@@ -149,6 +160,12 @@ pub enum ProbeError {
     TooLong {
         /// The schedule with its grace.
         duration: Span,
+    },
+    /// The node would send more than [`MAX_PROBES`].
+    #[error("the order asks for {probes} probes from one node; at most {MAX_PROBES} are allowed")]
+    TooMany {
+        /// With the warm-up.
+        probes: u64,
     },
     /// The sockets were open only after the common start.
     #[error("the common start was missed by {late}; set it further ahead")]
@@ -185,6 +202,12 @@ pub trait Prober {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn the_grace_covers_the_longest_round_trip() {
+        assert_eq!(ProbeOrder::grace_for(Delay::from_millis(150)), Span::from_millis(800));
+        assert_eq!(ProbeOrder::grace_for(Delay::from_nanos(u64::MAX)), Span::from_nanos(u64::MAX));
+    }
 
     #[test]
     fn reports_are_compact_json_and_read_back() {

@@ -26,6 +26,8 @@ const ICMP_FILTER: libc::c_int = 1;
 const ICMP6_FILTER: libc::c_int = 1;
 /// Buffer sizes asked for. The send buffer holds every packet that a delay element holds.
 const BUFFER: usize = 8 << 20;
+/// Packets taken at once: a flood of foreign echoes must not keep the prober from sending.
+const BURST: usize = 256;
 /// Longer than any of our packets with all its headers; what does not fit is not ours.
 const LONGEST: usize = 256;
 
@@ -79,13 +81,13 @@ impl RawSocket {
         Ok(())
     }
 
-    /// Hands every waiting probe and stamp to `take`; anything else that waits is dropped.
+    /// Hands waiting probes and stamps to `take`, at most [`BURST`] of each; anything else that waits is dropped.
     pub(super) fn drain(&mut self, mut take: impl FnMut(Event)) {
-        while let Ok(event) = self.receive(MsgFlags::MSG_ERRQUEUE) {
-            event.into_iter().for_each(&mut take);
-        }
-        while let Ok(event) = self.receive(MsgFlags::empty()) {
-            event.into_iter().for_each(&mut take);
+        for queue in [MsgFlags::MSG_ERRQUEUE, MsgFlags::empty()] {
+            for _ in 0..BURST {
+                let Ok(event) = self.receive(queue) else { break };
+                event.into_iter().for_each(&mut take);
+            }
         }
     }
 

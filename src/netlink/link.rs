@@ -9,6 +9,9 @@ use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
 use super::{Connection, NetlinkError, Request};
 
+/// The longest name of a link, in bytes.
+const MAX_NAME: usize = 15;
+
 /// A link as the kernel lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
@@ -26,6 +29,10 @@ pub struct Link {
 
 /// Looks a link up by name; `None` when there is none.
 pub fn find(connection: &mut Connection, name: &str) -> Result<Option<Link>, NetlinkError> {
+    // The kernel refuses such a name instead of not finding it.
+    if name.len() > MAX_NAME {
+        return Ok(None);
+    }
     let mut message = LinkMessage::default();
     message.attributes.push(LinkAttribute::IfName(name.to_owned()));
     let found = connection.get(RouteNetlinkMessage::GetLink(message))?;

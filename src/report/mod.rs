@@ -12,4 +12,4 @@ pub mod terminal;
 
 pub use heat::{HeatMap, HeatMapError, HeatMapKind};
 pub use palette::Rgb;
-pub use run_record::{HostNoise, Machine, MatrixSource, NodeBackend, RunRecord};
+pub use run_record::{HostNoise, Machine, MatrixSource, NodeBackend, Probing, RunRecord};

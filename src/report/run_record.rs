@@ -41,8 +41,29 @@ pub struct RunRecord {
     pub tolerance: String,
     /// What the paths take without impairment, in words, when it was measured.
     pub base_path: Option<String>,
+    /// How well the probes were sent and collected.
+    pub probing: Probing,
     /// What else the machine was doing, when it could be seen.
     pub host_noise: Option<HostNoise>,
+}
+
+/// How well the probes of a run were sent and collected.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Probing {
+    /// Probes whose sending was stamped by the prober instead of the kernel.
+    pub user_stamped: u64,
+    /// Copies of probes and answers that had arrived before.
+    pub duplicates: u64,
+    /// Instants before the sending: the clocks disagree.
+    pub backwards: u64,
+    /// Records of probes that nobody planned.
+    pub unexpected: u64,
+    /// Probes that a kernel refused to send.
+    pub refused: u64,
+    /// How late the latest node's median probe was sent. Not part of the measured delays.
+    pub lateness_p50: Option<String>,
+    /// Packets that the delay elements dropped: an error of the emulation, not of the network.
+    pub emulation_drops: u64,
 }
 
 /// The machine of a run.
@@ -120,6 +141,7 @@ mod tests {
             matrix: MatrixSource { source: "matrices/trade.csv".to_owned(), digest: "sha256:00".to_owned() },
             tolerance: "larger of 5 % and 1ms".to_owned(),
             base_path: None,
+            probing: Probing::default(),
             host_noise: Some(HostNoise { load1: 0.5, steal: 0.01 }),
         }
     }
@@ -168,6 +190,15 @@ mod tests {
           },
           "tolerance": "larger of 5 % and 1ms",
           "base_path": null,
+          "probing": {
+            "user_stamped": 0,
+            "duplicates": 0,
+            "backwards": 0,
+            "unexpected": 0,
+            "refused": 0,
+            "lateness_p50": null,
+            "emulation_drops": 0
+          },
           "host_noise": {
             "load1": 0.5,
             "steal": 0.01

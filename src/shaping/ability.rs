@@ -26,6 +26,12 @@ impl Ability {
         matches!(self, Self::Present)
     }
 
+    /// This one if it is missing, else the next.
+    #[must_use]
+    pub fn and_then(self, next: impl FnOnce() -> Self) -> Self {
+        if self.is_present() { next() } else { self }
+    }
+
     /// Missing, because of `why`, cured by `remedy`.
     pub fn missing(why: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self::Missing { why: why.into(), remedy: remedy.into() }
@@ -55,15 +61,15 @@ pub struct Abilities {
     pub netem_duplicate: Ability,
     /// Naming a packet's class where it is captured (`CONFIG_NET_ACT_SKBEDIT`). Saves one lookup per packet.
     pub skbedit: Ability,
-    /// Packet sockets (`CONFIG_PACKET`, CAP_NET_RAW).
+    /// Packet sockets (`CONFIG_PACKET`, `CAP_NET_RAW`).
     pub packet_socket: Ability,
-    /// Socket buffers beyond the system's limit (CAP_NET_ADMIN in the first user namespace).
+    /// Socket buffers beyond the system's limit (`CAP_NET_ADMIN` in the first user namespace).
     pub large_buffers: Ability,
-    /// A priority above other programs' (CAP_SYS_NICE).
+    /// A priority above other programs' (`CAP_SYS_NICE`).
     pub priority: Ability,
     /// A TUN/TAP device (`CONFIG_TUN`, `/dev/net/tun`).
     pub tun: Ability,
-    /// BPF programs on interfaces by link (kernel 6.6, CAP_BPF).
+    /// BPF programs on interfaces by link (kernel 6.6, `CAP_BPF`).
     pub tcx: Ability,
     /// The sysctls that govern user namespaces, where they exist.
     pub sysctls: Vec<(String, String)>,
@@ -210,11 +216,17 @@ pub fn choose(choice: BackendChoice, abilities: &Abilities) -> Result<(Backend, 
         BackendChoice::Netem => asked(Backend::Netem),
         BackendChoice::Userspace => asked(Backend::Userspace),
         BackendChoice::Auto => match (lacks(Backend::Netem), lacks(Backend::Userspace)) {
-            (None, _) => Ok((Backend::Netem, "this kernel has all that netem needs".to_owned())),
-            (Some(why), None) => Ok((Backend::Userspace, format!("netem does not work here: {why}"))),
+            (None, _) => Ok((Backend::Netem, "this kernel has netem".to_owned())),
+            (Some(_), None) => Ok((Backend::Userspace, brief(&abilities.lacks(Backend::Netem)))),
             (Some(netem), Some(userspace)) => Err(ChoiceError::Nothing { netem, userspace }),
         },
     }
+}
+
+/// One short line; `doctor` gives the reasons and the remedies.
+fn brief(lacks: &[(&str, &str, &str)]) -> String {
+    let names: Vec<&str> = lacks.iter().map(|(name, ..)| *name).collect();
+    format!("this kernel or user has no {}; `longhaul doctor` says more", names.join(", "))
 }
 
 fn describe(lacks: &[(&str, &str, &str)]) -> Option<String> {
@@ -257,15 +269,11 @@ mod tests {
     fn auto_prefers_netem_and_says_why_not() {
         assert_eq!(
             choose(BackendChoice::Auto, &Abilities::all()),
-            Ok((Backend::Netem, "this kernel has all that netem needs".to_owned()))
+            Ok((Backend::Netem, "this kernel has netem".to_owned()))
         );
         assert_eq!(
             choose(BackendChoice::Auto, &without_netem()),
-            Ok((
-                Backend::Userspace,
-                "netem does not work here: no netem: the kernel was built without CONFIG_NET_SCH_NETEM (modprobe sch_netem)"
-                    .to_owned()
-            ))
+            Ok((Backend::Userspace, "this kernel or user has no netem; `longhaul doctor` says more".to_owned()))
         );
     }
 

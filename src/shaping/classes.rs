@@ -27,7 +27,7 @@ impl ClassId {
 
     /// From the kernel's minor number; `None` when it is not one of ours.
     pub fn from_minor(minor: u16) -> Option<Self> {
-        (minor != 0 && minor % 16 == 0).then_some(Self(minor))
+        (minor != 0 && minor.is_multiple_of(16)).then_some(Self(minor))
     }
 
     /// The kernel's minor number.

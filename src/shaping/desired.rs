@@ -1,7 +1,7 @@
 //! [`desired`]: a row becomes the state that a node's kernel should have.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
 
@@ -66,7 +66,10 @@ fn impairments(row: &Row) -> Result<BTreeMap<IpNet, Impairment>, ShapingError> {
 }
 
 fn netem(wanted: &BTreeMap<IpNet, Impairment>, skbedit: bool, current: &State) -> Result<State, ShapingError> {
-    let numbering = number(wanted, current).ok_or_else(|| ShapingError::TooMany { count: wanted.len() })?;
+    let numbering = number(wanted, current).ok_or_else(|| {
+        let distinct: BTreeSet<&Impairment> = wanted.values().collect();
+        ShapingError::TooMany { count: distinct.len() }
+    })?;
     let mut state = State::default();
     state.insert(Key::Device(DeviceKind::Ifb), Setting::Present);
     state.insert(Key::Root, Setting::Present);

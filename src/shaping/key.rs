@@ -72,7 +72,7 @@ pub enum Table {
     Length(Family, u8),
 }
 
-/// A group of Neighbour Discovery messages (ICMPv6 types 133 to 137) that one masked comparison matches.
+/// A group of Neighbour Discovery messages (`ICMPv6` types 133 to 137) that one masked comparison matches.
 ///
 /// Delaying them would delay the first packet to every neighbour once more, and would let neighbours look dead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -93,7 +93,7 @@ impl Exempt {
         Self::NeighbourAdvertisementRedirect,
     ];
 
-    /// The ICMPv6 type and the mask to compare it under.
+    /// The `ICMPv6` type and the mask to compare it under.
     pub const fn icmp_type(self) -> (u8, u8) {
         match self {
             Self::RouterSolicitation => (133, 0xff),

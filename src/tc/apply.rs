@@ -1,7 +1,7 @@
 //! [`apply`]: from what is there to what is wanted, checked at the end, undone on failure.
 
 use super::TcError;
-use crate::shaping::{Abilities, Backend, Operation, Row, ShapingError, State, desired, diff};
+use crate::shaping::{Abilities, Backend, Operation, Row, Setting, ShapingError, State, desired, diff};
 
 /// Something that holds a node's shaping: a kernel, or a stand-in.
 pub trait TrafficControl {
@@ -37,9 +37,9 @@ pub enum ApplyError {
     #[error("{cause}; putting things back failed too: {undo}")]
     Torn {
         /// The first failure.
-        cause: TcError,
+        cause: Box<TcError>,
         /// The second.
-        undo: TcError,
+        undo: Box<TcError>,
     },
 }
 
@@ -76,7 +76,7 @@ fn bring(tc: &mut dyn TrafficControl, before: &State, wanted: &State) -> Result<
         Ok(()) => Ok(applied),
         Err(cause) => Err(match undo(tc, before) {
             Ok(()) => ApplyError::Undone(cause),
-            Err(undo) => ApplyError::Torn { cause, undo },
+            Err(undo) => ApplyError::Torn { cause: cause.into(), undo: undo.into() },
         }),
     }
 }
@@ -87,7 +87,9 @@ fn reach(tc: &mut dyn TrafficControl, operations: &[Operation], wanted: &State) 
     match found.first_difference(wanted) {
         None => Ok(()),
         Some((key, found, wanted)) => {
-            Err(TcError::Differs { key: *key, found: found.copied(), wanted: wanted.copied() })
+            let words =
+                |setting: Option<&Setting>| setting.map_or("absent".to_owned(), |setting| format!("{setting:?}"));
+            Err(TcError::Differs { key: *key, found: words(found), wanted: words(wanted) })
         }
     }
 }

@@ -84,6 +84,8 @@ fn changes_delays_in_place(bench: &mut Bench<'_>) {
 
 fn adds_and_removes_destinations(bench: &mut Bench<'_>) {
     bench.impair(&row(&[("10.0.0.2/32", 10), ("10.0.0.3/32", 20)]));
+    // A neighbour in a bucket that is in use, together with a new table.
+    bench.impair(&row(&[("10.0.0.2/32", 10), ("10.0.0.3/32", 20), ("10.7.0.2/32", 20), ("10.8.0.0/16", 20)]));
     bench.impair(&row(&[("10.0.0.2/32", 10), ("10.0.0.3/32", 20), ("10.0.0.4/32", 30), ("fd00::4/128", 30)]));
     let capture = |text: &str| {
         let prefix = text.parse().unwrap();

@@ -1,7 +1,7 @@
 //! What can go wrong between us and a kernel's traffic control.
 
 use crate::netlink::NetlinkError;
-use crate::shaping::{Key, Operation, Setting};
+use crate::shaping::Key;
 
 /// Why an operation on a kernel's traffic control failed.
 #[derive(Debug, thiserror::Error)]
@@ -49,12 +49,12 @@ pub enum TcError {
     Line(String),
     /// There is no delay line to give paths to.
     #[error("{0}: there is no user-space delay line here")]
-    NoLine(Operation),
+    NoLine(String),
     /// An operation needs something that is not there.
     #[error("{operation}: there is no such object, or it needs {missing}, which is not there")]
     Missing {
         /// The operation.
-        operation: Operation,
+        operation: String,
         /// What is missing.
         missing: Key,
     },
@@ -62,19 +62,19 @@ pub enum TcError {
     #[error("{operation}: {why}")]
     Conflict {
         /// The operation.
-        operation: Operation,
+        operation: String,
         /// Why it cannot be.
         why: String,
     },
     /// The kernel accepted everything, yet holds something else.
-    #[error("after applying, {key} is {found:?} instead of {wanted:?}")]
+    #[error("after applying, {key} is {found} instead of {wanted}")]
     Differs {
         /// The first object that differs.
         key: Key,
         /// What is there.
-        found: Option<Setting>,
+        found: String,
         /// What was asked for.
-        wanted: Option<Setting>,
+        wanted: String,
     },
 }
 

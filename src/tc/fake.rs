@@ -34,7 +34,10 @@ impl FakeTc {
         match self.fail_in.as_mut() {
             Some(0) => {
                 self.fail_in = None;
-                return Err(TcError::Conflict { operation: *operation, why: "refused as the test demands".to_owned() });
+                return Err(TcError::Conflict {
+                    operation: operation.to_string(),
+                    why: "refused as the test demands".to_owned(),
+                });
             }
             Some(left) => *left -= 1,
             None => {}
@@ -51,7 +54,7 @@ impl FakeTc {
     fn add(&mut self, operation: &Operation, key: Key, setting: Setting) -> Result<(), TcError> {
         let parents = key.parents();
         if let Some(missing) = parents.iter().find(|parent| !self.state.contains(parent)) {
-            return Err(TcError::Missing { operation: *operation, missing: *missing });
+            return Err(TcError::Missing { operation: operation.to_string(), missing: *missing });
         }
         if let Key::Device(_) = key
             && self.state.iter().any(|(other, _)| matches!(other, Key::Device(_)))
@@ -69,7 +72,7 @@ impl FakeTc {
 
     fn change(&mut self, operation: &Operation, key: Key, setting: Setting) -> Result<(), TcError> {
         if !self.state.contains(&key) {
-            return Err(TcError::Missing { operation: *operation, missing: key });
+            return Err(TcError::Missing { operation: operation.to_string(), missing: key });
         }
         if setting == Setting::Present {
             return Err(conflict(operation, "it has no settings"));
@@ -83,7 +86,7 @@ impl FakeTc {
             return Err(conflict(operation, "others need it"));
         }
         if self.state.remove(key).is_none() {
-            return Err(TcError::Missing { operation: *operation, missing: *key });
+            return Err(TcError::Missing { operation: operation.to_string(), missing: *key });
         }
         for parent in key.parents() {
             if let Some(count) = self.children.get_mut(&parent) {
@@ -95,7 +98,7 @@ impl FakeTc {
 }
 
 fn conflict(operation: &Operation, why: &str) -> TcError {
-    TcError::Conflict { operation: *operation, why: why.to_owned() }
+    TcError::Conflict { operation: operation.to_string(), why: why.to_owned() }
 }
 
 impl TrafficControl for FakeTc {

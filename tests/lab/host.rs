@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 /// Everything of the host that a lab could leave something in.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Host {
+pub(crate) struct Host {
     namespaces: String,
     links: String,
     qdiscs: String,
@@ -16,7 +16,7 @@ pub struct Host {
 
 impl Host {
     /// Looks at it.
-    pub fn look() -> Self {
+    pub(crate) fn look() -> Self {
         Self {
             namespaces: output("ip", &["netns", "list"]),
             links: output("ip", &["-o", "link", "show"]),
@@ -27,14 +27,14 @@ impl Host {
 }
 
 /// What a tool prints.
-pub fn output(program: &str, arguments: &[&str]) -> String {
+pub(crate) fn output(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output().unwrap();
     assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
 
 /// The processes that run a program of this folder.
-pub fn processes_of(folder: &Path) -> BTreeSet<i32> {
+pub(crate) fn processes_of(folder: &Path) -> BTreeSet<i32> {
     let ours = |pid: &i32| {
         std::fs::read(format!("/proc/{pid}/cmdline"))
             .is_ok_and(|words| String::from_utf8_lossy(&words).starts_with(&*folder.to_string_lossy()))
@@ -44,7 +44,7 @@ pub fn processes_of(folder: &Path) -> BTreeSet<i32> {
 }
 
 /// Waits until `condition` holds; fails after ten seconds.
-pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(10);
     while !condition() {
         assert!(Instant::now() < deadline, "after ten seconds still not: {what}");

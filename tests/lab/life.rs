@@ -57,7 +57,8 @@ fn delays_are_applied_changed_and_cleared() {
         user.succeed(&["lab", "up", "net.csv", "--detach"]);
         let again = user.succeed(&["apply", "net.csv"]);
         assert!(again.starts_with("applied to lab `net`: 0 writes"), "{again}");
-        let measured = user.succeed(&["measure", "--csv", "measured.csv", "--json", "measured.json"]);
+        let measured =
+            user.succeed(&["measure", "--tolerance", "0%,15ms", "--csv", "measured.csv", "--json", "measured.json"]);
         assert!(measured.contains("PASS"), "{measured}");
         user.succeed(&["matrix", "check", "measured.csv"]);
         user.succeed(&["apply", "other.csv"]);

@@ -11,14 +11,14 @@ use tempfile::TempDir;
 const NOBODY: u32 = 65_534;
 
 /// A user with a folder of its own and a copy of the program that it may read.
-pub struct User {
+pub(crate) struct User {
     ordinary: bool,
     folder: TempDir,
 }
 
 impl User {
     /// Every user that this process can run the program as.
-    pub fn all() -> Vec<Self> {
+    pub(crate) fn all() -> Vec<Self> {
         let mut users = vec![Self::new(false)];
         if nix::unistd::Uid::effective().is_root() {
             users.push(Self::new(true));
@@ -27,7 +27,7 @@ impl User {
     }
 
     fn new(ordinary: bool) -> Self {
-        let folder = tempfile::Builder::new().prefix("lh").tempdir_in("/tmp").unwrap();
+        let folder = tempfile::Builder::new().prefix("lh").tempdir().unwrap();
         // Readable by all, so that a test may run the program in yet another way.
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         std::fs::copy(env!("CARGO_BIN_EXE_longhaul"), folder.path().join("longhaul")).unwrap();
@@ -36,48 +36,50 @@ impl User {
     }
 
     /// For messages.
-    pub fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         if self.ordinary { "an ordinary user" } else { "the user of the tests" }
     }
 
     /// The folder that the program runs in.
-    pub fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
 
     /// Writes a file into the folder.
-    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.folder().join(name);
         std::fs::write(&path, text).unwrap();
         path
     }
 
     /// The program with arguments, ready to start.
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(self.folder().join("longhaul"));
         command.args(arguments).current_dir(self.folder()).env_remove("XDG_RUNTIME_DIR").env("HOME", self.folder());
         // Labs of tests that run at the same time must not see each other.
         command.env("LONGHAUL_RUNTIME_DIR", self.folder().join("run"));
         if self.ordinary {
+            // The folders of the user of the tests may be closed to this one, which would change error messages.
+            command.env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
             command.uid(NOBODY).gid(NOBODY);
         }
         command
     }
 
     /// Runs the program to its end.
-    pub fn run(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         self.command(arguments).output().unwrap()
     }
 
     /// Runs the program, which must succeed; returns what it printed.
-    pub fn succeed(&self, arguments: &[&str]) -> String {
+    pub(crate) fn succeed(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
         assert!(output.status.success(), "as {}: longhaul {arguments:?}: {}", self.name(), describe(&output));
         String::from_utf8(output.stdout).unwrap()
     }
 
     /// Runs the program, which must end with `code`; returns what it wrote to standard error.
-    pub fn fail(&self, arguments: &[&str], code: i32) -> String {
+    pub(crate) fn fail(&self, arguments: &[&str], code: i32) -> String {
         let output = self.run(arguments);
         assert_eq!(
             output.status.code(),
@@ -91,7 +93,7 @@ impl User {
 }
 
 /// Everything about how a program ended, for an assertion's message.
-pub fn describe(output: &Output) -> String {
+pub(crate) fn describe(output: &Output) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     format!("{}\n--- stdout\n{}\n--- stderr\n{}", output.status, text(&output.stdout), text(&output.stderr))
 }

@@ -7,12 +7,15 @@ use super::user::{User, describe};
 
 const MATRIX: &str = "# source: made up\n,a,b,c,d\na,0,5,12.5,0.8\nb,7,0,20,30\nc,0,3,0,4\nd,60,2,1,0\n";
 
+/// Tight figures belong to `longhaul bench`; a busy machine of one processor may be late by milliseconds.
+const LOOSE: &[&str] = &["--tolerance", "0%,15ms"];
+
 #[test]
 fn a_matrix_verifies_and_leaves_evidence() {
     for user in User::all() {
         let before = Host::look();
         user.write("net.csv", MATRIX);
-        let printed = user.succeed(&["verify", "net.csv", "--out", "out", "--json", "result.json", "--probes", "5"]);
+        let printed = user.succeed(&[&["verify", "net.csv", "--out", "out", "--json", "result.json"], LOOSE].concat());
         assert!(printed.contains("PASS") && printed.contains("files: out"), "{printed}");
         assert_eq!(Host::look(), before, "as {}", user.name());
         let out = user.folder().join("out");
@@ -23,11 +26,11 @@ fn a_matrix_verifies_and_leaves_evidence() {
             assert!(png.starts_with(b"\x89PNG"), "{name}.png");
         }
         let samples = std::fs::read_to_string(out.join("samples.csv")).unwrap();
-        assert_eq!(samples.lines().count(), 1 + 12 * 5);
+        assert_eq!(samples.lines().count(), 1 + 12 * 10);
         check_result(&std::fs::read_to_string(user.folder().join("result.json")).unwrap());
         let record: Value = serde_json::from_str(&std::fs::read_to_string(out.join("run.json")).unwrap()).unwrap();
         assert_eq!(record["backends"].as_array().unwrap().len(), 4);
-        user.succeed(&["verify", "out/measured.csv", "--out", "again", "--probes", "2"]);
+        user.succeed(&[&["verify", "out/measured.csv", "--out", "again"], LOOSE].concat());
     }
 }
 
@@ -42,7 +45,7 @@ fn check_result(text: &str) {
         assert!(p50 >= intended && p50 < intended + 20.0, "{path}");
         assert!(number(&path["rtt_ms"]["p50"]) >= p50, "{path}");
         assert!((number(&path["error_ms"]) - (p50 - intended)).abs() < 1e-6, "{path}");
-        assert_eq!((&path["sent"], &path["lost"]), (&Value::from(5), &Value::from(0)), "{path}");
+        assert_eq!((&path["sent"], &path["lost"]), (&Value::from(10), &Value::from(0)), "{path}");
     }
     assert_eq!(result["summary"]["verdict"], "pass");
     assert_eq!(result["summary"]["lost"], 0);
@@ -52,8 +55,8 @@ fn check_result(text: &str) {
 fn ipv6_paths_and_a_subtracted_base_verify_too() {
     for user in User::all() {
         user.write("net.csv", MATRIX);
-        user.succeed(&["verify", "net.csv", "--out", "six", "--ipv6", "--probes", "3"]);
-        user.succeed(&["verify", "net.csv", "--out", "base", "--subtract-base", "--probes", "3"]);
+        user.succeed(&[&["verify", "net.csv", "--out", "six", "--ipv6"], LOOSE].concat());
+        user.succeed(&[&["verify", "net.csv", "--out", "base", "--subtract-base"], LOOSE].concat());
     }
 }
 
@@ -93,7 +96,7 @@ fn bad_input_is_refused_before_anything_is_made() {
 fn a_back_end_that_is_not_here_is_refused_with_the_reason() {
     let user = User::all().pop().unwrap();
     user.write("net.csv", MATRIX);
-    let output = user.run(&["verify", "net.csv", "--out", "out", "--probes", "2", "--backend", "netem"]);
+    let output = user.run(&["verify", "net.csv", "--out", "out", "--backend", "netem", "--tolerance", "0%,15ms"]);
     let text = describe(&output);
     match output.status.code() {
         Some(0) => assert!(text.contains("back-end netem (asked for)"), "{text}"),

@@ -41,7 +41,9 @@ for_both_users!(
     a_line_at_rest_uses_no_processor,
     small_receive_buffers_are_added_up,
     memory_is_capped,
+    an_interface_that_is_down_costs_packets_but_not_the_line,
     a_vanished_interface_ends_the_line,
+    a_vanished_capture_ends_the_line,
 );
 
 fn inside_as(user: User, module: &str, name: &str, body: fn()) {
@@ -118,6 +120,7 @@ fn exchange(near: &std::net::UdpSocket, far: &std::net::UdpSocket, count: u32, m
 
 fn bulk_transfers_keep_their_large_segments() {
     let lab = Lab::new();
+    let memory = resident();
     let line = line(&[("10.77.0.2/32", 10)]);
     let words = lab.far_words("iperf3 --server --one-off --forceflush");
     let mut server = Command::new(&words[0]).args(&words[1..]).stdout(Stdio::piped()).spawn().unwrap();
@@ -134,6 +137,13 @@ fn bulk_transfers_keep_their_large_segments() {
     assert_eq!((counters.dropped(), counters.failure.clone()), (0, None), "{counters:?}");
     let bytes = received["bytes"].as_f64().unwrap();
     assert!(bytes / counters.captured as f64 > 5_000.0, "segments were split: {bytes} bytes, {counters:?}");
+    until("returning memory", || resident() < memory + (2 << 20));
+}
+
+/// The memory of this process in bytes.
+fn resident() -> u64 {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+    pages.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 4096
 }
 
 fn tables_change_under_traffic() {
@@ -231,6 +241,23 @@ fn memory_is_capped() {
     assert_eq!(counters.held + counters.dropped_memory, 100, "{counters:?}");
 }
 
+fn an_interface_that_is_down_costs_packets_but_not_the_line() {
+    let lab = Lab::new();
+    let line = line(&[("10.77.0.2/32", 200)]);
+    let far = lab.far_socket("10.77.0.2:0");
+    let near = Lab::sender(&far);
+    near.send(&[1]).unwrap();
+    until("holding the packet", || line.counters().held == 1);
+    run("ip link set eth0 down");
+    until("dropping the packet", || line.counters().dropped_emit == 1);
+    let failure = line.counters().failure.unwrap();
+    assert!(failure.starts_with("cannot emit on `eth0`: "), "{failure}");
+    run("ip link set eth0 up");
+    run("ip neighbour replace 10.77.0.2 lladdr 02:00:00:00:00:02 dev eth0");
+    exchange(&near, &far, 100, || {});
+    assert_eq!(settled(&line).emitted, 100);
+}
+
 fn a_vanished_interface_ends_the_line() {
     let missing = Line::start(&LineConfig { capture: "lh9".to_owned(), ..LineConfig::default() });
     assert!(matches!(missing, Err(LineError::NoInterface { interface }) if interface == "lh9"));
@@ -244,4 +271,18 @@ fn a_vanished_interface_ends_the_line() {
     until("refusing tables", || matches!(line.set_paths(&table(&[])), Err(LineError::Stopped { .. })));
     let failure = line.counters().failure.unwrap();
     assert!(failure.starts_with("cannot emit on `eth0`: "), "{failure}");
+}
+
+fn a_vanished_capture_ends_the_line() {
+    let _lab = Lab::new();
+    for receive_buffer in [None, Some(212_992)] {
+        let line = Line::start(&LineConfig { receive_buffer, ..LineConfig::default() }).unwrap();
+        run("ip link delete lh0");
+        until("the end of the line", || line.counters().failure.is_some());
+        let failure = line.counters().failure.unwrap();
+        assert!(failure.starts_with("cannot capture on `lh1`: "), "{failure}");
+        run("ip link add lh0 type veth peer name lh1");
+        run("ip link set lh0 addrgenmode none up");
+        run("ip link set lh1 addrgenmode none up");
+    }
 }

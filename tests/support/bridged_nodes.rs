@@ -3,7 +3,7 @@
 //! `ip` and `tc` build them, so that they do not depend on the code under test. A process with several threads cannot
 //! enter a user namespace; therefore a test runs itself again under `unshare -rn` and does its work there.
 
-#![allow(dead_code, unreachable_pub, missing_docs)]
+#![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used)]
 
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -31,9 +31,9 @@ pub fn in_own_namespaces(test: &str, body: impl FnOnce()) {
         .env(INSIDE, "1")
         .output()
         .expect("unshare of util-linux is installed");
-    let text = String::from_utf8_lossy(&output.stdout);
-    print!("{text}{}", String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success() && text.contains("1 passed"), "`{test}` failed in its namespaces");
+    let said = String::from_utf8_lossy(&output.stdout);
+    print!("{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && said.contains("1 passed"), "`{test}` failed in its namespaces");
 }
 
 /// Puts the calling process, as long as it has one thread, into a user and a network namespace of its own.
@@ -64,7 +64,9 @@ impl Node {
         let thread = std::thread::spawn(move || {
             unshare(CloneFlags::CLONE_NEWNET).unwrap();
             tell.send(nix::unistd::gettid().as_raw()).unwrap();
-            queue.into_iter().for_each(|job| job());
+            for job in queue {
+                job();
+            }
         });
         Self { jobs: Some(jobs), thread: Some(thread), pid: told.recv().unwrap() }
     }
@@ -104,6 +106,12 @@ fn ip_batch(lines: &str) {
     assert!(child.wait().unwrap().success(), "ip -batch:\n{lines}");
 }
 
+/// The link address of a node.
+fn mac(node: usize) -> String {
+    let [high, low] = u16::try_from(node + 1).unwrap().to_be_bytes();
+    format!("02:09:00:00:{high:02x}:{low:02x}")
+}
+
 /// Nodes on one bridge.
 pub struct Bridged {
     pub nodes: Vec<Node>,
@@ -124,15 +132,39 @@ impl Bridged {
     /// Builds `count` nodes in the network namespace of the calling process.
     pub fn build(count: usize) -> Self {
         let nodes: Vec<Node> = (0..count).map(|_| Node::start()).collect();
-        let mut lines = "link add br0 type bridge mcast_snooping 0\nlink set br0 up\n".to_owned();
-        for (place, node) in nodes.iter().enumerate() {
-            lines += &format!("link add v{place} type veth peer name eth0 netns {}\n", node.pid);
-            lines += &format!("link set v{place} master br0 up\n");
-        }
+        let bridge = "link add br0 type bridge mcast_snooping 0\nlink set br0 up\n".to_owned();
+        let ports = nodes.iter().enumerate().map(|(place, node)| {
+            let pid = node.pid;
+            let mac = mac(place);
+            format!(
+                "link add v{place} type veth peer name eth0 address {mac} netns {pid}\nlink set v{place} master br0 up\n"
+            )
+        });
+        let lines: String = std::iter::once(bridge).chain(ports).collect();
         ip_batch(&lines);
         let waits: Vec<_> = nodes.iter().enumerate().map(|(place, node)| node.begin(move || set_up(place))).collect();
-        waits.into_iter().for_each(|wait| wait());
+        for wait in waits {
+            wait();
+        }
         Self { nodes }
+    }
+
+    /// Tells every node the link addresses of all others for good. The kernel's neighbour table, one for all
+    /// namespaces, has room for 1,024 resolved ones, which is less than 33 nodes need; permanent ones do not count.
+    pub fn introduce(&self) {
+        let all = self.nodes.len();
+        let waits: Vec<_> = self.nodes.iter().enumerate().map(|(me, node)| {
+            let neighbours = (0..all).filter(move |peer| *peer != me).map(|peer| {
+                let (v4, v6, mac) = (v4(peer), v6(peer), mac(peer));
+                format!(
+                    "neigh add {v4} lladdr {mac} dev eth0 nud permanent\nneigh add {v6} lladdr {mac} dev eth0 nud permanent\n"
+                )
+            });
+            node.begin(move || ip_batch(&neighbours.collect::<String>()))
+        }).collect();
+        for wait in waits {
+            wait();
+        }
     }
 
     /// Runs a prober in each of the nodes `taking_part`, with a common start `ahead_ms` from now.
@@ -168,7 +200,7 @@ pub fn order(nodes: usize, address: fn(usize) -> IpAddr, probes: u32, interval: 
         probes,
         warm_up: 1,
         interval,
-        start_realtime_ns: u64::try_from(now).unwrap() + 200_000_000 + nodes as u64 * 5_000_000,
+        start_realtime_ns: u64::try_from(now).unwrap() + 200_000_000 + nodes.min(60) as u64 * 5_000_000,
         grace: Span::from_millis(400),
     }
 }

@@ -5,6 +5,8 @@ mod convert;
 mod diff;
 mod files;
 mod generate;
+mod plot;
+mod show;
 mod stats;
 
 pub use files::{MatrixSource, SplitRtt};
@@ -34,6 +36,8 @@ enum MatrixCommand {
     Convert(convert::ConvertArgs),
     Generate(generate::GenerateArgs),
     Diff(diff::DiffArgs),
+    Show(show::ShowArgs),
+    Plot(plot::PlotArgs),
 }
 
 /// Runs the subcommand and writes its result to `out`. Exit code 0 when all is well and 1 when the answer is no; bad
@@ -45,6 +49,8 @@ pub fn run(args: MatrixArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         MatrixCommand::Convert(args) => convert::run(&args, out),
         MatrixCommand::Generate(args) => generate::run(args, out),
         MatrixCommand::Diff(args) => diff::run(&args, out),
+        MatrixCommand::Show(args) => show::run(&args, out),
+        MatrixCommand::Plot(args) => plot::run(&args, out),
     }
 }
 

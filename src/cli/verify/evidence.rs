@@ -79,9 +79,8 @@ impl Evidence<'_> {
         let stem = self.args.matrix.stem();
         let how = format!("{stem}, {} back-end, {} probes a path", self.backend(), self.args.probes.probes());
         let intended = HeatMap::of_matrix("Intended one-way delay", &stem, self.matrix);
-        let (low, high) = intended.range();
-        let measured =
-            HeatMap::of_measured("Measured one-way delay (median)", &how, names, comparison).with_range(low, high);
+        let measured = HeatMap::of_measured("Measured one-way delay (median)", &how, names, comparison);
+        let (intended, measured) = intended.on_one_scale(measured);
         let error = HeatMap::of_errors("Error of the median: measured − intended", &how, names, comparison);
         let cdf = plot::ErrorCdf::new("Error of the one-way delay", &how, &self.trial.samples, comparison);
         vec![
@@ -116,7 +115,8 @@ impl Evidence<'_> {
             matrix: MatrixSource { source: self.args.matrix.place(), digest: host::digest(self.matrix) },
             tolerance: self.args.tolerance.to_string(),
             base_path: Some(self.base_path()),
-            host_noise: self.trial.noise.clone(),
+            probing: self.trial.probing(),
+            host_noise: self.trial.noise,
         }
     }
 

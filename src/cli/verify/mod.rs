@@ -74,6 +74,9 @@ pub(super) fn run(args: &VerifyArgs, out: &mut dyn Write) -> anyhow::Result<Exit
         std::fs::write(file, evidence.result_json()).with_context(|| format!("write {}", file.display()))?;
     }
     writeln!(out, "{}", table::summary_line(&trial.comparison))?;
+    for caveat in trial.caveats() {
+        writeln!(out, "{caveat}")?;
+    }
     writeln!(out, "{}", backends(&trial.applied))?;
     writeln!(out, "files: {}", folder.display())?;
     Ok(match trial.comparison.verdict {

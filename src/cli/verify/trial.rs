@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use super::VerifyArgs;
 use crate::agent::protocol::{Applied, NodeStatus, Traffic};
+use crate::cli::agent_session::lab_environment;
 use crate::cli::host::NoiseMeter;
 use crate::cli::progress::Progress;
 use crate::matrix::DelayMatrix;
 use crate::measure::{BaseMatrix, Comparison, Sample, compare, subtract_base};
-use crate::report::HostNoise;
+use crate::report::{HostNoise, Probing};
 use crate::shaping::Abilities;
 use crate::testbed::lab::Lab;
 use crate::testbed::{self, MeasureOptions, Measured, Testbed};
@@ -36,13 +37,55 @@ pub(super) struct Trial {
     pub(super) noise: Option<HostNoise>,
 }
 
+impl Trial {
+    /// How well the probes were sent and collected.
+    pub(super) fn probing(&self) -> Probing {
+        let (collected, reports) = (&self.measured.collected, &self.measured.reports);
+        Probing {
+            user_stamped: reports.iter().map(|report| u64::from(report.user_stamped)).sum(),
+            duplicates: collected.duplicates,
+            backwards: collected.backwards,
+            unexpected: collected.unexpected,
+            refused: reports.iter().map(|report| u64::from(report.refused)).sum(),
+            lateness_p50: reports
+                .iter()
+                .filter_map(|report| Some(report.lateness?.p50))
+                .max()
+                .map(|p50| p50.to_string()),
+            emulation_drops: self.dropped,
+        }
+    }
+
+    /// What a reader of the figures must know, in words; empty when all went well.
+    pub(super) fn caveats(&self) -> Vec<String> {
+        let probing = self.probing();
+        let refusal = self.measured.reports.iter().find_map(|report| report.first_refusal.as_deref());
+        [
+            (
+                probing.emulation_drops,
+                "packets were dropped by the delay elements: an error of the emulation".to_owned(),
+            ),
+            (
+                probing.user_stamped,
+                "probes were stamped by the prober, not by the kernel: delays are less exact".to_owned(),
+            ),
+            (probing.refused, format!("probes could not be sent: {}", refusal.unwrap_or("no reason given"))),
+            (probing.backwards, "instants lie before the sending: the clocks disagree".to_owned()),
+        ]
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("note: {count} {what}"))
+        .collect()
+    }
+}
+
 /// Verifies `matrix` as `args` say.
 pub(super) fn run(args: &VerifyArgs, matrix: &DelayMatrix) -> anyhow::Result<Trial> {
     let tolerance = args.tolerance.0;
     let name = args.name.clone().unwrap_or_else(|| format!("verify-{}", std::process::id()));
     let progress = Progress::new();
     progress.say(&format!("bring up {} nodes", matrix.len()));
-    let mut lab = Lab::start(&name, matrix.names(), &args.matrix.place())?;
+    let mut lab = Lab::start(&name, matrix.names(), &args.matrix.place(), lab_environment())?;
     let noise = NoiseMeter::start();
     let abilities = testbed::abilities(&mut lab)?;
     let unimpaired = unimpaired_like(matrix)?;

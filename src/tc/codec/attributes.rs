@@ -41,7 +41,7 @@ impl Writer {
     }
 
     /// An attribute that holds attributes.
-    pub(super) fn nest(self, kind: u16, inner: Self) -> Self {
+    pub(super) fn nest(self, kind: u16, inner: &Self) -> Self {
         self.attribute(kind, &inner.0)
     }
 

@@ -18,8 +18,6 @@ const HEADER: usize = 20;
 pub(in crate::tc) struct Handle(pub(in crate::tc) u32);
 
 impl Handle {
-    /// No handle: the kernel chooses, or all are meant.
-    pub(in crate::tc) const NONE: Self = Self(0);
     /// The parent of a device's root qdisc.
     pub(in crate::tc) const ROOT: Self = Self(0xffff_ffff);
     /// The parent of the clsact qdisc.

@@ -129,7 +129,7 @@ impl Rule {
                 Writer::default().number(TCA_U32_LINK, *table).number(TCA_U32_HASH, self.place)
             }
             Verdict::Redirect { priority, interface } => {
-                Writer::default().nest(TCA_U32_ACT, actions(*priority, *interface)).number(TCA_U32_HASH, self.place)
+                Writer::default().nest(TCA_U32_ACT, &actions(*priority, *interface)).number(TCA_U32_HASH, self.place)
             }
             Verdict::Pass | Verdict::Other => Writer::default().number(TCA_U32_HASH, self.place),
         };
@@ -192,14 +192,14 @@ fn actions(priority: Option<Handle>, interface: u32) -> Writer {
     let mut order = 1;
     if let Some(class) = priority {
         let options = Writer::default().attribute(TCA_PARMS, &generic(ACT_PIPE)).number(TCA_SKBEDIT_PRIORITY, class.0);
-        list = list.nest(order, action("skbedit", options));
+        list = list.nest(order, &action("skbedit", &options));
         order += 1;
     }
     let parms = [generic(ACT_STOLEN), words(&[EGRESS_REDIRECT, interface])].concat();
-    list.nest(order, action("mirred", Writer::default().attribute(TCA_PARMS, &parms)))
+    list.nest(order, &action("mirred", &Writer::default().attribute(TCA_PARMS, &parms)))
 }
 
-fn action(kind: &str, options: Writer) -> Writer {
+fn action(kind: &str, options: &Writer) -> Writer {
     Writer::default().text(TCA_ACT_KIND, kind).nest(TCA_ACT_OPTIONS | NESTED, options)
 }
 

@@ -3,6 +3,7 @@
 mod device;
 mod read;
 mod rules;
+mod sweep;
 mod traffic;
 mod write;
 
@@ -14,6 +15,7 @@ use ipnet::IpNet;
 use netlink_packet_route::RouteNetlinkMessage;
 
 use self::read::{Hook, Snapshot};
+pub use self::sweep::sweep;
 pub use self::traffic::Traffic;
 use self::write::{Covered, request};
 use super::codec::{Handle, Object};
@@ -143,18 +145,16 @@ impl KernelTc {
     }
 
     fn device(&mut self, operation: &Operation, snapshot: &mut Snapshot) -> Result<(), TcError> {
-        match operation {
-            Operation::Add(Key::Device(kind), _) => {
-                snapshot.device = Some(device::make(&mut self.connection, *kind, &self.interface)?);
-            }
-            _ => {
-                self.line = None;
-                if let Some(device) = snapshot.device.take() {
-                    self.connection.execute_one(device::delete(&device))?;
-                }
-                snapshot.classify = read::FilterBook::default();
-            }
+        if let Operation::Add(Key::Device(kind), _) = operation {
+            snapshot.device = Some(device::make(&mut self.connection, *kind, &self.interface)?);
+            return Ok(());
         }
+        // The line goes first: it sends on what it holds.
+        self.line = None;
+        if let Some(device) = snapshot.device.take() {
+            self.connection.execute_one(device::delete(&device))?;
+        }
+        snapshot.classify = read::FilterBook::default();
         Ok(())
     }
 
@@ -162,13 +162,7 @@ impl KernelTc {
         let Some(index) = snapshot.interface else {
             return Err(TcError::NoInterface { interface: self.interface.clone() });
         };
-        let clsact = Object {
-            interface: index,
-            handle: Handle::new(0xffff, 0),
-            parent: Handle::CLSACT,
-            kind: "clsact".to_owned(),
-            ..Object::default()
-        };
+        let clsact = hook_object(index);
         let what = format!("{operation} on {}", self.interface);
         match (operation, snapshot.hook) {
             (Operation::Add(..), Hook::Clsact) => Ok(()),
@@ -208,7 +202,7 @@ impl KernelTc {
                 return Ok(());
             };
             if snapshot.device.as_ref().is_none_or(|device| device.kind != DeviceKind::Veth) {
-                return Err(TcError::NoLine(*operation));
+                return Err(TcError::NoLine(operation.to_string()));
             }
             self.line = Some((self.start_line)(device::FAR_NAME, &self.interface).map_err(TcError::Line)?);
         }
@@ -228,6 +222,12 @@ impl KernelTc {
         }
         line.set_paths(&paths).map_err(TcError::Line)
     }
+}
+
+/// The hook on an interface.
+fn hook_object(interface: u32) -> Object {
+    let kind = "clsact".to_owned();
+    Object { interface, handle: Handle::new(0xffff, 0), parent: Handle::CLSACT, kind, ..Object::default() }
 }
 
 /// Operations that are done together, in one way.
@@ -254,6 +254,16 @@ impl Stage {
     }
 }
 
+impl Drop for KernelTc {
+    /// Without its line nothing would take up what the rules capture, so they go first.
+    fn drop(&mut self) {
+        if self.line.is_some() {
+            // Nobody is left to tell; whoever supervises this process sweeps again.
+            let _ = super::clear(self);
+        }
+    }
+}
+
 impl TrafficControl for KernelTc {
     fn current(&mut self) -> Result<State, TcError> {
         let mut state = self.snapshot()?.state();
@@ -272,3 +282,6 @@ impl TrafficControl for KernelTc {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

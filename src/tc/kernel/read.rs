@@ -29,7 +29,7 @@ pub(super) struct FilterBook {
     pub(super) handles: BTreeMap<FilterKey, u32>,
     /// Their settings.
     pub(super) settings: BTreeMap<FilterKey, Setting>,
-    /// The handles that are taken, once someone has asked for a free one.
+    /// The handles that are taken.
     pub(super) used: BTreeSet<u32>,
     /// How many objects of others there are.
     pub(super) others: usize,
@@ -141,7 +141,7 @@ fn dump(
     Ok(connection.dump_as(&list(of.to_message()))?)
 }
 
-fn other_filters(connection: &mut Connection, at: &Object) -> Result<FilterBook, TcError> {
+pub(super) fn other_filters(connection: &mut Connection, at: &Object) -> Result<FilterBook, TcError> {
     let objects = dump(connection, at, RouteNetlinkMessage::GetTrafficFilter)?;
     let other_u32 = objects.iter().any(|object| object.kind == u32::KIND);
     Ok(FilterBook { others: objects.len(), other_u32, ..FilterBook::default() })
@@ -175,9 +175,18 @@ fn filters(connection: &mut Connection, at: &Object, device: u32, place: &str) -
 }
 
 impl FilterBook {
+    /// Forgets an object; gives its handle.
+    pub(super) fn remove(&mut self, key: &FilterKey) -> Option<u32> {
+        self.settings.remove(key);
+        let handle = self.handles.remove(key)?;
+        self.used.remove(&handle);
+        Some(handle)
+    }
+
     /// Notes an object.
     pub(super) fn insert(&mut self, key: FilterKey, handle: u32, setting: Setting) {
         self.handles.insert(key, handle);
+        self.used.insert(handle);
         self.settings.insert(key, setting);
     }
 }

@@ -175,7 +175,7 @@ fn prefix(family: Family, found: &[KeyMatch]) -> Option<IpNet> {
     (keys(&net) == found).then_some(net)
 }
 
-/// The comparisons that find one group of Neighbour Discovery messages: ICMPv6 with hop limit 255 and that type.
+/// The comparisons that find one group of Neighbour Discovery messages: `ICMPv6` with hop limit 255 and that type.
 fn exempt_keys(exempt: Exempt) -> Vec<KeyMatch> {
     let (value, mask) = exempt.icmp_type();
     vec![

@@ -89,7 +89,10 @@ pub(super) fn request(
             filter_object(operation, filter, &mut snapshot.capture, base, device)?
         }
         key @ (Key::Device(_) | Key::Line(_) | Key::Clsact) => {
-            return Err(TcError::Conflict { operation: *operation, why: format!("{key} takes more than one request") });
+            return Err(TcError::Conflict {
+                operation: operation.to_string(),
+                why: format!("{key} takes more than one request"),
+            });
         }
     };
     if matches!(operation, Operation::Delete(_)) && covered.covers(operation.key()) {
@@ -135,7 +138,7 @@ fn filter_object(
     let info = Object::info(preference(key.family()), protocol(key.family()));
     let object = Object { info, kind: KIND.to_owned(), ..base };
     let known = |book: &FilterBook| {
-        let missing = || TcError::Missing { operation: *operation, missing: *operation.key() };
+        let missing = || TcError::Missing { operation: operation.to_string(), missing: *operation.key() };
         book.handles.get(key).copied().ok_or_else(missing)
     };
     let (handle, setting) = match operation {
@@ -143,7 +146,7 @@ fn filter_object(
         Operation::Change(_, setting) => (known(book)?, Some(setting)),
         Operation::Delete(_) => {
             let handle = known(book)?;
-            book.handles.remove(key);
+            book.remove(key);
             (handle, None)
         }
     };
@@ -168,14 +171,10 @@ impl FilterBook {
             (_, (place, None)) => place | self.free_node(place),
         };
         self.insert(*key, handle, setting);
-        self.used.insert(handle);
         handle
     }
 
-    fn free_node(&mut self, place: u32) -> u32 {
-        if self.used.is_empty() {
-            self.used = self.handles.values().copied().collect();
-        }
+    fn free_node(&self, place: u32) -> u32 {
         let taken: BTreeSet<u32> = self.used.range(place..=place | 0xfff).map(|handle| handle & 0xfff).collect();
         (1..0xfff).find(|node| !taken.contains(node)).unwrap_or(0)
     }

@@ -95,12 +95,16 @@ impl Packet {
 #[derive(Debug, Default)]
 pub(super) struct Pool {
     free: Vec<Slot>,
+    /// The fewest that were free since the last trim: nobody has needed these.
+    spare: usize,
 }
 
 impl Pool {
     /// A slot, new when none waits.
     pub(super) fn slot(&mut self) -> io::Result<Slot> {
-        self.free.pop().map_or_else(Slot::new, Ok)
+        let slot = self.free.pop().map_or_else(Slot::new, Ok);
+        self.spare = self.spare.min(self.free.len());
+        slot
     }
 
     /// The packet of `length` bytes in `slot`, which is free for the next one afterwards.
@@ -120,9 +124,25 @@ impl Pool {
         }
     }
 
+    /// Returns the slots to the kernel that nobody has needed since the last call.
+    pub(super) fn trim(&mut self) {
+        self.free.drain(..self.spare);
+        self.spare = self.free.len();
+        self.free.shrink_to(2 * self.spare);
+    }
+
     /// Returns all waiting slots to the kernel.
     pub(super) fn clear(&mut self) {
-        self.free = Vec::new();
+        *self = Self::default();
+    }
+}
+
+/// Has the allocator return what it keeps of freed packets.
+pub(super) fn release() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: takes a plain number; it only concerns memory that nobody uses.
+    unsafe {
+        libc::malloc_trim(0);
     }
 }
 
@@ -160,5 +180,18 @@ mod tests {
         let packet = pool.take(&mut slot, WORTH_A_SLOT);
         pool.recycle(packet);
         assert_eq!(pool.slot().unwrap().address(), address);
+    }
+
+    #[test]
+    fn trimming_keeps_what_was_needed_since() {
+        let mut pool = Pool::default();
+        let busy: Vec<Slot> = (0..10).map(|_| pool.slot().unwrap()).collect();
+        busy.into_iter().for_each(|slot| pool.recycle(Packet::Slotted(slot, 1)));
+        pool.trim();
+        assert_eq!(pool.free.len(), 10, "all were needed");
+        let busy: Vec<Slot> = (0..3).map(|_| pool.slot().unwrap()).collect();
+        busy.into_iter().for_each(|slot| pool.recycle(Packet::Slotted(slot, 1)));
+        pool.trim();
+        assert_eq!(pool.free.len(), 3);
     }
 }

@@ -11,6 +11,7 @@ use std::mem::{self, MaybeUninit};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr;
 use std::sync::Arc;
+use std::thread;
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
@@ -23,24 +24,29 @@ use super::packet_socket as socket;
 pub(super) const BATCH: usize = 32;
 /// The buffer to ask for where any is permitted; the kernel doubles it for its own overhead.
 const LARGE: c_int = 32 << 20;
-/// With less than this in sum more sockets are opened. The kernel's overhead counts.
-const WANTED: usize = 32 << 20;
+/// The sum of buffers to reach with several sockets. They take over from each other when three quarters full.
+const WANTED: usize = 80 << 20;
 const MOST_SOCKETS: usize = 64;
+/// Sockets that one thread closes at the end.
+const CLOSED_TOGETHER: usize = 4;
+
+/// Capture sockets, which are closed side by side: the kernel takes some ten milliseconds for each.
+#[derive(Debug)]
+pub(super) struct Sockets(Vec<OwnedFd>);
 
 /// Sockets on one interface that share its packets.
 #[derive(Debug)]
 pub(super) struct Capture {
-    sockets: Arc<[OwnedFd]>,
+    interface: String,
+    sockets: Arc<Sockets>,
     ready: Epoll,
     slots: Vec<Slot>,
     receive_buffer: usize,
 }
 
-/// What a batch had in it besides packets.
+/// What a batch had in it besides the packets that were handed on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Batch {
-    /// Packets that were handed on.
-    pub(super) packets: usize,
     /// Packets that the kernel could not hand over, or only in part.
     pub(super) refused: u64,
     /// Whether there may be more in the same socket.
@@ -63,7 +69,7 @@ impl Capture {
         let mut sockets = vec![first];
         prepare(sockets[0].as_fd()).map_err(fail)?;
         socket::bind(sockets[0].as_fd(), index, libc::ETH_P_ALL as u16).map_err(fail)?;
-        if each < WANTED {
+        if each < 2 * LARGE as usize {
             let count = WANTED.div_ceil(each.max(1)).min(MOST_SOCKETS);
             let group = socket::join_rollover(sockets[0].as_fd(), None).map_err(fail)?;
             for _ in 1..count {
@@ -73,17 +79,22 @@ impl Capture {
         let receive_buffer = each * sockets.len();
         let ready = watch(&sockets).map_err(fail)?;
         let slots = (0..BATCH).map(|_| pool.slot()).collect::<io::Result<_>>().map_err(fail)?;
-        Ok(Self { sockets: sockets.into(), ready, slots, receive_buffer })
+        Ok(Self { interface: interface.to_owned(), sockets: Arc::new(Sockets(sockets)), ready, slots, receive_buffer })
     }
 
     /// The sockets, for asking what they dropped.
-    pub(super) fn sockets(&self) -> Arc<[OwnedFd]> {
+    pub(super) fn sockets(&self) -> Arc<Sockets> {
         Arc::clone(&self.sockets)
     }
 
     /// The sum of all buffers, in bytes, as the kernel counts.
     pub(super) fn receive_buffer(&self) -> usize {
         self.receive_buffer
+    }
+
+    /// Whether one socket is enough.
+    pub(super) fn is_single(&self) -> bool {
+        self.sockets.len() == 1
     }
 
     /// Becomes readable with the first packet in any socket.
@@ -93,13 +104,18 @@ impl Capture {
 
     /// Whether the interface still exists.
     pub(super) fn is_alive(&self) -> bool {
-        socket::is_bound(self.sockets[0].as_fd())
+        socket::is_bound(self.sockets.0[0].as_fd())
+    }
+
+    /// The error of a capture that cannot go on.
+    pub(super) fn failed(&self, source: io::Error) -> LineError {
+        LineError::kernel("capture on", &self.interface, source)
     }
 
     /// The sockets that have packets, by position.
     pub(super) fn ready(&self, found: &mut Vec<usize>) -> io::Result<()> {
         found.clear();
-        if self.sockets.len() == 1 {
+        if self.is_single() {
             found.push(0);
             return Ok(());
         }
@@ -131,7 +147,7 @@ impl Capture {
             header.msg_hdr.msg_control = controls[at].as_mut_ptr().cast();
             header.msg_hdr.msg_controllen = mem::size_of::<Control>() as _;
         }
-        let fd = self.sockets[position].as_raw_fd();
+        let fd = self.sockets.0[position].as_raw_fd();
         // SAFETY: each header points to a slot of `SLOT` bytes and a control buffer of the given length; all of them
         // live until the results have been read below.
         let count =
@@ -139,13 +155,12 @@ impl Capture {
         let Ok(count) = usize::try_from(count) else {
             return refusal(io::Error::last_os_error());
         };
-        let mut batch = Batch { packets: 0, refused: 0, more: count == BATCH };
+        let mut batch = Batch { refused: 0, more: count == BATCH };
         for (header, slot) in headers[..count].iter().zip(&mut self.slots) {
             if header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0 {
                 batch.refused += 1;
                 continue;
             }
-            batch.packets += 1;
             // SAFETY: the kernel has filled this header in, and its control buffer is still there.
             let stamp = unsafe { stamp(&header.msg_hdr) };
             sink(stamp, pool.take(slot, header.msg_len as usize));
@@ -162,11 +177,30 @@ impl Capture {
     }
 }
 
-/// How many packets found all sockets full since the last call.
-pub(super) fn drops(sockets: &[OwnedFd]) -> u64 {
-    let drops =
-        |fd: &OwnedFd| socket::get::<socket::Statistics>(fd.as_fd(), libc::SOL_PACKET, socket::PACKET_STATISTICS);
-    sockets.iter().filter_map(|fd| drops(fd).ok()).map(|statistics| u64::from(statistics.drops)).sum()
+impl Sockets {
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// How many packets found all sockets full since the last call.
+    pub(super) fn drops(&self) -> u64 {
+        let drops =
+            |fd: &OwnedFd| socket::get::<socket::Statistics>(fd.as_fd(), libc::SOL_PACKET, socket::PACKET_STATISTICS);
+        self.0.iter().filter_map(|fd| drops(fd).ok()).map(|statistics| u64::from(statistics.drops)).sum()
+    }
+}
+
+impl Drop for Sockets {
+    fn drop(&mut self) {
+        thread::scope(|scope| {
+            while self.0.len() > CLOSED_TOGETHER {
+                let part = self.0.split_off(self.0.len() - CLOSED_TOGETHER);
+                // Without a thread the part is closed here.
+                let _ = thread::Builder::new().spawn_scoped(scope, move || drop(part));
+            }
+        });
+    }
 }
 
 /// What an error of `recvmmsg` means: nothing there, a packet that cannot be handed over, or a broken socket.
@@ -174,7 +208,7 @@ fn refusal(error: io::Error) -> io::Result<Batch> {
     match error.raw_os_error() {
         Some(libc::EAGAIN | libc::EINTR) => Ok(Batch::default()),
         // A segment of a kind that the offload header cannot express, such as one inside a tunnel.
-        Some(libc::EINVAL) => Ok(Batch { refused: 1, more: true, ..Batch::default() }),
+        Some(libc::EINVAL) => Ok(Batch { refused: 1, more: true }),
         _ => Err(error),
     }
 }

@@ -10,6 +10,9 @@ impl Moment {
     /// The earliest point in time: before everything else.
     pub(super) const START: Self = Self(0);
 
+    /// The latest point in time: after everything else.
+    pub(super) const END: Self = Self(u64::MAX);
+
     /// From nanoseconds of the monotonic clock.
     pub(super) const fn from_nanos(ns: u64) -> Self {
         Self(ns)

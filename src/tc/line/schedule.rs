@@ -116,9 +116,11 @@ impl<T> Schedule<T> {
         self.heap.peek().map(|held| held.due)
     }
 
-    /// The next packet whose time has come.
-    pub(super) fn pop_due(&mut self, now: Moment) -> Option<Held<T>> {
-        if self.next_due()? > now {
+    /// The next packet whose time has come. Packets that were captured after `complete` have to wait, because older
+    /// ones may not have been offered yet.
+    pub(super) fn pop_due(&mut self, now: Moment, complete: Moment) -> Option<Held<T>> {
+        let next = self.heap.peek()?;
+        if next.due > now || next.stamp > complete {
             return None;
         }
         let held = self.heap.pop()?;

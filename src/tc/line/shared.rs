@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use ipnet::IpNet;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use super::capture;
+use super::capture::Sockets;
 use super::error::LineError;
 use super::paths::Paths;
 use crate::shaping::Impairment;
@@ -104,13 +103,13 @@ pub(super) struct Shared {
     wake: EventFd,
     failure: Mutex<Option<String>>,
     paths: Mutex<BTreeMap<IpNet, Impairment>>,
-    sockets: Arc<[OwnedFd]>,
+    sockets: Arc<Sockets>,
     receive_buffer: usize,
 }
 
 impl Shared {
     /// For a line that captures with `sockets`, whose buffers add up to `receive_buffer`.
-    pub(super) fn new(sockets: Arc<[OwnedFd]>, receive_buffer: usize) -> io::Result<Self> {
+    pub(super) fn new(sockets: Arc<Sockets>, receive_buffer: usize) -> io::Result<Self> {
         Ok(Self {
             numbers: Numbers::default(),
             orders: Mutex::default(),
@@ -193,7 +192,7 @@ impl Shared {
     /// A copy of all counters.
     pub(super) fn counters(&self) -> LineCounters {
         let numbers = &self.numbers;
-        add(&numbers.dropped_capture, capture::drops(&self.sockets));
+        add(&numbers.dropped_capture, self.sockets.drops());
         // First, and ordered: when nothing is held, all that was held is counted as emitted or dropped.
         let held = numbers.held.load(Ordering::Acquire);
         let read = |number: &AtomicU64| number.load(Ordering::Relaxed);

@@ -1,27 +1,38 @@
 //! The line's thread: capture, hold, emit, wait.
 
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::alarm::{self, Alarm};
-use super::buffer::{Packet, Pool};
+use super::buffer::{self, Packet, Pool};
 use super::capture::Capture;
 use super::clock::{self, Converter};
 use super::emit::Emit;
 use super::error::LineError;
 use super::frame;
 use super::moment::Moment;
-use super::rhythm::{self, Round, Wait};
+use super::rhythm::{self, Emission, Round, Wait};
 use super::schedule::{Arrival, Offered, Schedule};
 use super::shared::{Order, Shared, add};
 use crate::units::Span;
 
-/// System calls on one socket before due packets get their turn.
-const BATCHES: usize = 8;
+/// So many packets at once are a flow, for which it pays to let more of them gather.
+const FLOW: u64 = 2;
+/// Packets taken from a single socket before due packets get their turn.
+const TURN: u64 = 256;
+/// Packets and bytes given out before the capture gets its turn.
+const PORTION_PACKETS: usize = 64;
+const PORTION_BYTES: usize = 1 << 20;
 /// Packets that leave later than this after their time are counted as late.
 const LATE: Span = Span::from_millis(1);
-/// Packets from this size on make the thread return memory when it comes to rest.
+/// Packets from this size on, or so many at once, make the thread return memory when it comes to rest.
 const LARGE: usize = 4096;
+const MANY: usize = 4096;
+/// How often unneeded memory is returned under traffic.
+const TRIM_EVERY: Span = Span::from_millis(1_000);
+/// How often a capture interface that is down is looked at.
+const LOOK_EVERY: Span = Span::from_millis(100);
 /// How long a line that stops goes on emitting.
 const LAST_WORDS: Span = Span::from_millis(1_000);
 
@@ -39,10 +50,45 @@ pub(super) struct Worker {
     plan: Wait,
     /// Positions of sockets that have packets.
     ready: Vec<usize>,
+    /// When the capture was last emptied.
     emptied: Moment,
+    /// All packets captured until then are in the schedule, as far as order matters.
+    complete: Moment,
     flowing: bool,
+    /// Whether the capture interface was down when last heard of.
+    down: bool,
+    /// When unneeded memory was last returned.
+    trimmed: Moment,
     /// Whether memory should be returned at rest.
     stretched: bool,
+}
+
+/// What emptying the capture gave.
+#[derive(Debug, Default)]
+struct Taken {
+    held: u64,
+    unmatched: u64,
+    dropped: u64,
+    refused: u64,
+    more: bool,
+}
+
+impl Taken {
+    fn count(&mut self, offered: Offered) {
+        match offered {
+            Offered::Held => self.held += 1,
+            Offered::Unmatched => self.unmatched += 1,
+            Offered::Dropped => self.dropped += 1,
+        }
+    }
+}
+
+/// What emitting did.
+#[derive(Debug)]
+struct Sent {
+    emission: Emission,
+    /// When to try again what the driver did not take.
+    again: Option<Moment>,
 }
 
 impl Worker {
@@ -66,7 +112,10 @@ impl Worker {
             plan: Wait { until: None, empty_at: None },
             ready: Vec::new(),
             emptied: Moment::START,
+            complete: Moment::END,
             flowing: false,
+            down: false,
+            trimmed: Moment::START,
             stretched: false,
         })
     }
@@ -91,7 +140,7 @@ impl Worker {
     /// Waits and does what there is to do; false when told to stop.
     fn round(&mut self) -> Result<bool, LineError> {
         let listening = self.plan.empty_at.is_none();
-        let others = [Some(std::os::fd::AsFd::as_fd(self.shared.wake())), listening.then(|| self.capture.readable())];
+        let others = [Some(self.shared.wake().as_fd()), listening.then(|| self.capture.readable())];
         let [ordered, arrived] = self
             .alarm
             .wait(self.plan.until, others)
@@ -99,20 +148,37 @@ impl Worker {
         if ordered && !self.obey()? {
             return Ok(false);
         }
-        let more =
-            if arrived || self.plan.empty_at.is_some_and(|at| at <= clock::now()) { self.empty()? } else { false };
-        let (emitted, again) = self.emit_due(clock::now())?;
-        let now = clock::now();
-        let next_due = self.schedule.next_due();
-        let round = Round { now, emptied: self.emptied, flowing: self.flowing, emitted, next_due };
-        self.plan = rhythm::wait(round, rhythm::quantum(self.schedule.shortest_delay()));
-        if more {
-            self.plan = Wait { until: Some(now), empty_at: Some(now) };
-        } else if let Some(again) = again {
-            self.plan.until = Some(self.plan.until.map_or(again, |until| until.min(again)));
+        if self.down {
+            self.check_alive(nix::errno::Errno::ENODEV)?;
         }
+        let called = arrived || self.plan.empty_at.is_some_and(|at| at <= clock::now());
+        let more = called && self.empty()?;
+        let sent = self.emit_due(clock::now())?;
+        self.plan = self.next(more, &sent);
         self.rest();
         Ok(true)
+    }
+
+    /// What to wait for after packets were taken in and sent.
+    fn next(&self, more: bool, sent: &Sent) -> Wait {
+        let round = Round {
+            now: clock::now(),
+            emptied: self.emptied,
+            flowing: self.flowing,
+            more,
+            emission: sent.emission,
+            next_due: self.schedule.next_due(),
+        };
+        let mut wait = rhythm::wait(round, rhythm::quantum(self.schedule.shortest_delay()));
+        if let Some(again) = sent.again {
+            // Until then nothing can go out, whatever is due.
+            wait.until = Some(wait.empty_at.map_or(again, |empty_at| empty_at.min(again)));
+        }
+        if self.down {
+            let look = round.now.plus(LOOK_EVERY);
+            wait.until = Some(wait.until.map_or(look, |until| until.min(look)));
+        }
+        wait
     }
 
     /// Carries an order out; false when it is to stop.
@@ -133,61 +199,82 @@ impl Worker {
         self.converter.update(clock::read());
         self.emptied = clock::now();
         let mut ready = std::mem::take(&mut self.ready);
-        let result = self.capture.ready(&mut ready).map_err(|source| LineError::kernel("watch", "the capture", source));
-        let (mut more, mut held, mut unmatched) = (false, 0, 0);
-        if result.is_ok() {
-            for position in &ready {
-                more |= self.take_in(*position, &mut held, &mut unmatched)?;
-            }
+        self.capture.ready(&mut ready).map_err(|source| LineError::kernel("watch", "the capture", source))?;
+        let mut taken = Taken::default();
+        for position in &ready {
+            self.take_in(*position, &mut taken)?;
         }
         self.ready = ready;
-        self.flowing = held > 0 && unmatched == 0;
-        add(&self.shared.numbers.unmatched, unmatched);
+        self.stretched |= self.schedule.len() > MANY;
+        self.complete = if self.capture.is_single() { Moment::END } else { self.emptied };
+        self.down &= taken.held + taken.unmatched == 0;
+        self.flowing = taken.held >= FLOW && taken.unmatched == 0;
+        let numbers = &self.shared.numbers;
+        add(&numbers.captured, taken.held + taken.unmatched + taken.dropped);
+        add(&numbers.unmatched, taken.unmatched);
+        add(&numbers.dropped_memory, taken.dropped);
+        add(&numbers.dropped_unsupported, taken.refused);
         self.count_held();
-        result.map(|()| more)
+        Ok(taken.more)
     }
 
-    /// Takes in what waits in one socket; whether there is more.
-    fn take_in(&mut self, position: usize, held: &mut u64, unmatched: &mut u64) -> Result<bool, LineError> {
-        let numbers = &self.shared.numbers;
-        for _ in 0..BATCHES {
+    /// Takes in what waits in one socket: a turn of a single one, whose packets are in order; of several sockets
+    /// everything that was there when emptying began, because the others may hold older packets.
+    fn take_in(&mut self, position: usize, taken: &mut Taken) -> Result<(), LineError> {
+        let turn = if self.capture.is_single() { TURN } else { u64::MAX };
+        let mut last = Moment::START;
+        while taken.held + taken.unmatched + taken.dropped < turn {
             let (converter, schedule, stretched) = (&mut self.converter, &mut self.schedule, &mut self.stretched);
-            let mut full = 0;
             let batch = self.capture.receive(position, &mut self.pool, |stamp, packet| {
-                let stamp = converter.moment(stamp, clock::now());
+                last = converter.moment(stamp, clock::now());
                 *stretched |= packet.bytes().len() > LARGE;
                 let (destination, size) = (frame::destination(packet.frame()), packet.size());
-                match schedule.offer(Arrival { stamp, destination, size, packet }) {
-                    Offered::Held => *held += 1,
-                    Offered::Unmatched => *unmatched += 1,
-                    Offered::Dropped => full += 1,
-                }
+                taken.count(schedule.offer(Arrival { stamp: last, destination, size, packet }));
             });
-            let batch = match batch {
-                Ok(batch) => batch,
-                // The interface was taken down; packets come again when it is up.
-                Err(_) if self.capture.is_alive() => return Ok(false),
-                Err(source) => return Err(LineError::kernel("capture from", "the line's interface", source)),
-            };
-            add(&numbers.captured, batch.packets as u64);
-            add(&numbers.dropped_memory, full);
-            add(&numbers.dropped_unsupported, batch.refused);
-            if !batch.more {
-                return Ok(false);
+            match batch {
+                Ok(batch) => {
+                    taken.refused += batch.refused;
+                    if !batch.more || last > self.emptied && !self.capture.is_single() {
+                        return Ok(());
+                    }
+                }
+                Err(source) => {
+                    self.check_alive(source)?;
+                    self.down = true;
+                    return Ok(());
+                }
             }
         }
-        Ok(true)
+        taken.more = true;
+        Ok(())
     }
 
-    /// Emits what is due at `now`; whether something went out, and when to try again what did not.
-    fn emit_due(&mut self, now: Moment) -> Result<(bool, Option<Moment>), LineError> {
-        let mut late = 0;
-        while let Some(held) = self.schedule.pop_due(now) {
+    /// An interface that was taken down gives one error, and packets again when it is up; its removal right after gives
+    /// none. So one that is down is looked at from time to time.
+    fn check_alive(&self, source: impl Into<std::io::Error>) -> Result<(), LineError> {
+        if self.capture.is_alive() { Ok(()) } else { Err(self.capture.failed(source.into())) }
+    }
+
+    /// Emits what is due at `now`, but only so much that the capture does not wait for long.
+    fn emit_due(&mut self, now: Moment) -> Result<Sent, LineError> {
+        let (mut late, mut packets, mut bytes) = (0, 0, 0);
+        while self.emit.len() < PORTION_PACKETS
+            && bytes < PORTION_BYTES
+            && let Some(held) = self.schedule.pop_due(now, self.complete)
+        {
             late += u64::from(now.since(held.due) > LATE);
+            packets += 1;
+            bytes += held.size;
             self.emit.push(held.packet);
         }
+        let emission = match self.schedule.next_due() {
+            Some(due) if due > now => Emission::of(packets),
+            Some(_) if self.emit.len() < PORTION_PACKETS && bytes < PORTION_BYTES => Emission::Blocked,
+            Some(_) => Emission::Unfinished,
+            None => Emission::of(packets),
+        };
         if self.emit.is_empty() {
-            return Ok((false, None));
+            return Ok(Sent { emission, again: None });
         }
         let flush = self.emit.flush(now, &mut self.pool)?;
         let numbers = &self.shared.numbers;
@@ -198,7 +285,7 @@ impl Worker {
             self.shared.fail(failure);
         }
         self.count_held();
-        Ok((flush.emitted > 0, flush.again))
+        Ok(Sent { emission, again: flush.again })
     }
 
     fn count_held(&self) {
@@ -210,21 +297,25 @@ impl Worker {
     fn finish(&mut self) -> Result<(), LineError> {
         let start = clock::now();
         while self.empty()? && clock::now().since(start) < LAST_WORDS {}
-        let end_of_time = Moment::from_nanos(u64::MAX);
-        while let Some(held) = self.schedule.pop_due(end_of_time) {
+        while let Some(held) = self.schedule.pop_due(Moment::END, Moment::END) {
             self.emit.push(held.packet);
         }
-        while let (_, Some(again)) = self.emit_due(clock::now())? {
+        while let Some(again) = self.emit_due(clock::now())?.again {
             self.alarm.wait(Some(again), []).map_err(|source| LineError::kernel("wait for", "the line", source))?;
         }
         Ok(())
     }
 
-    /// Returns memory when nothing is held and nothing is expected.
+    /// Returns memory: what was not needed for a while, and nearly all when nothing is held and nothing is expected.
     fn rest(&mut self) {
+        if self.emptied.since(self.trimmed) > TRIM_EVERY {
+            self.trimmed = self.emptied;
+            self.pool.trim();
+        }
         if self.stretched && self.plan.until.is_none() && self.schedule.len() == 0 {
             self.capture.shrink(&mut self.pool);
             self.schedule.shrink();
+            buffer::release();
             self.stretched = false;
         }
     }

@@ -11,7 +11,7 @@ pub const MAX_LAB_NODES: usize = 1_000;
 /// The prefix length of the lab's IPv4 network, 10.77.0.0/16.
 pub const IPV4_PREFIX: u8 = 16;
 
-/// The prefix length of the lab's IPv6 network, fd4c:48::/64 (unique local).
+/// The prefix length of the lab's IPv6 network, `fd4c:48::/64` (unique local).
 pub const IPV6_PREFIX: u8 = 64;
 
 /// The nodes of a lab with these names, in order.

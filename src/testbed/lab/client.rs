@@ -32,7 +32,13 @@ pub struct Lab {
 
 impl Lab {
     /// Brings a lab up: returns when all nodes and agents are there.
-    pub fn start(name: &str, names: &[NodeName], source: &str) -> Result<Self, LabError> {
+    /// `environment` is what the agents find in theirs.
+    pub fn start(
+        name: &str,
+        names: &[NodeName],
+        source: &str,
+        environment: Vec<(String, String)>,
+    ) -> Result<Self, LabError> {
         if names.len() > MAX_LAB_NODES {
             return Err(LabError::TooManyNodes { count: names.len() });
         }
@@ -42,6 +48,7 @@ impl Lab {
             nodes: addressing::nodes(names),
             source: source.to_owned(),
             since: humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string(),
+            environment,
         };
         let (stream, child) = spawn_holder(&order).map_err(lost)?;
         let mut reader = BufReader::new(stream);
@@ -87,6 +94,9 @@ impl Lab {
     pub fn namespaces(&mut self, node: NodeIndex) -> Result<NodeNamespaces, LabError> {
         let id = self.send(Ask::Enter { node })?;
         let (line, files) = receive_with_files(self.reader.get_ref()).map_err(lost)?;
+        if line.is_empty() {
+            return Err(gone());
+        }
         let answer: HolderLine = serde_json::from_slice(&line).map_err(|error| lost(error.into()))?;
         match answer.tell {
             Tell::Namespaces if answer.id == id => NodeNamespaces::from_fds(files)
@@ -141,7 +151,7 @@ impl Lab {
         let mut line = Vec::new();
         self.reader.read_until(b'\n', &mut line).map_err(lost)?;
         if line.is_empty() {
-            return Err(LabError::Holder { what: "has ended, and the lab with it".to_owned() });
+            return Err(gone());
         }
         serde_json::from_slice(&line).map_err(|error| lost(error.into()))
     }
@@ -259,6 +269,11 @@ fn own(raw: i32) -> OwnedFd {
     unsafe { OwnedFd::from_raw_fd(raw) }
 }
 
+fn gone() -> LabError {
+    LabError::Holder { what: "has ended, and the lab with it".to_owned() }
+}
+
+#[allow(clippy::needless_pass_by_value)] // As `map_err` wants it.
 fn lost(error: io::Error) -> LabError {
     LabError::Holder { what: format!("cannot be reached: {error}") }
 }

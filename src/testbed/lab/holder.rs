@@ -31,7 +31,7 @@ pub const HOLDER_COMMAND: &str = "lab-holder";
 pub const AGENT_COMMAND: &str = "agent-session";
 
 /// What removes a node's delays when its agent died; called in a thread that is in the node's network namespace.
-pub type Rescue = dyn Fn() + Sync;
+pub(super) type Rescue = dyn Fn() + Sync;
 
 /// Runs a holder: its standard input is a socket to the client that started it. Returns the exit code.
 pub fn main(rescue: &Rescue) -> i32 {
@@ -74,10 +74,7 @@ fn hold(client: &UnixStream, rescue: &Rescue) -> Result<i32, LabError> {
     let signals = block_signals()?;
     let holder = Pid::this();
     let inner = fork_child(|| {
-        let mut client = match client.try_clone() {
-            Ok(client) => client,
-            Err(_) => return 2,
-        };
+        let Ok(mut client) = client.try_clone() else { return 2 };
         dress(&hosts);
         let life = Inner { order: &order, holder, own_user_namespace, rescue };
         match life.run(&client, listener, &signals) {
@@ -161,7 +158,7 @@ impl Inner<'_> {
         let networks = network::build(&self.order.nodes)?;
         let agents = networks
             .iter()
-            .map(|network| start_agent(network.as_fd()))
+            .map(|network| start_agent(network.as_fd(), &self.order.environment))
             .collect::<io::Result<Vec<_>>>()
             .map_err(system("start an agent"))?;
         let info = LabInfo {
@@ -173,7 +170,8 @@ impl Inner<'_> {
         };
         let mut client = client.try_clone().map_err(system("keep the client's socket"))?;
         announce(&mut client, &Birth::Ready(info.clone()));
-        let surroundings = Networks { networks, own_user_namespace: self.own_user_namespace, rescue: self.rescue };
+        let surroundings =
+            Networks { nodes: networks, own_user_namespace: self.own_user_namespace, rescue: self.rescue };
         let nonblocking = SignalFd::as_raw_fd(signals);
         set_nonblocking(nonblocking).map_err(system("prepare signals"))?;
         Relay::new(info, &surroundings, listener, client, agents)
@@ -190,11 +188,12 @@ fn set_nonblocking(fd: i32) -> io::Result<()> {
 }
 
 /// Starts this program again as the agent of the node whose network namespace is `network`.
-fn start_agent(network: BorrowedFd<'_>) -> io::Result<UnixStream> {
+fn start_agent(network: BorrowedFd<'_>, environment: &[(String, String)]) -> io::Result<UnixStream> {
     let (ours, theirs) = UnixStream::pair()?;
     let theirs = OwnedFd::from(theirs);
     let mut command = own_program();
     command.args([AGENT_COMMAND, "--interface", network::NODE_INTERFACE]);
+    command.envs(environment.iter().map(|(name, value)| (name, value)));
     command.stdin(Stdio::from(theirs.try_clone()?)).stdout(Stdio::from(theirs));
     let namespace = network.try_clone_to_owned()?;
     // SAFETY: between fork and exec only two system calls are made, on a descriptor that lives in the closure.
@@ -220,20 +219,20 @@ pub(super) fn own_program() -> Command {
 
 /// The nodes' network namespaces.
 struct Networks<'a> {
-    networks: Vec<OwnedFd>,
+    nodes: Vec<OwnedFd>,
     own_user_namespace: bool,
     rescue: &'a Rescue,
 }
 
 impl Surroundings for Networks<'_> {
     fn namespaces(&self, node: NodeIndex) -> io::Result<NodeNamespaces> {
-        of_lab(self.networks[node].try_clone()?, self.own_user_namespace)
+        of_lab(self.nodes[node].try_clone()?, self.own_user_namespace)
     }
 
     fn agent_died(&self, node: NodeIndex) {
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                if setns(self.networks[node].as_fd(), CloneFlags::CLONE_NEWNET).is_ok() {
+                if setns(self.nodes[node].as_fd(), CloneFlags::CLONE_NEWNET).is_ok() {
                     (self.rescue)();
                 }
             });

@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 const MAX_LINE: usize = 64 * 1024 * 1024;
 
 /// A non-blocking stream with what has been read of the next line and what is still to be written.
-pub struct Lines {
+pub(super) struct Lines {
     stream: UnixStream,
     inward: Vec<u8>,
     /// How much of `inward` is known to hold no line end.
@@ -18,28 +18,28 @@ pub struct Lines {
 
 impl Lines {
     /// Takes over a connected stream.
-    pub fn new(stream: UnixStream) -> io::Result<Self> {
+    pub(super) fn new(stream: UnixStream) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
         Ok(Self { stream, inward: Vec::new(), scanned: 0, outward: Vec::new() })
     }
 
     /// The stream itself, to send open files over.
-    pub fn stream(&self) -> &UnixStream {
+    pub(super) fn stream(&self) -> &UnixStream {
         &self.stream
     }
 
     /// For polling.
-    pub fn as_fd(&self) -> BorrowedFd<'_> {
+    pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
         self.stream.as_fd()
     }
 
     /// True while something waits to be written.
-    pub fn wants_to_write(&self) -> bool {
+    pub(super) fn wants_to_write(&self) -> bool {
         !self.outward.is_empty()
     }
 
     /// Reads what has arrived and returns the complete lines; `None` in the second place means that the stream goes on.
-    pub fn read_lines(&mut self) -> (Vec<Vec<u8>>, Option<io::Error>) {
+    pub(super) fn read_lines(&mut self) -> (Vec<Vec<u8>>, Option<io::Error>) {
         let end = self.fill();
         let mut lines = Vec::new();
         while let Some(length) = self.inward[self.scanned..].iter().position(|byte| *byte == b'\n') {
@@ -55,7 +55,7 @@ impl Lines {
     }
 
     fn fill(&mut self) -> Option<io::Error> {
-        let mut chunk = [0u8; 64 * 1024];
+        let mut chunk = [0u8; 16 * 1024];
         loop {
             match self.stream.read(&mut chunk) {
                 Ok(0) => return Some(ErrorKind::UnexpectedEof.into()),
@@ -71,14 +71,14 @@ impl Lines {
     }
 
     /// Queues a line and writes what the peer takes now.
-    pub fn write_line(&mut self, line: &[u8]) -> io::Result<()> {
+    pub(super) fn write_line(&mut self, line: &[u8]) -> io::Result<()> {
         self.outward.extend_from_slice(line);
         self.outward.push(b'\n');
         self.flush()
     }
 
     /// Writes what the peer takes now.
-    pub fn flush(&mut self) -> io::Result<()> {
+    pub(super) fn flush(&mut self) -> io::Result<()> {
         while !self.outward.is_empty() {
             match self.stream.write(&self.outward) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),

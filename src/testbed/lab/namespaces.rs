@@ -42,7 +42,7 @@ impl NodeNamespaces {
 
 /// Leaves for namespaces of our own: user (unless root suffices), mount, network, and processes for the next child.
 /// True when a user namespace was made.
-pub fn isolate() -> Result<bool, LabError> {
+pub(super) fn isolate() -> Result<bool, LabError> {
     let (uid, gid) = (Uid::effective(), Gid::effective());
     let rest = CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWPID;
     let needs_user_namespace = !(uid.is_root() && unshare(rest).is_ok());
@@ -107,13 +107,13 @@ pub fn fork_child(child: impl FnOnce() -> i32) -> Result<Pid, LabError> {
 
 /// Mounts a new `/proc` for the process namespace, and `hosts` over `/etc/hosts`. Best effort: in containers with
 /// a masked `/proc` the first is refused, and a minimal image may have no `/etc/hosts`; the lab works without both.
-pub fn dress(hosts: &Path) {
+pub(super) fn dress(hosts: &Path) {
     let _ = mount(Some("proc"), "/proc", Some("proc"), MsFlags::empty(), None::<&str>);
     let _ = mount(Some(hosts), "/etc/hosts", None::<&str>, MsFlags::MS_BIND, None::<&str>);
 }
 
 /// Makes a network namespace in a thread of its own and runs `inside` there; the calling thread stays where it is.
-pub fn with_new_network<T: Send>(inside: impl FnOnce() -> T + Send) -> Result<(OwnedFd, T), LabError> {
+pub(super) fn with_new_network<T: Send>(inside: impl FnOnce() -> T + Send) -> Result<(OwnedFd, T), LabError> {
     let failed = |operation: &str, source: io::Error| LabError::System { operation: operation.to_owned(), source };
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
@@ -127,7 +127,7 @@ pub fn with_new_network<T: Send>(inside: impl FnOnce() -> T + Send) -> Result<(O
 }
 
 /// The namespaces of the calling process, with the network namespace `net`. `user` only when the lab has its own.
-pub fn of_lab(net: OwnedFd, own_user_namespace: bool) -> io::Result<NodeNamespaces> {
+pub(super) fn of_lab(net: OwnedFd, own_user_namespace: bool) -> io::Result<NodeNamespaces> {
     let open = |kind: &str| File::open(format!("/proc/self/ns/{kind}")).map(OwnedFd::from);
     let user = if own_user_namespace { Some(open("user")?) } else { None };
     Ok(NodeNamespaces { user, mount: open("mnt")?, pid: open("pid")?, net })

@@ -23,7 +23,7 @@ pub const NODE_INTERFACE: &str = "eth0";
 const BRIDGE: &str = "lab";
 
 /// Builds the network in the calling process's namespaces; the result has each node's network namespace, in order.
-pub fn build(nodes: &[Node]) -> Result<Vec<OwnedFd>, LabError> {
+pub(super) fn build(nodes: &[Node]) -> Result<Vec<OwnedFd>, LabError> {
     let mut switch = Connection::open()?;
     let bridge = make_bridge(&mut switch)?;
     let mut namespaces = Vec::with_capacity(nodes.len());

@@ -7,7 +7,7 @@ use crate::topology::{Node, NodeIndex};
 
 /// A request to the holder.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct ClientLine {
+pub(super) struct ClientLine {
     /// Chosen by the client; the answer carries it.
     pub id: u64,
     /// What is wanted.
@@ -17,7 +17,7 @@ pub struct ClientLine {
 /// What a client may ask of a holder.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Ask {
+pub(super) enum Ask {
     /// What this lab is.
     Info,
     /// Hand `request` to the agent of `node`, and its answer back.
@@ -40,7 +40,7 @@ pub enum Ask {
 
 /// The holder's answer.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct HolderLine {
+pub(super) struct HolderLine {
     /// The request's.
     pub id: u64,
     /// What came of it.
@@ -50,7 +50,7 @@ pub struct HolderLine {
 /// What a holder answers.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Tell {
+pub(super) enum Tell {
     /// What this lab is.
     Info(LabInfo),
     /// An agent's answer.
@@ -87,7 +87,7 @@ pub struct LabInfo {
 /// The first line of a holder: whether the lab is up.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Birth {
+pub(super) enum Birth {
     /// It is.
     Ready(LabInfo),
     /// It is not, and why.
@@ -108,4 +108,6 @@ pub struct Order {
     pub source: String,
     /// When, RFC 3339.
     pub since: String,
+    /// Variables that agents find in their environment: what need not be found out by each of them.
+    pub environment: Vec<(String, String)>,
 }

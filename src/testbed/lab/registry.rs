@@ -11,14 +11,14 @@ use nix::unistd::Uid;
 use super::LabError;
 
 /// A lab's entry: its folder, and the lock that says that it lives.
-pub struct Entry {
+pub(super) struct Entry {
     folder: PathBuf,
     _lock: Flock<File>,
 }
 
 /// The folder of all labs of this user: `$LONGHAUL_RUNTIME_DIR`, else `$XDG_RUNTIME_DIR/longhaul`, `/run/longhaul` for root,
 /// else in `/tmp`.
-pub fn root() -> PathBuf {
+pub(super) fn root() -> PathBuf {
     if let Some(path) = std::env::var_os("LONGHAUL_RUNTIME_DIR") {
         return PathBuf::from(path);
     }
@@ -45,13 +45,13 @@ pub fn check_name(name: &str) -> Result<(), LabError> {
 }
 
 /// The control socket of the lab `name`.
-pub fn socket_path(name: &str) -> PathBuf {
+pub(super) fn socket_path(name: &str) -> PathBuf {
     root().join(name).join("control")
 }
 
 impl Entry {
     /// Takes the name `name`; what a dead lab of that name left is removed first.
-    pub fn create(name: &str) -> Result<Self, LabError> {
+    pub(super) fn create(name: &str) -> Result<Self, LabError> {
         check_name(name)?;
         make_root()?;
         let folder = root().join(name);
@@ -71,7 +71,7 @@ impl Entry {
     }
 
     /// The lab's folder.
-    pub fn folder(&self) -> &Path {
+    pub(super) fn folder(&self) -> &Path {
         &self.folder
     }
 }

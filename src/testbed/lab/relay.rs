@@ -21,7 +21,7 @@ use crate::topology::NodeIndex;
 const FIRST_CLIENT: u64 = 0;
 
 /// What the relay needs to know of the lab beyond its sockets.
-pub trait Surroundings {
+pub(super) trait Surroundings {
     /// The namespaces of a node, to hand to a client.
     fn namespaces(&self, node: NodeIndex) -> io::Result<NodeNamespaces>;
     /// An agent has ended without being asked: clear its node.
@@ -29,7 +29,7 @@ pub trait Surroundings {
 }
 
 /// The sockets of a lab and the requests under way.
-pub struct Relay<'a> {
+pub(super) struct Relay<'a> {
     info: LabInfo,
     surroundings: &'a dyn Surroundings,
     listener: UnixListener,
@@ -55,7 +55,7 @@ enum Source {
 
 impl<'a> Relay<'a> {
     /// A relay for one lab: its first client, its agents in node order, and the socket that further clients come by.
-    pub fn new(
+    pub(super) fn new(
         info: LabInfo,
         surroundings: &'a dyn Surroundings,
         listener: UnixListener,
@@ -80,7 +80,7 @@ impl<'a> Relay<'a> {
     }
 
     /// Runs until a client stops the lab or the client that started it goes away without detaching it.
-    pub fn run(&mut self, signals: &SignalFd) -> io::Result<()> {
+    pub(super) fn run(&mut self, signals: &SignalFd) -> io::Result<()> {
         while !self.stopping {
             for source in self.wait(signals)? {
                 match source {

@@ -103,7 +103,8 @@ impl<'a> Ground<'a> {
 
 fn start(label: &str, matrix: &DelayMatrix) -> anyhow::Result<Lab> {
     let name = format!("bench-{}-{label}", std::process::id());
-    Lab::start(&name, matrix.names(), "longhaul bench lab").with_context(|| format!("bring up the lab `{name}`"))
+    Lab::start(&name, matrix.names(), "longhaul bench lab", crate::cli::agent_session::lab_environment())
+        .with_context(|| format!("bring up the lab `{name}`"))
 }
 
 /// A lab that ends with this process, however it ends.

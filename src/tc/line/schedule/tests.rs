@@ -32,7 +32,9 @@ fn arrival(stamp_us: u64, to: &str, packet: u32) -> Arrival<u32> {
 
 /// Everything that leaves until `now`, as (due in µs, packet).
 fn leave(schedule: &mut Schedule<u32>, now: Moment) -> Vec<(u64, u32)> {
-    std::iter::from_fn(|| schedule.pop_due(now)).map(|held| (held.due.as_nanos() / 1_000, held.packet)).collect()
+    std::iter::from_fn(|| schedule.pop_due(now, Moment::END))
+        .map(|held| (held.due.as_nanos() / 1_000, held.packet))
+        .collect()
 }
 
 #[test]
@@ -55,6 +57,17 @@ fn packets_without_a_path_leave_at_once_and_first() {
     let arp = Arrival { destination: None, ..arrival(1_401, "10.0.0.1", 3) };
     assert_eq!(schedule.offer(arp), Offered::Unmatched);
     assert_eq!(leave(&mut schedule, at(1_401)), [(1_400, 2), (1_401, 3)]);
+}
+
+#[test]
+fn packets_wait_for_older_ones_that_may_still_be_in_another_queue() {
+    let mut schedule = schedule(&[("10.0.0.1/32", 10)]);
+    schedule.offer(arrival(105, "10.0.0.1", 2));
+    assert!(schedule.pop_due(at(200), at(104)).is_none());
+    schedule.offer(arrival(103, "10.0.0.1", 1));
+    assert_eq!(schedule.pop_due(at(200), at(104)).map(|held| held.packet), Some(1));
+    assert!(schedule.pop_due(at(200), at(104)).is_none());
+    assert_eq!(schedule.pop_due(at(200), at(105)).map(|held| held.packet), Some(2));
 }
 
 #[test]

@@ -1,0 +1,68 @@
+//! `longhaul matrix show`: a heat map in the terminal.
+
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+
+use super::files::MatrixSource;
+use crate::cli::terminal_columns;
+use crate::report::HeatMap;
+use crate::report::terminal::{Colour, heat_map};
+
+/// Draw a delay matrix as a heat map in the terminal.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  longhaul matrix show matrices/trade.csv
+  longhaul matrix show matrices/europe-30.csv --width 160
+  longhaul matrix show matrices/trade.csv --colour none > map.txt")]
+pub(super) struct ShowArgs {
+    #[command(flatten)]
+    source: MatrixSource,
+    /// How wide the picture may be, in letters [default: the terminal's width, 100 elsewhere]
+    #[arg(long, value_name = "LETTERS")]
+    width: Option<usize>,
+    /// What colours the terminal can show
+    #[arg(long, alias = "color", value_enum, default_value_t = ColourArg::Auto)]
+    colour: ColourArg,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum ColourArg {
+    /// All on a terminal that says so, 256 on others, none in a pipe or when `NO_COLOR` is set
+    Auto,
+    /// None: digits stand for shades
+    None,
+    /// 256 colours
+    Ansi256,
+    /// 24-bit colours
+    True,
+}
+
+/// Runs `longhaul matrix show`.
+pub(super) fn run(args: &ShowArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
+    let matrix = args.source.load()?;
+    let map = HeatMap::of_matrix(&format!("One-way delay: {}", args.source.stem()), "", &matrix);
+    let columns = args.width.unwrap_or_else(terminal_columns);
+    write!(out, "{}", heat_map(&map, columns, colour(args.colour)))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn colour(asked: ColourArg) -> Colour {
+    match asked {
+        ColourArg::None => Colour::None,
+        ColourArg::Ansi256 => Colour::Ansi256,
+        ColourArg::True => Colour::TrueColour,
+        ColourArg::Auto => {
+            let variable = |name: &str| std::env::var(name).unwrap_or_default();
+            if !std::io::stdout().is_terminal() || !variable("NO_COLOR").is_empty() || variable("TERM") == "dumb" {
+                Colour::None
+            } else if ["truecolor", "24bit"].contains(&variable("COLORTERM").as_str()) {
+                Colour::TrueColour
+            } else {
+                Colour::Ansi256
+            }
+        }
+    }
+}
