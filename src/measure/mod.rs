@@ -19,5 +19,6 @@ pub use icmp::{IcmpProber, StopSignal};
 pub use probe::{
     Lateness, MAX_PROBES, MAX_RUN, ProbeError, ProbeOrder, ProbeReport, Prober, ReceivedProbe, SentProbe, Stamps,
 };
+pub(crate) use rank::{median_interval, percentile};
 pub use sample::{Comparison, DelaySummary, ErrorSummary, PathResult, RttSummary, Sample, Tolerance, Verdict};
 pub use schedule::{Plan, Sequence, Slot};

@@ -5,7 +5,7 @@ const TAIL: f64 = 0.025;
 
 /// The nearest-rank percentile of ascending values: the smallest one that at least `percent` % of them do not exceed.
 /// `None` when there are none. `percent` is 0 to 100; 0 gives the smallest.
-pub(super) fn percentile<T: Copy>(ascending: &[T], percent: u32) -> Option<T> {
+pub(crate) fn percentile<T: Copy>(ascending: &[T], percent: u32) -> Option<T> {
     let rank = (ascending.len() as u128 * u128::from(percent)).div_ceil(100).max(1);
     ascending.get(usize::try_from(rank).ok()? - 1).copied()
 }
@@ -13,7 +13,7 @@ pub(super) fn percentile<T: Copy>(ascending: &[T], percent: u32) -> Option<T> {
 /// The 95 % confidence interval of the median of which `ascending` are independent samples: two of the samples,
 /// chosen by the binomial distribution, whatever the samples' own one. `None` below 6 samples, where even
 /// smallest to largest covers less.
-pub(super) fn median_interval<T: Copy>(ascending: &[T]) -> Option<(T, T)> {
+pub(crate) fn median_interval<T: Copy>(ascending: &[T]) -> Option<(T, T)> {
     let n = ascending.len();
     let low = lower_rank(n)?.checked_sub(1)?;
     Some((ascending[low], ascending[n - 1 - low]))

@@ -6,6 +6,8 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
+use crate::measure::median_interval;
+
 /// What a figure counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub(super) enum Unit {
@@ -198,6 +200,8 @@ pub(super) enum Verdict {
     Met,
     /// It was not.
     NotMet,
+    /// It was not, but the repetitions differ so much among themselves that it may yet hold.
+    Unclear,
     /// There is none: the row informs.
     NoTarget,
     /// There is nothing to judge.
@@ -231,6 +235,11 @@ impl Row {
         Self { measurement, what, longhaul, plain: None, relation: Relation::Ratio, target: None, problem }
     }
 
+    /// A row about the machine alone.
+    pub(super) fn of_the_machine(measurement: &'static str, what: impl Into<String>, plain: Option<Series>) -> Self {
+        Self { problem: None, plain, ..Self::new(measurement, what, None) }
+    }
+
     /// A row that only says why it has no figures.
     pub(super) fn not_measured(measurement: &'static str, what: impl Into<String>, problem: impl Into<String>) -> Self {
         Self { problem: Some(problem.into()), ..Self::new(measurement, what, None) }
@@ -249,23 +258,36 @@ impl Row {
     /// The ratio or difference to the plain path: the median over the repetitions, each taken with the plain path's
     /// repetition next to it in time; of the medians when the numbers of repetitions differ.
     pub(super) fn compared(&self) -> Option<f64> {
-        let (ours, plain) = (self.longhaul.as_ref()?, self.plain.as_ref()?);
+        let value = median(&self.pairs());
+        value.is_finite().then_some(value)
+    }
+
+    /// The 95 % confidence interval of [`compared`](Self::compared); of few repetitions the least and the most.
+    pub(super) fn interval(&self) -> Option<(f64, f64)> {
+        let mut ascending = self.pairs();
+        ascending.sort_by(f64::total_cmp);
+        let whole = || Some((*ascending.first()?, *ascending.last()?));
+        let (low, high) = median_interval(&ascending).or_else(whole)?;
+        (ascending.len() > 1 && low.is_finite() && high.is_finite()).then_some((low, high))
+    }
+
+    /// Ratio or difference of each repetition.
+    fn pairs(&self) -> Vec<f64> {
+        let (Some(ours), Some(plain)) = (&self.longhaul, &self.plain) else { return Vec::new() };
         let relate = |ours: f64, plain: f64| match self.relation {
             Relation::Ratio => ours / plain,
             Relation::Difference => ours - plain,
         };
-        let value = if ours.values.len() == plain.values.len() {
-            let pairs = ours.values.iter().zip(&plain.values);
-            median(&pairs.map(|(ours, plain)| relate(*ours, *plain)).collect::<Vec<_>>())
+        if ours.values.len() == plain.values.len() {
+            ours.values.iter().zip(&plain.values).map(|(ours, plain)| relate(*ours, *plain)).collect()
         } else {
-            relate(ours.median(), plain.median())
-        };
-        value.is_finite().then_some(value)
+            vec![relate(ours.median(), plain.median())]
+        }
     }
 
     /// Whether the target was reached.
     pub(super) fn verdict(&self) -> Verdict {
-        if self.longhaul.is_none() {
+        if self.longhaul.is_none() && (self.plain.is_none() || self.target.is_some()) {
             return Verdict::NotMeasured;
         }
         let Some(target) = self.target else { return Verdict::NoTarget };
@@ -273,10 +295,14 @@ impl Row {
             Subject::Value => self.longhaul.as_ref().map(Series::median),
             Subject::Relation => self.compared(),
         };
-        match (value, target.bound) {
-            (None, _) => Verdict::NotMeasured,
-            (Some(value), Bound::AtMost) if value <= target.value => Verdict::Met,
-            (Some(value), Bound::AtLeast) if value >= target.value => Verdict::Met,
+        let reaches = |value: f64| match target.bound {
+            Bound::AtMost => value <= target.value,
+            Bound::AtLeast => value >= target.value,
+        };
+        match (value, target.of, self.interval()) {
+            (None, ..) => Verdict::NotMeasured,
+            (Some(value), ..) if reaches(value) => Verdict::Met,
+            (_, Subject::Relation, Some((low, high))) if reaches(low) || reaches(high) => Verdict::Unclear,
             _ => Verdict::NotMet,
         }
     }
@@ -322,13 +348,26 @@ mod tests {
             (Target::at_least(5.0), Verdict::Met),
             (Target::at_least(5.1), Verdict::NotMet),
             (Target::ratio_at_least(0.9), Verdict::Met),
-            (Target::ratio_at_least(0.91), Verdict::NotMet),
+            (Target::ratio_at_least(0.91), Verdict::Unclear),
+            (Target::ratio_at_least(1.01), Verdict::NotMet),
         ] {
             assert_eq!(row().reaching(target).verdict(), verdict, "{target:?}");
         }
         let alone = Row::new("x", "y", series(&[4.0])).reaching(Target::ratio_at_least(0.9));
         assert_eq!(alone.verdict(), Verdict::NotMeasured);
         assert_eq!(Row::not_measured("x", "y", "no z").verdict(), Verdict::NotMeasured);
+        assert_eq!(Row::of_the_machine("x", "y", series(&[4.0])).verdict(), Verdict::NoTarget);
+    }
+
+    #[test]
+    fn intervals_are_those_of_the_median() {
+        let row =
+            |ours: &[f64]| Row::new("x", "y", series(ours)).beside(Relation::Ratio, series(&vec![1.0; ours.len()]));
+        assert_eq!(row(&[3.0, 1.0, 2.0]).interval(), Some((1.0, 3.0)));
+        // Of ten values the second and the ninth, as the tables of the sign test have it.
+        let ten: Vec<f64> = (1..=10).map(f64::from).collect();
+        assert_eq!(row(&ten).interval(), Some((2.0, 9.0)));
+        assert_eq!(row(&[3.0]).interval(), None);
     }
 
     proptest! {

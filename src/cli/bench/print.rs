@@ -87,7 +87,10 @@ pub(super) fn table(rows: &[Row]) -> String {
 fn compared(row: &Row) -> String {
     let (Some(value), Some(ours)) = (row.compared(), &row.longhaul) else { return "-".to_owned() };
     match row.relation {
-        Relation::Ratio => percent(value),
+        Relation::Ratio => match row.interval() {
+            Some((low, high)) => format!("{} ({:.0}–{:.0})", percent(value), low * 100.0, high * 100.0),
+            None => percent(value),
+        },
         Relation::Difference => {
             let text = ours.unit().show(value);
             if value >= 0.0 { format!("+{text}") } else { text.replacen('-', "−", 1) }
@@ -123,17 +126,19 @@ fn verdict(row: &Row) -> String {
     match (row.verdict(), &row.problem) {
         (Verdict::Met, _) => "met".to_owned(),
         (Verdict::NotMet, _) => "NOT MET".to_owned(),
+        (Verdict::Unclear, _) => "unclear: too noisy".to_owned(),
         (Verdict::NoTarget, _) => "-".to_owned(),
         (Verdict::NotMeasured, None) => "not measured".to_owned(),
         (Verdict::NotMeasured, Some(problem)) => format!("not measured: {problem}"),
     }
 }
 
-/// How many targets were met, missed, and could not be judged.
+/// How many targets were met, are unclear, and could not be measured.
 pub(super) fn summary(rows: &[Row]) -> String {
     let count = |verdict| rows.iter().filter(|row| row.verdict() == verdict).count();
-    let judged = count(Verdict::Met) + count(Verdict::NotMet);
-    format!("{} of {judged} targets met; {} not measured\n", count(Verdict::Met), count(Verdict::NotMeasured))
+    let (met, unclear) = (count(Verdict::Met), count(Verdict::Unclear));
+    let judged = met + unclear + count(Verdict::NotMet);
+    format!("{met} of {judged} targets met, {unclear} unclear; {} not measured\n", count(Verdict::NotMeasured))
 }
 
 /// A row as JSON.
@@ -146,6 +151,7 @@ struct Line<'a> {
     plain: Option<&'a Series>,
     relation: Option<Relation>,
     compared: Option<f64>,
+    interval: Option<(f64, f64)>,
     target: Option<Target>,
     verdict: Verdict,
     problem: Option<&'a str>,
@@ -156,11 +162,12 @@ impl<'a> Line<'a> {
         Self {
             measurement: row.measurement,
             what: &row.what,
-            unit: row.longhaul.as_ref().map(Series::unit),
+            unit: row.longhaul.as_ref().or(row.plain.as_ref()).map(Series::unit),
             longhaul: row.longhaul.as_ref(),
             plain: row.plain.as_ref(),
             relation: row.plain.is_some().then_some(row.relation),
             compared: row.compared(),
+            interval: row.interval(),
             target: row.target,
             verdict: row.verdict(),
             problem: row.problem.as_deref(),
@@ -247,7 +254,7 @@ mod tests {
 
     #[test]
     fn the_summary_counts_verdicts() {
-        assert_eq!(summary(&rows()), "1 of 2 targets met; 1 not measured\n");
+        assert_eq!(summary(&rows()), "1 of 2 targets met, 0 unclear; 1 not measured\n");
     }
 
     #[test]

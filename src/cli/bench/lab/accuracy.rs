@@ -1,6 +1,7 @@
 //! How far injected delays are off, over all probes of all paths of an idle lab.
 
-use super::ground::{BenchLab, Ground};
+use super::ground::{BenchLab, Ground, uniform};
+use super::lateness::{Lateness, LatenessMeter};
 use crate::cli::bench::figures::{Relation, Row, Series, Target, Unit};
 use crate::matrix::{DelayMatrix, ReadOptions, parse};
 use crate::measure::{ErrorSummary, Tolerance, compare};
@@ -28,18 +29,21 @@ pub(super) fn take(ground: &Ground<'_>) -> anyhow::Result<Vec<Row>> {
             Backend::Netem => BackendChoice::Netem,
             Backend::Userspace => BackendChoice::Userspace,
         };
-        let (mut delayed, mut bare) = (Vec::new(), Vec::new());
+        let (mut delayed, mut bare, mut timers) = (Vec::new(), Vec::new(), Vec::new());
         let mut lab = ground.lab(NAME, trade()?)?;
-        let nothing = super::ground::uniform(lab.matrix().len(), Delay::ZERO)?;
+        let nothing = uniform(lab.matrix().len(), Delay::ZERO)?;
         let intended = lab.matrix().clone();
         for _ in ground.repetitions(&format!("accuracy, {backend}")) {
             bare.extend(errors(ground, &mut lab, &nothing)?);
             lab.apply_by(choice)?;
+            let meter = LatenessMeter::start();
             delayed.extend(errors(ground, &mut lab, &intended)?);
+            timers.extend(meter.stop());
             lab.clear()?;
         }
         lab.stop()?;
         rows.extend(summarise(&backend.to_string(), &delayed, &bare));
+        rows.extend(machine(&timers));
     }
     Ok(rows)
 }
@@ -62,6 +66,15 @@ fn summarise(backend: &str, delayed: &[ErrorSummary], bare: &[ErrorSummary]) -> 
         row("p99", |error| error.p99).reaching(Target::at_most(500.0)),
         row("max", |error| error.max),
     ]
+}
+
+/// How late the machine woke another thread meanwhile: the part of the error that no program can help.
+fn machine(timers: &[Lateness]) -> Vec<Row> {
+    let row = |what: &str, pick: fn(&Lateness) -> Span| {
+        let series = Series::new(Unit::Micros, timers.iter().map(|one| micros(pick(one))));
+        Row::of_the_machine(NAME, format!("  meanwhile, a bare timer's lateness {what}"), series)
+    };
+    vec![row("p50", |late| late.p50), row("p99", |late| late.p99), row("max", |late| late.max)]
 }
 
 /// For the table.

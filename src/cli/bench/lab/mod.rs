@@ -3,6 +3,7 @@
 mod accuracy;
 mod ground;
 mod iperf;
+mod lateness;
 mod life;
 mod mesh;
 mod packets;

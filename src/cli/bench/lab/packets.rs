@@ -22,6 +22,8 @@ const START: u32 = 50_000;
 const STEP: f64 = 1.3;
 /// The most trials of a search in one direction.
 const TRIALS: i32 = 8;
+/// Tries at each rate: a sender that was not scheduled for a while says nothing about the path.
+const TRIES: u32 = 2;
 /// A sender that reaches less of the rate than this is at its own limit.
 const PACE: f64 = 0.95;
 
@@ -73,13 +75,24 @@ fn search(mut trial: impl FnMut(u32) -> anyhow::Result<Stream>) -> anyhow::Resul
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Some ten steps from a small number.
     let rate = |step: i32| (f64::from(START) * STEP.powi(step)) as u32;
     let mut highest = 0.0f64;
-    for step in 0..TRIALS {
-        let (wanted, stream) = (rate(step), trial(rate(step))?);
-        if stream.lost > 0 {
-            break;
+    // What was reached without loss, and whether the sender kept its pace; twice if it must be.
+    let mut attempt = |wanted: u32| -> anyhow::Result<(f64, bool)> {
+        let mut reached = 0.0f64;
+        for _ in 0..TRIES {
+            let stream = trial(wanted)?;
+            if stream.lost == 0 {
+                reached = reached.max(stream.rate);
+            }
+            if reached >= f64::from(wanted) * PACE {
+                return Ok((reached, true));
+            }
         }
-        highest = highest.max(stream.rate);
-        if stream.rate < f64::from(wanted) * PACE {
+        Ok((reached, false))
+    };
+    for step in 0..TRIALS {
+        let (reached, passed) = attempt(rate(step))?;
+        highest = highest.max(reached);
+        if !passed {
             break;
         }
     }
@@ -87,8 +100,7 @@ fn search(mut trial: impl FnMut(u32) -> anyhow::Result<Stream>) -> anyhow::Resul
         if highest > 0.0 {
             break;
         }
-        let stream = trial(rate(-step))?;
-        highest = if stream.lost == 0 { stream.rate } else { 0.0 };
+        highest = attempt(rate(-step))?.0;
     }
     Ok(highest)
 }
@@ -136,7 +148,7 @@ fn summarise(delayed: &[Streams], bare: &[Streams]) -> Vec<Row> {
     }
     let highest = |all: &[Streams]| Series::new(Unit::KiloPackets, all.iter().map(|one| one.highest / 1e3));
     rows.push(
-        Row::new(NAME, "highest rate without loss", highest(delayed))
+        Row::new(NAME, "highest rate without loss (best of 2 tries)", highest(delayed))
             .beside(Relation::Ratio, highest(bare))
             .reaching(Target::at_least(50.0)),
     );
@@ -193,7 +205,7 @@ mod tests {
             "lost of 500 at 50 k/s: Some(4.0) NotMet",
             "out of order of 500 at 50 k/s: Some(0.0) Met",
             "no room at the receiver of 500 at 50 k/s: Some(0.0) NoTarget",
-            "highest rate without loss: Some(0.5) Met",
+            "highest rate without loss (best of 2 tries): Some(0.5) Met",
             "dropped by the delay element at 10 and 50 k/s: None Met",
         ]
         "#);
