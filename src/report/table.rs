@@ -72,10 +72,10 @@ fn marks(comparison: &Comparison) -> String {
     let failed = |path: &PathResult| path.verdict == Verdict::Fail && path.one_way.is_some();
     let mut text = String::new();
     if comparison.paths.iter().any(failed) {
-        text += "; ! outside the tolerance";
+        text += "\n! outside the tolerance";
     }
     if comparison.paths.iter().any(|path| path.one_way.is_none()) {
-        text += "; ? no probe arrived";
+        text += "\n? no probe arrived";
     }
     text
 }
@@ -254,7 +254,9 @@ mod tests {
         Oslo         12/11.99         -      5/5.04
         Rome, "IT"  20/23.50!       7/?           -
 
-        intended/measured one-way delay, median, in ms; ! outside the tolerance; ? no probe arrived
+        intended/measured one-way delay, median, in ms
+        ! outside the tolerance
+        ? no probe arrived
         "#);
     }
 
@@ -277,11 +279,35 @@ mod tests {
     #[test]
     fn narrow_terminals_get_less() {
         let (names, _, comparison) = three_nodes();
-        insta::assert_snapshot!(matrix_table(&names, &comparison, 43).unwrap(), @"");
-        assert_eq!(matrix_table(&names, &comparison, 30), None);
-        insta::assert_snapshot!(path_table(&names, &comparison, 1, 90), @"");
-        insta::assert_snapshot!(path_table(&names, &comparison, 1, 80), @"");
-        assert_eq!(path_table(&names, &comparison, 1, 10), path_table(&names, &comparison, 1, 80));
+        insta::assert_snapshot!(matrix_table(&names, &comparison, 43).unwrap(), @r#"
+        from\to        Paris     Oslo  Rome, "IT"
+        ──────────────────────────────────────────
+        Paris              -  10/10.0     20/20.0
+        Oslo         12/12.0        -       5/5.0
+        Rome, "IT"  20/23.5!      7/?           -
+
+        intended/measured one-way delay, median, in ms
+        ! outside the tolerance
+        ? no probe arrived
+        "#);
+        assert_eq!(matrix_table(&names, &comparison, 40), None);
+        insta::assert_snapshot!(path_table(&names, &comparison, 2, 77), @r#"
+        from        to     intended  one-way  error     rtt  rtt sum   lost  verdict
+                                 ms   p50 ms     µs  p50 ms       ms  /sent
+        ─────────────────────────────────────────────────────────────────────────────
+        Rome, "IT"  Oslo          7        -      -       -       12    2/2  FAIL
+        Rome, "IT"  Paris        20   23.500  +3500  43.600       40    0/2  FAIL
+        … 4 more within tolerance
+        "#);
+        insta::assert_snapshot!(path_table(&names, &comparison, 2, 70), @r#"
+        from        to     intended  one-way  error   lost  verdict
+                                 ms   p50 ms     µs  /sent
+        ────────────────────────────────────────────────────────────
+        Rome, "IT"  Oslo          7        -      -    2/2  FAIL
+        Rome, "IT"  Paris        20   23.500  +3500    0/2  FAIL
+        … 4 more within tolerance
+        "#);
+        assert_eq!(path_table(&names, &comparison, 6, 10), path_table(&names, &comparison, 6, 70));
     }
 
     /// The columns of a table as the eye finds them: what is between places that are blank on every line.

@@ -98,7 +98,7 @@ pub(super) struct Target {
 enum Format {
     /// Comma-separated values with `#` lines
     Csv,
-    /// `{"names": …, "unit": "ns", "delays_ns": …}`
+    /// One object: `{"names": …, "unit": "ns", "delays_ns": …}`
     Json,
 }
 

@@ -19,7 +19,7 @@ Examples:
   longhaul matrix generate random --nodes 9 --base 5ms --addition 50ms --seed 7
   longhaul matrix generate regions --regions 4 --nodes 20 --output regions.csv
   longhaul matrix generate cities matrices/cities/europe-30.csv
-  longhaul matrix generate pairs matrices/pairs/aws-world.csv --split-rtt halves
+  longhaul matrix generate pairs cloud-rtts.csv --split-rtt halves
 
 The `# source:` line of the file is the command that makes it again.")]
 pub(super) struct GenerateArgs {
@@ -42,7 +42,7 @@ Each path has floor((base + U(0, addition) · |i − j| / n) · U(0.5, 1.5)) who
 The presets of the paper are (base, addition) = (5, 20) light, (5, 50) mid and (5, 100) heavy.
 
 Example:
-  longhaul matrix generate random --nodes 20 --base 5ms --addition 100ms --seed 3")]
+  longhaul matrix generate random --nodes 20 --addition 100ms --seed 3")]
 struct RandomArgs {
     /// Number of nodes
     #[arg(long, value_name = "N", default_value_t = 9)]
@@ -67,7 +67,7 @@ Delays are one-way. The defaults give 0.7 ms within a region, then 3, 5, 7, 9 �
 to the regions farther along the line.
 
 Example:
-  longhaul matrix generate regions --regions 3 --nodes 5 --adjacent 10ms --step 5ms")]
+  longhaul matrix generate regions --regions 3 --nodes 5 --adjacent 10ms")]
 struct RegionsArgs {
     /// Number of regions
     #[arg(long, value_name = "N", default_value_t = 4)]
@@ -96,7 +96,7 @@ Each pair has RTT = max(floor, base + per-km · distance + N(0, noise)),
 rounded to 0.01 ms, half of it each way.
 
 Example:
-  longhaul matrix generate cities matrices/cities/europe-30.csv --noise 2ms --seed 1")]
+  longhaul matrix generate cities matrices/cities/europe-30.csv --noise 2ms")]
 struct CitiesArgs {
     /// List of cities: a CSV file
     #[arg(value_name = "CITIES")]
@@ -127,7 +127,7 @@ The list is CSV, one `from,to,there` or `from,to,there,back` line a pair,
 with the `#` lines of a matrix.
 
 Example:
-  longhaul matrix generate pairs matrices/pairs/aws-world.csv --split-rtt halves")]
+  longhaul matrix generate pairs cloud-rtts.csv --split-rtt halves")]
 struct PairsArgs {
     /// List of pairs: a CSV file
     #[arg(value_name = "PAIRS")]

@@ -16,7 +16,7 @@ use crate::report::plot::{heat_map, png};
 #[command(after_help = "\
 Examples:
   longhaul matrix plot matrices/trade.csv --output trade.svg
-  longhaul matrix plot matrices/europe-30.csv --output europe.png --title 'Thirty cities'")]
+  longhaul matrix plot matrices/trade.csv --output trade.png --title 'Table I'")]
 pub(super) struct PlotArgs {
     #[command(flatten)]
     source: MatrixSource,

@@ -33,7 +33,7 @@ const WORST_PATHS: usize = 20;
 Examples:
   longhaul verify matrices/trade.csv
   longhaul verify matrices/europe-30.csv --probes 20 --tolerance 2%,500us
-  longhaul verify net.csv --backend userspace --ipv6 --out /tmp/net --json result.json
+  longhaul verify net.csv --backend userspace --ipv6 --out /tmp/net
   longhaul verify rtts.csv --split-rtt halves
 
 Exit code: 0 every path is within tolerance, 1 some are not,
