@@ -20,7 +20,7 @@ const RULED: TableStyle = TableStyle::new()
 const LINES: ContentLineStyle = ContentLineStyle::none().junction(' ');
 
 /// Letters of a name in a matrix of pairs.
-const NAME_LETTERS: usize = 14;
+const NAME_LETTERS: usize = 16;
 
 /// "intended/measured" (median one-way delay, milliseconds) for every pair: sender by row, receiver by column.
 ///
