@@ -68,10 +68,8 @@ fn run(interface: String) -> io::Result<()> {
 
 /// Removes the delays of the lab node whose network namespace the calling thread is in.
 pub(super) fn rescue() {
-    if let Ok(mut tc) = KernelTc::open(NODE_INTERFACE) {
-        // Nobody is left who could be told; the node's `status` says what is still there.
-        let _ = tc::clear(&mut tc);
-    }
+    // Nobody is left who could be told; a lab that is taken down and up again has none of it.
+    let _ = tc::sweep(NODE_INTERFACE);
 }
 
 /// The variable by which a lab's agents are told what their kernel can do: it is the same for all of them, and finding out

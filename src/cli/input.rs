@@ -3,12 +3,15 @@
 use std::fmt;
 use std::str::FromStr;
 
+use anyhow::Context;
 use clap::{Args, ValueEnum};
 
 use crate::matrix::DelayMatrix;
 use crate::measure::Tolerance;
-use crate::shaping::BackendChoice;
+use crate::shaping::{BackendChoice, ChoiceError};
 use crate::testbed::MeasureOptions;
+use crate::testbed::lab::addressing;
+use crate::topology::Node;
 use crate::units::Span;
 
 /// The matrix of a command.
@@ -41,6 +44,46 @@ impl BackendArgs {
             BackendName::Netem => BackendChoice::Netem,
             BackendName::Userspace => BackendChoice::Userspace,
         }
+    }
+}
+
+/// The back-end option of commands that apply a matrix.
+#[derive(Debug, Clone, Args)]
+pub(super) struct NodeBackendArgs {
+    #[command(flatten)]
+    all: BackendArgs,
+    /// Another delay element for one node; may be given several times
+    #[arg(long, value_name = "NODE=BACKEND")]
+    node_backend: Vec<NodeBackend>,
+}
+
+/// `n2=userspace`.
+#[derive(Debug, Clone)]
+struct NodeBackend {
+    node: String,
+    choice: BackendChoice,
+}
+
+impl FromStr for NodeBackend {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (node, backend) = text.rsplit_once('=').ok_or("write NODE=BACKEND, such as n2=userspace")?;
+        let choice = backend.parse().map_err(|error: ChoiceError| error.to_string())?;
+        Ok(Self { node: node.to_owned(), choice })
+    }
+}
+
+impl NodeBackendArgs {
+    /// The choice of each node.
+    pub(super) fn choices(&self, nodes: &[Node]) -> anyhow::Result<Vec<BackendChoice>> {
+        let mut choices = vec![self.all.choice(); nodes.len()];
+        for exception in &self.node_backend {
+            let node = addressing::find(nodes, &exception.node)
+                .with_context(|| format!("--node-backend: there is no node `{}`", exception.node))?;
+            choices[node] = exception.choice;
+        }
+        Ok(choices)
     }
 }
 

@@ -10,7 +10,8 @@ use clap::{Args, Subcommand};
 use nix::sys::signal::{SigHandler, Signal, signal};
 
 use super::agent_session::lab_environment;
-use super::input::{BackendArgs, MatrixInput};
+use super::input::{MatrixInput, NodeBackendArgs};
+use crate::testbed::Testbed;
 use crate::testbed::lab::{self, Lab};
 
 /// Bring nodes up on this machine, run programs in them, list them, take them down.
@@ -59,7 +60,7 @@ struct UpArgs {
     #[arg(long)]
     detach: bool,
     #[command(flatten)]
-    backend: BackendArgs,
+    backend: NodeBackendArgs,
 }
 
 #[derive(Debug, Args)]
@@ -97,7 +98,8 @@ fn up(args: &UpArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     let matrix = args.matrix.load()?;
     let name = args.name.clone().unwrap_or_else(|| args.matrix.stem());
     let mut lab = Lab::start(&name, matrix.names(), &args.matrix.place(), lab_environment())?;
-    let outcome = super::operate::apply(&mut lab, &matrix, args.backend.choice())?;
+    let choices = args.backend.choices(lab.nodes())?;
+    let outcome = super::operate::apply(&mut lab, &matrix, &choices)?;
     // First, so that a reader who has gone, as in `… | head -1`, does not take the lab with it.
     let (lab, detached) = if args.detach { (None, Some(lab.detach()?)) } else { (Some(lab), None) };
     writeln!(out, "lab `{name}` is up: {} nodes, {outcome}", matrix.len())?;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Args;
 
-use super::input::{BackendArgs, LabName, MatrixInput, ProbeArgs, ToleranceText};
+use super::input::{LabName, MatrixInput, NodeBackendArgs, ProbeArgs, ToleranceText};
 use super::progress::Progress;
 use crate::agent::protocol::{Applied, NodeStatus};
 use crate::matrix::DelayMatrix;
@@ -37,7 +37,7 @@ pub(super) struct ApplyArgs {
     #[command(flatten)]
     lab: LabName,
     #[command(flatten)]
-    backend: BackendArgs,
+    backend: NodeBackendArgs,
 }
 
 /// Measure every path of a running lab beside what is applied.
@@ -94,9 +94,10 @@ pub(super) fn run_apply(args: &ApplyArgs, out: &mut dyn Write) -> anyhow::Result
     let matrix = args.matrix.load()?;
     let mut lab = args.lab.find()?;
     check_names(&lab, &matrix)?;
-    let applied = testbed::apply(&mut lab, &matrix, args.backend.choice())?;
+    let choices = args.backend.choices(lab.nodes())?;
+    let applied = testbed::apply(&mut lab, &matrix, &choices)?;
     let operations: usize = applied.iter().map(|applied| applied.operations).sum();
-    writeln!(out, "applied to lab `{}`: {operations} writes, {}", lab.info().name, backends(&applied))?;
+    writeln!(out, "applied to lab `{}`: {operations} writes, {}", lab.info().name, backends_in_words(&applied))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -225,13 +226,16 @@ impl LabName {
 }
 
 /// Applies a matrix and says in words which back-ends are at work and why.
-pub(super) fn apply(testbed: &mut dyn Testbed, matrix: &DelayMatrix, backend: BackendChoice) -> anyhow::Result<String> {
-    let applied = testbed::apply(testbed, matrix, backend)?;
-    Ok(backends(&applied))
+pub(super) fn apply(
+    testbed: &mut dyn Testbed,
+    matrix: &DelayMatrix,
+    backends: &[BackendChoice],
+) -> anyhow::Result<String> {
+    Ok(backends_in_words(&testbed::apply(testbed, matrix, backends)?))
 }
 
 /// "back-end userspace (this kernel or user has no netem; …)", or all of them when the nodes differ.
-pub(super) fn backends(applied: &[Applied]) -> String {
+pub(super) fn backends_in_words(applied: &[Applied]) -> String {
     let mut seen: Vec<(String, usize)> = Vec::new();
     for one in applied {
         let text = format!("{} ({})", one.backend, one.reason);

@@ -6,8 +6,9 @@ use crate::units::{Delay, Rate, Span};
 const LINE_RATE: Rate = Rate::from_gigabits(10);
 /// The packet size that this rate is reckoned in. Offloaded packets are larger and so need fewer places.
 const PACKET_BITS: u128 = 1_500 * 8;
-/// Netem's own default, kept for short delays: bursts arrive faster than any average.
-const MIN_LIMIT: u128 = 1_000;
+/// For short delays: what 10 Gbit/s sends in 0.1 s. A queue never holds more than its delay's worth, so this costs nothing;
+/// but when a long delay is shortened, the packets of the long one must not fill the new queue.
+const MIN_LIMIT: u128 = 100_000;
 /// A million packets: what 10 Gbit/s fills in 1.2 s. Above that the kernel's memory is the nearer bound.
 const MAX_LIMIT: u128 = 1_000_000;
 
@@ -70,7 +71,7 @@ impl Netem {
 }
 
 /// The packets in flight during `delay` on a 10 Gbit/s line of 1,500-byte packets, with a quarter to spare;
-/// at least 1,000, at most 1,000,000 (reached at 0.96 s).
+/// at least 100,000, at most 1,000,000 (reached at 0.96 s).
 pub fn limit_for(delay: Delay) -> u32 {
     let bits = u128::from(LINE_RATE.bits_per_second()) * u128::from(delay.as_nanos()) / 1_000_000_000;
     let packets = (bits * 5 / 4).div_ceil(PACKET_BITS).clamp(MIN_LIMIT, MAX_LIMIT);
@@ -84,7 +85,7 @@ mod tests {
     #[test]
     fn limits_hold_ten_gigabits_for_the_whole_delay() {
         for (ms, packets) in
-            [(0, 1_000), (1, 1_042), (10, 10_417), (100, 104_167), (1_000, 1_000_000), (60_000, 1_000_000)]
+            [(0, 100_000), (10, 100_000), (100, 104_167), (500, 520_834), (1_000, 1_000_000), (60_000, 1_000_000)]
         {
             assert_eq!(limit_for(Delay::from_millis(ms)), packets, "{ms} ms");
         }

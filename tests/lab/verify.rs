@@ -104,3 +104,20 @@ fn a_back_end_that_is_not_here_is_refused_with_the_reason() {
         _ => panic!("{text}"),
     }
 }
+
+#[test]
+fn nodes_with_different_back_ends_live_in_one_lab() {
+    let user = User::all().pop().unwrap();
+    user.write("net.csv", MATRIX);
+    let arguments = ["verify", "net.csv", "--out", "out", "--node-backend", "b=userspace"];
+    let printed = user.succeed(&[&arguments, LOOSE].concat());
+    // Two back-ends where the kernel has both, one otherwise; the record says which node has which.
+    let record: Value =
+        serde_json::from_str(&std::fs::read_to_string(user.folder().join("out/run.json")).unwrap()).unwrap();
+    assert_eq!(record["backends"][1]["backend"], "userspace", "{printed}");
+    assert_eq!(record["backends"][1]["reason"], "asked for", "{printed}");
+    let unknown = user.fail(&["verify", "net.csv", "--node-backend", "x=netem"], 2);
+    assert!(unknown.contains("--node-backend: there is no node `x`"), "{unknown}");
+    let wrong = user.fail(&["verify", "net.csv", "--node-backend", "b=magic"], 2);
+    assert!(wrong.contains("`magic` is not a back-end; write auto, netem or userspace"), "{wrong}");
+}

@@ -12,8 +12,8 @@ use anyhow::Context;
 use clap::Args;
 use nix::unistd::{AccessFlags, access};
 
-use super::input::{BackendArgs, MatrixInput, ProbeArgs, ToleranceText};
-use super::operate::backends;
+use super::input::{MatrixInput, NodeBackendArgs, ProbeArgs, ToleranceText};
+use super::operate::backends_in_words;
 use crate::matrix::DelayMatrix;
 use crate::measure::{Comparison, Verdict};
 use crate::report::table;
@@ -40,7 +40,7 @@ pub(super) struct VerifyArgs {
     #[command(flatten)]
     pub(super) matrix: MatrixInput,
     #[command(flatten)]
-    pub(super) backend: BackendArgs,
+    pub(super) backend: NodeBackendArgs,
     #[command(flatten)]
     pub(super) probes: ProbeArgs,
     /// How far a path's median may be off: the larger of a share and a duration
@@ -77,7 +77,7 @@ pub(super) fn run(args: &VerifyArgs, out: &mut dyn Write) -> anyhow::Result<Exit
     for caveat in trial.caveats() {
         writeln!(out, "{caveat}")?;
     }
-    writeln!(out, "{}", backends(&trial.applied))?;
+    writeln!(out, "{}", backends_in_words(&trial.applied))?;
     writeln!(out, "files: {}", folder.display())?;
     Ok(match trial.comparison.verdict {
         Verdict::Pass => ExitCode::SUCCESS,

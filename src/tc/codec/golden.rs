@@ -84,7 +84,7 @@ fn same_netem(captured: &str, netem: &Netem) {
 /// `tc qdisc add dev lh0 parent 10:10 handle 1001: netem delay 10ms limit 10417`
 #[test]
 fn netem_delay() {
-    let netem = Netem::delay(Delay::from_millis(10));
+    let netem = Netem { limit: 10_417, ..Netem::delay(Delay::from_millis(10)) };
     same_netem("5a620200 b1280000 00000000 00000000 00000000 00000000", &netem);
 }
 

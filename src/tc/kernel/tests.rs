@@ -556,6 +556,30 @@ fn pings_take_as_long_as_asked() {
     });
 }
 
+/// Frames beyond the usual length, in one piece, and pings beyond even that, in fragments.
+#[test]
+fn long_packets_pass() {
+    inside("long_packets_pass", || {
+        let lab = Lab::new();
+        run("ip link set eth0 mtu 9000");
+        lab.there("ip link set eth0 mtu 9000");
+        for backend in [Backend::Netem, Backend::Userspace] {
+            let abilities = abilities::probe();
+            if backend == Backend::Netem && !abilities.netem.is_present() {
+                println!("no netem here: that back-end is tested under User-Mode Linux");
+                continue;
+            }
+            let mut tc = KernelTc::open("eth0").unwrap();
+            impair(&mut tc, &some_row(), backend, &abilities).unwrap();
+            for size in [1_472, 8_900, 20_000, 60_000] {
+                let report = run(&format!("ping -n -c 3 -i 0.05 -W 5 -s {size} 10.77.0.2"));
+                assert!(report.contains(" 0% packet loss"), "{size} bytes by {backend}: {report}");
+            }
+            clear(&mut tc).unwrap();
+        }
+    });
+}
+
 /// Delays change, destinations come and go, classes split and merge: no packet to one that stays is lost.
 #[test]
 fn changes_lose_no_packet() {
@@ -597,6 +621,26 @@ fn changes_lose_no_packet() {
                 clear(&mut tc).unwrap();
             }
         }
+    });
+}
+
+/// Prints what destinations cost a packet to somewhere else; the bound is loose.
+#[test]
+fn a_thousand_destinations_cost_a_packet_little() {
+    inside("a_thousand_destinations_cost_a_packet_little", || {
+        let _lab = Lab::new();
+        let mut tc = with_memory_line();
+        let mut best = [f64::INFINITY; 3];
+        for _ in 0..3 {
+            for (best, count) in best.iter_mut().zip([0, 1, 1_000]) {
+                impair(&mut tc, &wide_row(count, 1, 10), Backend::Userspace, &two_steps()).unwrap();
+                let report = run("ping -f -q -n -c 3000 -W 5 10.77.0.4");
+                let average = report.split("min/avg/max/mdev = ").nth(1).unwrap().split('/').nth(1).unwrap();
+                *best = best.min(average.parse::<f64>().unwrap() * 1_000.0);
+            }
+        }
+        println!("round trip with 0, 1 and 1,000 destinations: {best:.1?} us");
+        assert!(best[2] < best[0] + 100.0, "{best:?}");
     });
 }
 

@@ -186,11 +186,15 @@ mod tests {
     fn trimming_keeps_what_was_needed_since() {
         let mut pool = Pool::default();
         let busy: Vec<Slot> = (0..10).map(|_| pool.slot().unwrap()).collect();
-        busy.into_iter().for_each(|slot| pool.recycle(Packet::Slotted(slot, 1)));
+        for slot in busy {
+            pool.recycle(Packet::Slotted(slot, 1));
+        }
         pool.trim();
         assert_eq!(pool.free.len(), 10, "all were needed");
         let busy: Vec<Slot> = (0..3).map(|_| pool.slot().unwrap()).collect();
-        busy.into_iter().for_each(|slot| pool.recycle(Packet::Slotted(slot, 1)));
+        for slot in busy {
+            pool.recycle(Packet::Slotted(slot, 1));
+        }
         pool.trim();
         assert_eq!(pool.free.len(), 3);
     }

@@ -66,6 +66,8 @@ pub(super) struct Round {
 pub(super) struct Wait {
     /// Wake up then; `None` for no timer.
     pub(super) until: Option<Moment>,
+    /// Whether a packet is due exactly then.
+    pub(super) exact: bool,
     /// When to empty the capture queue without being called; `None` when the next packet wakes the thread.
     pub(super) empty_at: Option<Moment>,
 }
@@ -75,13 +77,13 @@ pub(super) fn wait(round: Round, quantum: Option<Span>) -> Wait {
     let at_once = Some(round.now);
     let rhythm = quantum.filter(|_| round.flowing).map(|quantum| round.emptied.plus(quantum));
     match round.emission {
-        Emission::Blocked => Wait { until: at_once, empty_at: at_once },
+        Emission::Blocked => Wait { until: at_once, exact: false, empty_at: at_once },
         Emission::Unfinished => {
             let overloaded = round.next_due.is_some_and(|due| round.now.since(due) > OVERLOADED);
             let empty_at = if round.more { at_once } else { rhythm.or(at_once) };
-            Wait { until: at_once, empty_at: if overloaded { Some(Moment::END) } else { empty_at } }
+            Wait { until: at_once, exact: false, empty_at: if overloaded { Some(Moment::END) } else { empty_at } }
         }
-        Emission::Idle | Emission::Finished if round.more => Wait { until: at_once, empty_at: at_once },
+        Emission::Idle | Emission::Finished if round.more => Wait { until: at_once, exact: false, empty_at: at_once },
         Emission::Idle | Emission::Finished => {
             let grain = if round.emission == Emission::Finished { GRAIN } else { Span::ZERO };
             let due = round.next_due.map(|due| due.max(round.now.plus(grain)));
@@ -89,8 +91,39 @@ pub(super) fn wait(round: Round, quantum: Option<Span>) -> Wait {
                 (Some(due), Some(empty_at)) => Some(due.min(empty_at)),
                 (due, empty_at) => due.or(empty_at),
             };
-            Wait { until, empty_at: rhythm }
+            Wait { until, exact: until.is_some() && until == round.next_due, empty_at: rhythm }
         }
+    }
+}
+
+/// Threads wake up some time after their timer. This learns how long that takes, so that the timer can be set earlier and
+/// the rest be waited for without sleeping.
+#[derive(Debug)]
+pub(super) struct Lead(Span);
+
+impl Lead {
+    /// The longest time to wait without sleeping.
+    const LONGEST: Span = Span::from_micros(60);
+    /// Up by this when it was too short and down by a third of it when it was enough, it covers three wake-ups of four.
+    const STEP_NS: u64 = 1_500;
+    /// Shorter waits are those of a busy line, which gathers packets instead.
+    const SHORTEST_SLEEP: Span = Span::from_micros(300);
+
+    /// Nothing is known yet.
+    pub(super) fn new() -> Self {
+        Self(Span::from_micros(30))
+    }
+
+    /// What to set the timer to at `now` for being awake at `due`.
+    pub(super) fn before(&self, due: Moment, now: Moment) -> Moment {
+        if due.since(now) < Self::SHORTEST_SLEEP { due } else { Moment::from_nanos(due.as_nanos() - self.0.as_nanos()) }
+    }
+
+    /// The thread woke up so long after its timer.
+    pub(super) fn learn(&mut self, lateness: Span) {
+        let lead = self.0.as_nanos();
+        let next = if lateness > self.0 { lead + Self::STEP_NS } else { lead.saturating_sub(Self::STEP_NS / 3) };
+        self.0 = Span::from_nanos(next).min(Self::LONGEST);
     }
 }
 
@@ -132,22 +165,22 @@ mod tests {
 
     #[test]
     fn without_packets_there_is_no_timer() {
-        assert_eq!(wait(idle(), QUANTUM), Wait { until: None, empty_at: None });
+        assert_eq!(wait(idle(), QUANTUM), Wait { until: None, exact: false, empty_at: None });
     }
 
     #[test]
     fn without_flow_the_next_due_packet_and_any_arrival_wake() {
         let round = Round { next_due: Some(at(5_000)), ..idle() };
-        assert_eq!(wait(round, QUANTUM), Wait { until: Some(at(5_000)), empty_at: None });
+        assert_eq!(wait(round, QUANTUM), Wait { until: Some(at(5_000)), exact: true, empty_at: None });
     }
 
     #[test]
     fn with_flow_the_queue_is_emptied_in_a_rhythm_and_due_packets_still_leave_in_time() {
         let round = Round { flowing: true, ..idle() };
-        assert_eq!(wait(round, QUANTUM), Wait { until: Some(at(1_400)), empty_at: Some(at(1_400)) });
+        assert_eq!(wait(round, QUANTUM), Wait { until: Some(at(1_400)), exact: false, empty_at: Some(at(1_400)) });
         let round = Round { next_due: Some(at(1_100)), ..round };
-        assert_eq!(wait(round, QUANTUM), Wait { until: Some(at(1_100)), empty_at: Some(at(1_400)) });
-        assert_eq!(wait(round, None), Wait { until: Some(at(1_100)), empty_at: None });
+        assert_eq!(wait(round, QUANTUM), Wait { until: Some(at(1_100)), exact: true, empty_at: Some(at(1_400)) });
+        assert_eq!(wait(round, None), Wait { until: Some(at(1_100)), exact: true, empty_at: None });
     }
 
     #[test]
@@ -161,21 +194,38 @@ mod tests {
     #[test]
     fn packets_that_wait_for_older_ones_empty_the_queue_at_once() {
         let round = Round { emission: Emission::Blocked, flowing: true, next_due: Some(at(1_000)), ..idle() };
-        assert_eq!(wait(round, QUANTUM), Wait { until: Some(at(1_000)), empty_at: Some(at(1_000)) });
+        assert_eq!(wait(round, QUANTUM), Wait { until: Some(at(1_000)), exact: false, empty_at: Some(at(1_000)) });
     }
 
     #[test]
     fn a_long_emission_lets_the_queue_be_emptied_in_between_unless_it_is_far_behind() {
         let round = Round { emission: Emission::Unfinished, flowing: true, next_due: Some(at(990)), ..idle() };
-        assert_eq!(wait(round, QUANTUM), Wait { until: Some(at(1_000)), empty_at: Some(at(1_400)) });
-        assert_eq!(wait(round, None), Wait { until: Some(at(1_000)), empty_at: Some(at(1_000)) });
+        assert_eq!(wait(round, QUANTUM), Wait { until: Some(at(1_000)), exact: false, empty_at: Some(at(1_400)) });
+        assert_eq!(wait(round, None), Wait { until: Some(at(1_000)), exact: false, empty_at: Some(at(1_000)) });
         let behind = Round { now: at(101_000), ..round };
-        assert_eq!(wait(behind, QUANTUM), Wait { until: Some(at(101_000)), empty_at: Some(Moment::END) });
+        assert_eq!(wait(behind, QUANTUM), Wait { until: Some(at(101_000)), exact: false, empty_at: Some(Moment::END) });
     }
 
     #[test]
     fn what_is_left_in_the_queue_is_fetched_without_waiting() {
         let round = Round { more: true, flowing: true, ..idle() };
-        assert_eq!(wait(round, QUANTUM), Wait { until: Some(at(1_000)), empty_at: Some(at(1_000)) });
+        assert_eq!(wait(round, QUANTUM), Wait { until: Some(at(1_000)), exact: false, empty_at: Some(at(1_000)) });
+    }
+
+    #[test]
+    fn the_lead_covers_three_wake_ups_of_four_and_is_bounded() {
+        let mut lead = Lead::new();
+        // Latenesses spread evenly over 0..40 µs, in an order that repeats.
+        for at in 0..20_000u64 {
+            lead.learn(Span::from_nanos(at * 7_919 % 40_000));
+        }
+        assert!((25_000..35_000).contains(&lead.0.as_nanos()), "{lead:?}");
+        let lead_ns = lead.0.as_nanos();
+        assert_eq!(lead.before(at(1_000), at(0)).as_nanos(), 1_000_000 - lead_ns);
+        assert_eq!(lead.before(at(1_000), at(900)), at(1_000));
+        (0..1_000).for_each(|_| lead.learn(Span::from_millis(5)));
+        assert_eq!(lead.0, Lead::LONGEST);
+        (0..1_000).for_each(|_| lead.learn(Span::ZERO));
+        assert_eq!(lead.0, Span::ZERO);
     }
 }

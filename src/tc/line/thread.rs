@@ -12,7 +12,7 @@ use super::emit::Emit;
 use super::error::LineError;
 use super::frame;
 use super::moment::Moment;
-use super::rhythm::{self, Emission, Round, Wait};
+use super::rhythm::{self, Emission, Lead, Round, Wait};
 use super::schedule::{Arrival, Offered, Schedule};
 use super::shared::{Order, Shared, add};
 use crate::units::Span;
@@ -48,6 +48,7 @@ pub(super) struct Worker {
     shared: Arc<Shared>,
     /// What the thread waits for next.
     plan: Wait,
+    lead: Lead,
     /// Positions of sockets that have packets.
     ready: Vec<usize>,
     /// When the capture was last emptied.
@@ -109,7 +110,8 @@ impl Worker {
             converter: Converter::new(clock::read()),
             alarm,
             shared,
-            plan: Wait { until: None, empty_at: None },
+            plan: Wait { until: None, exact: false, empty_at: None },
+            lead: Lead::new(),
             ready: Vec::new(),
             emptied: Moment::START,
             complete: Moment::END,
@@ -139,12 +141,7 @@ impl Worker {
 
     /// Waits and does what there is to do; false when told to stop.
     fn round(&mut self) -> Result<bool, LineError> {
-        let listening = self.plan.empty_at.is_none();
-        let others = [Some(self.shared.wake().as_fd()), listening.then(|| self.capture.readable())];
-        let [ordered, arrived] = self
-            .alarm
-            .wait(self.plan.until, others)
-            .map_err(|source| LineError::kernel("wait for", "the line", source))?;
+        let [ordered, arrived] = self.sleep()?;
         if ordered && !self.obey()? {
             return Ok(false);
         }
@@ -157,6 +154,26 @@ impl Worker {
         self.plan = self.next(more, &sent);
         self.rest();
         Ok(true)
+    }
+
+    /// Sleeps as planned; whether there are orders, and whether packets have come.
+    fn sleep(&mut self) -> Result<[bool; 2], LineError> {
+        let listening = self.plan.empty_at.is_none();
+        let others = [Some(self.shared.wake().as_fd()), listening.then(|| self.capture.readable())];
+        let due = self.plan.until.filter(|_| self.plan.exact);
+        let set = due.map_or(self.plan.until, |due| Some(self.lead.before(due, clock::now())));
+        let woken = self.alarm.wait(set, others).map_err(|source| LineError::kernel("wait for", "the line", source))?;
+        if let (Some(due), Some(set), [false, false]) = (due, set, woken) {
+            let mut now = clock::now();
+            if set < due {
+                self.lead.learn(now.since(set));
+            }
+            while now < due {
+                std::hint::spin_loop();
+                now = clock::now();
+            }
+        }
+        Ok(woken)
     }
 
     /// What to wait for after packets were taken in and sent.
@@ -173,10 +190,12 @@ impl Worker {
         if let Some(again) = sent.again {
             // Until then nothing can go out, whatever is due.
             wait.until = Some(wait.empty_at.map_or(again, |empty_at| empty_at.min(again)));
+            wait.exact = false;
         }
         if self.down {
             let look = round.now.plus(LOOK_EVERY);
             wait.until = Some(wait.until.map_or(look, |until| until.min(look)));
+            wait.exact = false;
         }
         wait
     }
