@@ -78,7 +78,7 @@ struct Attributes {
 }
 
 /// Puts the calling thread before others, as far as that is permitted; the niceness achieved.
-pub(super) fn hurry() -> i32 {
+pub(crate) fn hurry() -> i32 {
     // SAFETY: plain numbers. A slack of one nanosecond only concerns the calling thread.
     unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1) };
     // SAFETY: plain numbers; process 0 is the calling thread on Linux.
