@@ -94,7 +94,7 @@ pub(super) struct ProbeArgs {
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     probes: u32,
     /// Time between two probes of a path
-    #[arg(long, value_name = "DURATION", default_value = "10ms", value_parser = parse_interval)]
+    #[arg(long, value_name = "DURATION", default_value = "8ms", value_parser = parse_interval)]
     interval: Span,
     /// Seed of everything random
     #[arg(long, value_name = "N", default_value_t = 1)]
