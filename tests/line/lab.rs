@@ -36,7 +36,7 @@ pub(crate) fn inside(user: User, test: &str, body: impl FnOnce()) {
     let root = nix::unistd::geteuid().is_root();
     if user == User::Root && !root {
         // Past the capture of the test harness: a skip must be seen.
-        let _ = writeln!(std::io::stderr(), "SKIPPED {test}: it needs root");
+        let _ = writeln!(std::io::stderr(), "\nSKIP: {test}: it needs root");
         return;
     }
     let mut words = match user {
