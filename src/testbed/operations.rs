@@ -166,12 +166,19 @@ pub fn measure(
 /// How far ahead the common start must lie for every agent to be ready by then: several times what an answer from all of them
 /// takes, because opening sockets and a busy machine come on top.
 fn lead(testbed: &mut dyn Testbed) -> Result<Duration, OperationError> {
+    // The first round waits until the agents have done what an interrupted command may have left them with.
+    ready(testbed)?;
     let asked = Instant::now();
-    ask_all(testbed, &Request::Ready, |response| match response {
+    ready(testbed)?;
+    Ok(Duration::from_millis(50 + testbed.nodes().len() as u64) + 5 * asked.elapsed())
+}
+
+fn ready(testbed: &mut dyn Testbed) -> Result<(), OperationError> {
+    let answers = ask_all(testbed, &Request::Ready, |response| match response {
         Response::Ready => Ok(()),
         other => Err(other),
-    })?;
-    Ok(Duration::from_millis(50 + testbed.nodes().len() as u64) + 5 * asked.elapsed())
+    });
+    answers.map(|_| ())
 }
 
 fn since_epoch() -> u64 {
