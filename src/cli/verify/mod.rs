@@ -67,12 +67,13 @@ pub(super) fn run(args: &VerifyArgs, out: &mut dyn Write) -> anyhow::Result<Exit
     let folder = args.out.clone().unwrap_or_else(|| default_folder(&args.matrix.stem(), started));
     check_places(&folder, args.json.as_deref())?;
     let trial = trial::run(args, &matrix)?;
-    print_tables(out, &matrix, &trial.comparison)?;
     let evidence = Evidence { args, matrix: &matrix, trial: &trial, started };
     evidence.write(&folder)?;
     if let Some(file) = &args.json {
         std::fs::write(file, evidence.result_json()).with_context(|| format!("write {}", file.display()))?;
     }
+    // After the files: a reader who has gone, as in `… | head`, must not cost the evidence.
+    print_tables(out, &matrix, &trial.comparison)?;
     writeln!(out, "{}", table::summary_line(&trial.comparison))?;
     for caveat in trial.caveats() {
         writeln!(out, "{caveat}")?;
