@@ -110,3 +110,19 @@ fn a_reader_that_goes_away_costs_no_evidence() {
         assert!(user.folder().join("out/run.json").exists() && user.folder().join("r.json").exists());
     }
 }
+
+/// In a lab an ordinary user looks like root, and process numbers are those of any other lab.
+#[test]
+fn a_lab_fits_into_a_lab() {
+    for user in User::all() {
+        user.write("net.csv", MATRIX);
+        user.succeed(&["lab", "up", "net.csv", "--detach"]);
+        let program = user.folder().join("longhaul");
+        let inner = ["env", "-u", "LONGHAUL_RUNTIME_DIR", program.to_str().unwrap(), "verify", "net.csv"];
+        let outer = ["lab", "exec", "n1", "--"];
+        let how = ["--probes", "2", "--tolerance", "0%,50ms", "--out", "out"];
+        let printed = user.succeed(&[&outer[..], &inner, &how].concat());
+        assert!(printed.contains("PASS"), "{printed}");
+        user.succeed(&["lab", "down", "net"]);
+    }
+}

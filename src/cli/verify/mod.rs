@@ -55,7 +55,7 @@ pub(super) struct VerifyArgs {
     /// Also write the result as JSON to this file
     #[arg(long, value_name = "FILE")]
     pub(super) json: Option<PathBuf>,
-    /// Name of the lab while it runs [default: verify-<process>]
+    /// Name of the lab while it runs [default: one that nobody has]
     #[arg(long)]
     pub(super) name: Option<String>,
 }

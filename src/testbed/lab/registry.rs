@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
-use nix::unistd::Uid;
+use nix::unistd::{AccessFlags, Uid, access};
 
 use super::LabError;
 
@@ -34,7 +34,8 @@ pub(super) fn root() -> PathBuf {
         std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute() && usable(path));
     match given {
         Some(path) => path.join("longhaul"),
-        None if uid.is_root() => PathBuf::from("/run/longhaul"),
+        // Who is root in a user namespace only, as inside a lab, may not write there.
+        None if uid.is_root() && access("/run", AccessFlags::W_OK).is_ok() => PathBuf::from("/run/longhaul"),
         None => PathBuf::from(format!("/tmp/longhaul-{uid}")),
     }
 }
