@@ -2,6 +2,7 @@
 
 mod agent_session;
 mod bench;
+mod caveats;
 mod doctor;
 mod host;
 mod input;

@@ -5,21 +5,18 @@ use std::time::{Duration, SystemTime};
 use super::VerifyArgs;
 use crate::agent::protocol::{Applied, NodeStatus, Traffic};
 use crate::cli::agent_session::lab_environment;
+use crate::cli::caveats::caveats;
 use crate::cli::host::NoiseMeter;
 use crate::cli::progress::Progress;
 use crate::matrix::DelayMatrix;
-use crate::measure::{BaseMatrix, Comparison, ProbeReport, Sample, compare, subtract_base};
+use crate::measure::{BaseMatrix, Comparison, Sample, compare, subtract_base};
 use crate::report::{HostNoise, Probing};
 use crate::shaping::Abilities;
 use crate::testbed::lab::Lab;
 use crate::testbed::{self, MeasureOptions, Measured, Testbed};
-use crate::units::Span;
 
 /// Probes per path of the un-impaired measurement: its medians only show what the machine itself adds.
 const BASE_PROBES: u32 = 3;
-
-/// Probes later than this after their scheduled instant tell of an overloaded machine: schedulers are far more exact.
-const LATE: Span = Span::from_millis(100);
 
 /// What a verification yielded.
 pub(super) struct Trial {
@@ -62,25 +59,7 @@ impl Trial {
 
     /// What a reader of the figures must know, in words; empty when all went well.
     pub(super) fn caveats(&self) -> Vec<String> {
-        let probing = self.probing();
-        let refusal = self.measured.reports.iter().find_map(|report| report.first_refusal.as_deref());
-        [
-            (
-                probing.emulation_drops,
-                "packets were dropped by the delay elements: an error of the emulation".to_owned(),
-            ),
-            (
-                probing.user_stamped,
-                "probes were stamped by the prober, not by the kernel: delays are less exact".to_owned(),
-            ),
-            (probing.refused, format!("probes could not be sent: {}", refusal.unwrap_or("no reason given"))),
-            (probing.backwards, "instants lie before the sending: the clocks disagree".to_owned()),
-        ]
-        .into_iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, what)| format!("note: {count} {what}"))
-        .chain(late_note(&self.measured.reports))
-        .collect()
+        caveats(&self.measured, self.dropped)
     }
 }
 
@@ -88,18 +67,6 @@ impl Trial {
 fn own_name() -> String {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     format!("verify-{}-{:08x}", std::process::id(), now.subsec_nanos())
-}
-
-/// Peers wait for a probe until the schedule's end and a grace. On a machine so busy that probers send late, delays show the
-/// machine, and what is sent later still counts as lost although nothing lost it.
-fn late_note(reports: &[ProbeReport]) -> Option<String> {
-    let latest = reports.iter().filter_map(|report| Some(report.lateness?.max)).max()?;
-    (latest > LATE).then(|| {
-        format!(
-            "note: probes were sent up to {latest} late: this machine is too busy, delays and losses are not the \
-             emulation's alone"
-        )
-    })
 }
 
 /// Verifies `matrix` as `args` say.
@@ -154,26 +121,4 @@ fn measure(
 ) -> anyhow::Result<Measured> {
     let started = |duration: Duration| progress.run(what, duration);
     Ok(testbed::measure(lab, options, &started)?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::measure::{Lateness, Stamps};
-
-    #[test]
-    fn only_an_overloaded_machine_is_noted() {
-        let report = |ms: u64| ProbeReport {
-            sent: vec![],
-            received: vec![],
-            stamps: Stamps::Kernel,
-            user_stamped: 0,
-            duplicates: 0,
-            refused: 0,
-            first_refusal: None,
-            lateness: Some(Lateness { max: Span::from_millis(ms), ..Lateness::default() }),
-        };
-        assert_eq!(late_note(&[report(3), report(100)]), None);
-        assert!(late_note(&[report(1_746), report(3)]).is_some_and(|note| note.contains("up to 1.746s late")));
-    }
 }
