@@ -1,8 +1,9 @@
 //! Surroundings that a parent process, a script or another user prepares.
 #![allow(unsafe_code)] // `pre_exec` runs between fork and exec.
 
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::Stdio;
 
@@ -125,4 +126,30 @@ fn a_lab_fits_into_a_lab() {
         assert!(printed.contains("PASS"), "{printed}");
         user.succeed(&["lab", "down", "net"]);
     }
+}
+
+/// Whatever is said to the control socket, the lab goes on.
+#[test]
+fn nonsense_on_the_control_socket_harms_nobody() {
+    let user = User::all().pop().unwrap();
+    user.write("net.csv", MATRIX);
+    user.succeed(&["lab", "up", "net.csv", "--detach"]);
+    let mut stream = UnixStream::connect(user.folder().join("run/net/control")).unwrap();
+    let deep =
+        format!(r#"{{"id":1,"ask":{{"relay":{{"node":0,"request":{}{}}}}}}}"#, "[".repeat(9_999), "]".repeat(9_999));
+    for line in [
+        r"garbage",
+        r#"{"id":1,"ask":{"relay":{"node":99999999,"request":{}}}}"#,
+        r#"{"id":1,"ask":{"relay":{"node":18446744073709551615,"request":{}}}}"#,
+        r#"{"id":1,"ask":{"enter":{"node":18446744073709551615}}}"#,
+        r#"{"id":1,"ask":{"relay":{"node":0,"request":{"apply":1}}}}"#,
+        &deep,
+    ] {
+        stream.write_all(format!("{line}\n").as_bytes()).unwrap();
+        let mut answer = String::new();
+        BufReader::new(&stream).read_line(&mut answer).unwrap();
+        assert!(answer.contains("failed"), "{line:.80}: {answer}");
+    }
+    user.succeed(&["status"]);
+    user.succeed(&["lab", "down"]);
 }
