@@ -41,13 +41,13 @@ struct SessionArgs {
 /// The command line of `longhaul-agent`.
 pub fn command() -> ExitCode {
     let AgentCommand::Session(args) = AgentCli::parse().command;
-    outcome(run(args.interface))
+    outcome(run(args.interface, None))
 }
 
 /// Serves one session of a lab, as its holder starts it (`--interface eth0`).
 pub(super) fn main() -> ExitCode {
     let interface = std::env::args().skip_while(|word| word != "--interface").nth(1);
-    outcome(run(interface.unwrap_or_else(|| NODE_INTERFACE.to_owned())))
+    outcome(run(interface.unwrap_or_else(|| NODE_INTERFACE.to_owned()), told_abilities()))
 }
 
 fn outcome(served: io::Result<()>) -> ExitCode {
@@ -60,9 +60,9 @@ fn outcome(served: io::Result<()>) -> ExitCode {
     }
 }
 
-fn run(interface: String) -> io::Result<()> {
+fn run(interface: String, abilities: Option<Abilities>) -> io::Result<()> {
     let stop = StopSignal::new()?;
-    let mut node = KernelNode { interface, tc: None, abilities: None, applied: None, stop: stop.clone() };
+    let mut node = KernelNode { interface, tc: None, abilities, applied: None, stop: stop.clone() };
     serve(BufReader::new(io::stdin()), &mut io::stdout().lock(), &mut node, move || stop.stop())
 }
 
@@ -82,6 +82,7 @@ pub(super) fn lab_environment() -> Vec<(String, String)> {
     told.map(|text| (ABILITIES.to_owned(), text)).into_iter().collect()
 }
 
+/// Read by the agents of a lab only, whose holder has set it; elsewhere a variable of that name is anybody's.
 fn told_abilities() -> Option<Abilities> {
     serde_json::from_str(&std::env::var(ABILITIES).ok()?).ok()
 }
@@ -112,7 +113,7 @@ impl KernelNode {
 
 impl NodeControl for KernelNode {
     fn abilities(&mut self) -> Abilities {
-        self.abilities.get_or_insert_with(|| told_abilities().unwrap_or_else(tc::abilities::probe)).clone()
+        self.abilities.get_or_insert_with(tc::abilities::probe).clone()
     }
 
     fn apply(&mut self, row: &Row, backend: BackendChoice) -> Result<Applied, String> {

@@ -7,6 +7,7 @@ use std::process::{Command, ExitCode};
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
+use nix::sys::prctl;
 use nix::sys::signal::{SigHandler, Signal, signal};
 
 use super::agent_session::lab_environment;
@@ -140,7 +141,7 @@ fn exec(args: ExecArgs) -> anyhow::Result<ExitCode> {
     command.args(words);
     // The program decides what Ctrl-C means; this process only waits for it.
     ignore_terminal_signals()?;
-    restore_terminal_signals(&mut command);
+    prepare(&mut command);
     let status = command.status().with_context(|| format!("run `{}` in node {}", program.display(), args.node))?;
     let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(2);
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(2)))
@@ -155,11 +156,13 @@ fn ignore_terminal_signals() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The program gets Ctrl-C as usual, and is asked to end when this process is killed: nobody could reach it any more.
 #[allow(unsafe_code)] // `pre_exec` runs between fork and exec.
-fn restore_terminal_signals(command: &mut Command) {
-    // SAFETY: only `signal` is called, which is allowed between fork and exec.
+fn prepare(command: &mut Command) {
+    // SAFETY: only `prctl` and `signal` are called, which is allowed between fork and exec.
     unsafe {
         command.pre_exec(|| {
+            prctl::set_pdeathsig(Signal::SIGTERM)?;
             for terminal in [Signal::SIGINT, Signal::SIGQUIT] {
                 signal(terminal, SigHandler::SigDfl)?;
             }

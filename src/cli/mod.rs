@@ -2,6 +2,7 @@
 
 mod agent_session;
 mod bench;
+mod caveats;
 mod doctor;
 mod host;
 mod input;
@@ -17,6 +18,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use nix::sys::signal::{SigHandler, Signal, signal};
 
 use crate::testbed::lab::{AGENT_COMMAND, HOLDER_COMMAND, holder_main};
 
@@ -54,6 +56,7 @@ enum CliCommand {
 
 /// Runs the command line and returns the exit code: 0 fine, 1 the answer is no, 2 the input or the system is wrong.
 pub fn main() -> ExitCode {
+    expect_children();
     let arguments: Vec<std::ffi::OsString> = std::env::args_os().collect();
     // The program starts itself as these; they are no part of the command line that users see.
     match arguments.get(1).and_then(|argument| argument.to_str()) {
@@ -67,6 +70,13 @@ pub fn main() -> ExitCode {
         Ok(code)
     });
     outcome.unwrap_or_else(|error| report(&error))
+}
+
+/// A parent that ignores `SIGCHLD` (many servers do) passes that on, and then no child of ours could be waited for.
+#[allow(unsafe_code)] // `signal` is unsafe to call because a handler may be; this sets none.
+fn expect_children() {
+    // SAFETY: the default action installs no handler.
+    let _ = unsafe { signal(Signal::SIGCHLD, SigHandler::SigDfl) };
 }
 
 fn dispatch(command: CliCommand, out: &mut dyn Write) -> anyhow::Result<ExitCode> {

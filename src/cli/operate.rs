@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Args;
 
+use super::caveats::caveats;
 use super::input::{LabName, MatrixInput, NodeBackendArgs, ProbeArgs, ToleranceText};
 use super::progress::Progress;
 use crate::agent::protocol::{Applied, NodeStatus};
@@ -125,6 +126,7 @@ pub(super) fn run_measure(args: &MeasureArgs, out: &mut dyn Write) -> anyhow::Re
     let started = |duration| progress.run("measure", duration);
     let measured = testbed::measure(&mut lab, args.probes.options(&applied), &started)?;
     progress.finish();
+    let dropped = dropped(&testbed::status(&mut lab)?).saturating_sub(dropped(&statuses));
     let comparison = compare(&applied, &measured.collected.samples, args.tolerance.0);
     let columns = super::terminal::columns(io::stdout()).unwrap_or(usize::MAX);
     write!(out, "{}", table::path_table(applied.names(), &comparison, WORST_PATHS, columns))?;
@@ -138,10 +140,18 @@ pub(super) fn run_measure(args: &MeasureArgs, out: &mut dyn Write) -> anyhow::Re
         std::fs::write(file, text).with_context(|| format!("write {}", file.display()))?;
     }
     writeln!(out, "{}", table::summary_line(&comparison))?;
+    for caveat in caveats(&measured, dropped) {
+        writeln!(out, "{caveat}")?;
+    }
     Ok(match comparison.verdict {
         Verdict::Pass => ExitCode::SUCCESS,
         Verdict::Fail => ExitCode::from(1),
     })
+}
+
+/// Packets that the delay elements have dropped so far.
+fn dropped(statuses: &[NodeStatus]) -> u64 {
+    statuses.iter().filter_map(|status| status.traffic).map(|traffic| traffic.dropped).sum()
 }
 
 /// The matrix that the nodes say they are applying.
@@ -162,7 +172,7 @@ fn backend_names(statuses: &[NodeStatus]) -> String {
 pub(super) fn run_status(args: &StatusArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     let mut lab = args.lab.find()?;
     let statuses = testbed::status(&mut lab)?;
-    let dropped: u64 = statuses.iter().filter_map(|status| status.traffic).map(|traffic| traffic.dropped).sum();
+    let dropped = dropped(&statuses);
     let wrong = statuses.iter().filter(|status| !status.differences.is_empty()).count();
     if args.json {
         let nodes: serde_json::Map<String, serde_json::Value> = lab

@@ -8,7 +8,7 @@ use super::rank::{median_interval, percentile};
 use super::sample::{Comparison, DelaySummary, ErrorSummary, PathResult, RttSummary, Sample, Tolerance, Verdict};
 
 /// Judges `samples` by `intended`. A path passes when the median of its one-way delays is within `tolerance`, and fails
-/// when nothing arrived; loss alone is reported, not judged. A probe is lost when neither it nor its answer arrived.
+/// when less than half of its probes arrived: then the median of all is not known. Other loss is reported, not judged. A probe is lost when neither it nor its answer arrived.
 /// Samples of paths that the matrix does not have are left out.
 pub fn compare(intended: &DelayMatrix, samples: &[Sample], tolerance: Tolerance) -> Comparison {
     let n = intended.len();
@@ -51,7 +51,8 @@ fn path_result(
     let rtt = ascending(samples.iter().filter_map(|sample| sample.rtt));
     let summary = delay_summary(&one_way);
     let error = summary.map(|summary| summary.p50.deviation(intended));
-    let within = error.is_some_and(|error| tolerance.allows(intended, error.magnitude()));
+    let known = 2 * one_way.len() >= samples.len();
+    let within = known && error.is_some_and(|error| tolerance.allows(intended, error.magnitude()));
     let lost = samples.iter().filter(|sample| sample.one_way.is_none() && sample.rtt.is_none()).count();
     PathResult {
         from,
@@ -212,6 +213,18 @@ mod tests {
     }
 
     #[test]
+    fn a_few_survivors_do_not_speak_for_the_lost() {
+        let verdict = |arrived: usize| {
+            let mut samples = both_ways(&[20_000_000; 10]);
+            for sample in samples.iter_mut().filter(|sample| sample.seq as usize >= arrived) {
+                (sample.one_way, sample.rtt) = (None, None);
+            }
+            compare(&matrix(2, |_, _| 20_000_000), &samples, TOLERANCE).verdict
+        };
+        assert_eq!((verdict(5), verdict(4)), (Verdict::Pass, Verdict::Fail));
+    }
+
+    #[test]
     fn an_answered_probe_was_not_lost() {
         let samples = [sample(0, 1, 0, None, Some(5)), sample(0, 1, 1, Some(3), None)];
         let path = &compare(&matrix(2, |_, _| 3), &samples, TOLERANCE).paths[0];
@@ -274,7 +287,8 @@ mod tests {
                 let median = delays.get(delays.len().saturating_sub(1) / 2).copied();
                 prop_assert_eq!(path.one_way.map(|one_way| one_way.p50.as_nanos()), median);
                 let allowed = (path.intended.as_nanos() / 20).max(1_000_000);
-                let pass = median.is_some_and(|median| median.abs_diff(path.intended.as_nanos()) <= allowed);
+                let pass = median.is_some_and(|median| median.abs_diff(path.intended.as_nanos()) <= allowed)
+                    && delays.len() >= own.len() - delays.len();
                 prop_assert_eq!(path.verdict == Verdict::Pass, pass);
             }
             let worst = raw.iter().filter(|raw| raw.0 != raw.1).filter_map(|raw| {

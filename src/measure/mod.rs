@@ -17,7 +17,8 @@ pub use compare::{BaseMatrix, compare, subtract_base};
 pub use fake::FakeProber;
 pub use icmp::{IcmpProber, StopSignal};
 pub use probe::{
-    Lateness, MAX_PROBES, MAX_RUN, ProbeError, ProbeOrder, ProbeReport, Prober, ReceivedProbe, SentProbe, Stamps,
+    Lateness, MAX_PROBES, MAX_RUN, ProbeError, ProbeOrder, ProbeReport, Prober, ReceivedProbe, START_MISSED, SentProbe,
+    Stamps,
 };
 pub(crate) use rank::{median_interval, percentile};
 pub use sample::{Comparison, DelaySummary, ErrorSummary, PathResult, RttSummary, Sample, Tolerance, Verdict};

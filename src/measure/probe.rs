@@ -144,6 +144,9 @@ pub struct ProbeReport {
     pub lateness: Option<Lateness>,
 }
 
+/// How the words of [`ProbeError::StartMissed`] begin: with them the asker recognizes what another attempt can cure.
+pub const START_MISSED: &str = "the common start was missed";
+
 /// Why a node could not take part in a measurement.
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
@@ -168,7 +171,7 @@ pub enum ProbeError {
         probes: u64,
     },
     /// The sockets were open only after the common start.
-    #[error("the common start was missed by {late}; set it further ahead")]
+    #[error("{START_MISSED} by {late}; set it further ahead")]
     StartMissed {
         /// By how much.
         late: Span,

@@ -6,10 +6,13 @@ use std::time::{Duration, Instant, SystemTime};
 use super::{Testbed, TestbedError};
 use crate::agent::protocol::{Applied, NodeStatus, Request, Response};
 use crate::matrix::DelayMatrix;
-use crate::measure::{Collected, ProbeOrder, ProbeReport, collect};
+use crate::measure::{Collected, ProbeOrder, ProbeReport, START_MISSED, collect};
 use crate::shaping::{Abilities, BackendChoice, Row};
 use crate::topology::{NodeIndex, NodeName};
 use crate::units::Span;
+
+/// How often a measurement is begun whose start some nodes miss: how busy a machine will be shows only then.
+const ATTEMPTS: u64 = 3;
 
 /// A node that could not do what it was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +43,13 @@ pub enum OperationError {
     /// The reports of a measurement do not fit together.
     #[error("the nodes' reports do not fit together: {0}")]
     Reports(String),
+}
+
+impl OperationError {
+    /// Whether nodes got to know of a measurement only after its start, and nothing else went wrong.
+    fn missed_start(&self) -> bool {
+        matches!(self, Self::Nodes(failures) if failures.iter().all(|one| one.message.starts_with(START_MISSED)))
+    }
 }
 
 fn describe(failures: &[NodeFailure]) -> String {
@@ -139,7 +149,24 @@ pub fn measure(
     options: MeasureOptions,
     started: &dyn Fn(Duration),
 ) -> Result<Measured, OperationError> {
-    let lead = lead(testbed)?;
+    let mut lead = lead(testbed)?;
+    for attempt in 1..ATTEMPTS {
+        // A number of its own for each: what is left of an earlier one is not taken for this one's.
+        let run = options.run ^ (attempt << 32);
+        match measure_once(testbed, MeasureOptions { run, ..options }, lead, started) {
+            Err(error) if error.missed_start() => lead *= 4,
+            outcome => return outcome,
+        }
+    }
+    measure_once(testbed, options, lead, started)
+}
+
+fn measure_once(
+    testbed: &mut dyn Testbed,
+    options: MeasureOptions,
+    lead: Duration,
+    started: &dyn Fn(Duration),
+) -> Result<Measured, OperationError> {
     let nodes = testbed.nodes();
     let addresses: Vec<IpAddr> =
         nodes.iter().map(|node| if options.ipv6 { IpAddr::V6(node.ipv6) } else { IpAddr::V4(node.ipv4) }).collect();
@@ -167,12 +194,19 @@ pub fn measure(
 /// How far ahead the common start must lie for every agent to be ready by then: several times what an answer from all of them
 /// takes, because opening sockets and a busy machine come on top.
 fn lead(testbed: &mut dyn Testbed) -> Result<Duration, OperationError> {
+    // The first round waits until the agents have done what an interrupted command may have left them with.
+    ready(testbed)?;
     let asked = Instant::now();
-    ask_all(testbed, &Request::Ready, |response| match response {
+    ready(testbed)?;
+    Ok(Duration::from_millis(50 + testbed.nodes().len() as u64) + 5 * asked.elapsed())
+}
+
+fn ready(testbed: &mut dyn Testbed) -> Result<(), OperationError> {
+    let answers = ask_all(testbed, &Request::Ready, |response| match response {
         Response::Ready => Ok(()),
         other => Err(other),
-    })?;
-    Ok(Duration::from_millis(50 + testbed.nodes().len() as u64) + 5 * asked.elapsed())
+    });
+    answers.map(|_| ())
 }
 
 fn since_epoch() -> u64 {
@@ -211,4 +245,87 @@ fn ask<T>(
         }
     }
     if failures.is_empty() { Ok(fine) } else { Err(OperationError::Nodes(failures)) }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::measure::Stamps;
+    use crate::testbed::lab::addressing;
+    use crate::topology::Node;
+
+    /// Two nodes that are busy at first and miss as many starts as they are told.
+    struct Busy {
+        nodes: Vec<Node>,
+        first_answer_takes: Duration,
+        misses: usize,
+        ahead: Vec<Duration>,
+        runs: BTreeSet<u64>,
+    }
+
+    impl Busy {
+        fn new(first_answer_takes: Duration, misses: usize) -> Self {
+            let nodes = addressing::nodes(&[NodeName::numbered(1), NodeName::numbered(2)]);
+            Self { nodes, first_answer_takes, misses, ahead: Vec::new(), runs: BTreeSet::new() }
+        }
+
+        fn answer(&mut self, request: &Request) -> Response {
+            let Request::Probe(order) = request else {
+                std::thread::sleep(std::mem::take(&mut self.first_answer_takes));
+                return Response::Ready;
+            };
+            self.runs.insert(order.run);
+            if order.me == 0 {
+                self.ahead.push(Duration::from_nanos(order.start_realtime_ns.saturating_sub(since_epoch())));
+            } else if self.misses > 0 {
+                self.misses -= 1;
+                return Response::Failed { message: format!("{START_MISSED} by 5s; set it further ahead") };
+            }
+            let nothing = ProbeReport {
+                sent: vec![],
+                received: vec![],
+                stamps: Stamps::Kernel,
+                user_stamped: 0,
+                duplicates: 0,
+                refused: 0,
+                first_refusal: None,
+                lateness: None,
+            };
+            Response::Probed(nothing)
+        }
+    }
+
+    impl Testbed for Busy {
+        fn nodes(&self) -> &[Node] {
+            &self.nodes
+        }
+
+        fn ask(&mut self, requests: Vec<(NodeIndex, Request)>) -> Result<Vec<Result<Response, String>>, TestbedError> {
+            Ok(requests.iter().map(|(_, request)| Ok(self.answer(request))).collect())
+        }
+    }
+
+    fn options() -> MeasureOptions {
+        MeasureOptions { probes: 1, warm_up: 0, interval: Span::from_millis(1), grace: Span::ZERO, ipv6: false, run: 7 }
+    }
+
+    #[test]
+    fn what_agents_were_left_with_does_not_delay_the_start() {
+        let mut busy = Busy::new(Duration::from_millis(400), 0);
+        measure(&mut busy, options(), &|_| ()).unwrap();
+        assert!(busy.ahead[0] < Duration::from_millis(800), "{:?}", busy.ahead);
+    }
+
+    #[test]
+    fn a_missed_start_is_set_further_ahead_but_not_for_ever() {
+        let mut busy = Busy::new(Duration::ZERO, 2);
+        measure(&mut busy, options(), &|_| ()).unwrap();
+        assert!(busy.ahead.len() == 3 && busy.ahead[2] > 8 * busy.ahead[0], "{:?}", busy.ahead);
+        assert_eq!(busy.runs.len(), 3);
+        let error = measure(&mut Busy::new(Duration::ZERO, 3), options(), &|_| ()).map(|_| ()).unwrap_err();
+        assert!(error.to_string().contains(START_MISSED), "{error}");
+    }
 }

@@ -7,5 +7,6 @@ mod bench;
 mod crash;
 mod host;
 mod life;
+mod surroundings;
 mod user;
 mod verify;

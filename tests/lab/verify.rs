@@ -57,6 +57,21 @@ fn ipv6_paths_and_a_subtracted_base_verify_too() {
         user.write("net.csv", MATRIX);
         user.succeed(&[&["verify", "net.csv", "--out", "six", "--ipv6"], LOOSE].concat());
         user.succeed(&[&["verify", "net.csv", "--out", "base", "--subtract-base"], LOOSE].concat());
+        assert_raw(&user.folder().join("base"));
+    }
+}
+
+/// The samples stay as measured, and then each has the median base more than what became of it: the medians show it.
+fn assert_raw(out: &std::path::Path) {
+    let read = |name: &str| std::fs::read_to_string(out.join(name)).unwrap();
+    let result: Value = serde_json::from_str(&read("result.json")).unwrap();
+    let samples = read("samples.csv");
+    for path in result["paths"].as_array().unwrap() {
+        let ends = format!("{},{},", path["from"].as_str().unwrap(), path["to"].as_str().unwrap());
+        let of_path = samples.lines().filter(|line| line.starts_with(&ends));
+        let mut delays: Vec<f64> = of_path.map(|line| line.split(',').nth(4).unwrap().parse().unwrap()).collect();
+        delays.sort_by(f64::total_cmp);
+        assert!(delays[(delays.len() - 1) / 2] > path["one_way_ms"]["p50"].as_f64().unwrap(), "{path}");
     }
 }
 

@@ -45,9 +45,14 @@ impl Evidence<'_> {
                 put("measured.csv", to_csv(&measured, CsvOptions::default()).as_bytes())?;
             }
             // A matrix with holes is none; the samples say which paths gave nothing.
-            Err(error) => put("measured.txt", format!("no measured.csv: {error}\n").as_bytes())?,
+            Err(error) => {
+                // That of an earlier run in this folder would pass for this one's.
+                let _ = fs::remove_file(folder.join("measured.csv"));
+                put("measured.txt", format!("no measured.csv: {error}\n").as_bytes())?;
+            }
         }
-        put("samples.csv", samples_csv(self.matrix.names(), &self.trial.samples).as_bytes())?;
+        // Raw, also when the base is subtracted from all that is made of them.
+        put("samples.csv", samples_csv(self.matrix.names(), &self.trial.measured.collected.samples).as_bytes())?;
         put("result.json", self.result_json().as_bytes())?;
         put("run.json", self.record().to_json().as_bytes())?;
         for (name, svg) in self.plots() {

@@ -59,7 +59,7 @@ pub(super) struct VerifyArgs {
     /// Also write the result as JSON to this file
     #[arg(long, value_name = "FILE")]
     pub(super) json: Option<PathBuf>,
-    /// Name of the lab while it runs [default: verify-<process>]
+    /// Name of the lab while it runs [default: one that nobody has]
     #[arg(long, value_name = "NAME")]
     pub(super) name: Option<String>,
 }
@@ -71,7 +71,6 @@ pub(super) fn run(args: &VerifyArgs, out: &mut dyn Write) -> anyhow::Result<Exit
     let folder = args.out.clone().unwrap_or_else(|| default_folder(&args.matrix.stem(), started));
     check_places(&folder, args.json.as_deref())?;
     let trial = trial::run(args, &matrix)?;
-    print_tables(out, &matrix, &trial.comparison)?;
     let evidence = Evidence { args, matrix: &matrix, trial: &trial, started };
     let progress = Progress::new();
     progress.say("write the files");
@@ -82,6 +81,8 @@ pub(super) fn run(args: &VerifyArgs, out: &mut dyn Write) -> anyhow::Result<Exit
     }
     let columns = terminal::columns(io::stdout()).unwrap_or(usize::MAX);
     let broken = |text: &str| terminal::hanging("", text, 0, columns);
+    // After the files: a reader who has gone, as in `… | head`, must not cost the evidence.
+    print_tables(out, &matrix, &trial.comparison)?;
     writeln!(out, "{}", broken(&table::summary_line(&trial.comparison)))?;
     for caveat in trial.caveats() {
         writeln!(out, "{}", broken(&caveat))?;

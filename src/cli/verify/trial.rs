@@ -1,10 +1,11 @@
 //! One verification: lab up, base path, matrix, measurement, lab down.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::VerifyArgs;
 use crate::agent::protocol::{Applied, NodeStatus, Traffic};
 use crate::cli::agent_session::lab_environment;
+use crate::cli::caveats::caveats;
 use crate::cli::host::NoiseMeter;
 use crate::cli::progress::Progress;
 use crate::matrix::DelayMatrix;
@@ -58,31 +59,20 @@ impl Trial {
 
     /// What a reader of the figures must know, in words; empty when all went well.
     pub(super) fn caveats(&self) -> Vec<String> {
-        let probing = self.probing();
-        let refusal = self.measured.reports.iter().find_map(|report| report.first_refusal.as_deref());
-        [
-            (
-                probing.emulation_drops,
-                "packets were dropped by the delay elements: an error of the emulation".to_owned(),
-            ),
-            (
-                probing.user_stamped,
-                "probes were stamped by the prober, not by the kernel: delays are less exact".to_owned(),
-            ),
-            (probing.refused, format!("probes could not be sent: {}", refusal.unwrap_or("no reason given"))),
-            (probing.backwards, "instants lie before the sending: the clocks disagree".to_owned()),
-        ]
-        .into_iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, what)| format!("note: {count} {what}"))
-        .collect()
+        caveats(&self.measured, self.dropped)
     }
+}
+
+/// Not the process alone: in the process namespaces of two labs, or of containers, numbers are the same.
+fn own_name() -> String {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    format!("verify-{}-{:08x}", std::process::id(), now.subsec_nanos())
 }
 
 /// Verifies `matrix` as `args` say.
 pub(super) fn run(args: &VerifyArgs, matrix: &DelayMatrix) -> anyhow::Result<Trial> {
     let tolerance = args.tolerance.0;
-    let name = args.name.clone().unwrap_or_else(|| format!("verify-{}", std::process::id()));
+    let name = args.name.clone().unwrap_or_else(own_name);
     let progress = Progress::new();
     progress.say(&format!("bring up {} nodes", matrix.len()));
     let mut lab = Lab::start(&name, matrix.names(), &args.matrix.place(), lab_environment())?;

@@ -65,7 +65,7 @@ impl Lab {
     /// Connects to the running lab `name`.
     pub fn connect(name: &str) -> Result<Self, LabError> {
         let not_running = |_| LabError::NotRunning { name: name.to_owned(), running: running_labs() };
-        let stream = UnixStream::connect(registry::socket_path(name)).map_err(not_running)?;
+        let stream = UnixStream::connect(registry::socket_path(name)?).map_err(not_running)?;
         let info =
             LabInfo { name: name.to_owned(), nodes: vec![], source: String::new(), holder: 0, since: String::new() };
         let mut lab = Self { info, reader: BufReader::new(stream), next_id: 0, holder: None };

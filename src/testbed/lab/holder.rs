@@ -1,14 +1,16 @@
 //! The holder of a lab: two processes. The outer keeps the lock and tidies up; the inner is the first process of the lab's
 //! process namespace, owns every namespace and runs the relay.
-#![allow(unsafe_code)] // `Command::pre_exec` is unsafe to call: it runs between fork and exec.
+#![allow(unsafe_code)] // inherited descriptors are closed by number; `Command::pre_exec` runs between fork and exec.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, setns};
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -19,7 +21,7 @@ use nix::unistd::{Pid, dup2_stderr, setsid};
 
 use super::namespaces::{NodeNamespaces, dress, fork_child, isolate, of_lab};
 use super::protocol::{Birth, LabInfo, Order};
-use super::registry::Entry;
+use super::registry::{Entry, Watch};
 use super::relay::{Relay, Surroundings};
 use super::{LabError, addressing, network};
 use crate::topology::NodeIndex;
@@ -35,6 +37,7 @@ pub(super) type Rescue = dyn Fn() + Sync;
 
 /// Runs a holder: its standard input is a socket to the client that started it. Returns the exit code.
 pub fn main(rescue: &Rescue) -> i32 {
+    close_inherited_files();
     let Ok(mut client) = first_client() else { return 2 };
     match hold(&client, rescue) {
         Ok(code) => code,
@@ -43,6 +46,13 @@ pub fn main(rescue: &Rescue) -> i32 {
             2
         }
     }
+}
+
+/// A lab that outlives its command must not keep open what a script had open there: a pipe that somebody reads to its end,
+/// a lock. Called before this process opens anything of its own.
+fn close_inherited_files() {
+    // SAFETY: nothing in this process owns a descriptor above standard error yet.
+    let _ = unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, 0) };
 }
 
 fn first_client() -> io::Result<UnixStream> {
@@ -73,10 +83,12 @@ fn hold(client: &UnixStream, rescue: &Rescue) -> Result<i32, LabError> {
     let own_user_namespace = isolate()?;
     let signals = block_signals()?;
     let holder = Pid::this();
+    let outer = own_process().map_err(system("open the own process"))?;
+    let watch = entry.watch().map_err(system("watch the lab's folder"))?;
     let inner = fork_child(|| {
         let Ok(mut client) = client.try_clone() else { return 2 };
         dress(&hosts);
-        let life = Inner { order: &order, holder, own_user_namespace, rescue };
+        let life = Inner { order: &order, holder, outer: &outer, own_user_namespace, rescue };
         match life.run(&client, listener, &signals) {
             Ok(()) => 0,
             Err(error) => {
@@ -85,18 +97,26 @@ fn hold(client: &UnixStream, rescue: &Rescue) -> Result<i32, LabError> {
             }
         }
     })?;
-    Ok(guard(inner, &signals))
+    Ok(guard(inner, &signals, &watch))
 }
 
-/// Waits for the inner process; a signal to end ends it first. The entry goes when the caller returns.
-fn guard(inner: Pid, signals: &SignalFd) -> i32 {
+/// Waits for the inner process. A signal to end, or the loss of the folder by which others reach the lab (a log-out that
+/// clears the runtime directory), ends it first. The entry goes when the caller returns.
+fn guard(inner: Pid, signals: &SignalFd, folder: &Watch) -> i32 {
     loop {
-        match signals.read_signal() {
-            Ok(Some(signal)) if signal.ssi_signo == Signal::SIGCHLD as u32 => break,
-            Ok(_) => {
-                let _ = kill(inner, Signal::SIGKILL);
-            }
+        let mut fds = [PollFd::new(signals.as_fd(), PollFlags::POLLIN), PollFd::new(folder.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut fds, PollTimeout::NONE) {
+            Err(Errno::EINTR) => continue,
             Err(_) => break,
+            Ok(_) => {}
+        }
+        let signalled = fds[0].any().unwrap_or(true);
+        if signalled && !matches!(signals.read_signal(), Ok(Some(signal)) if signal.ssi_signo != Signal::SIGCHLD as u32)
+        {
+            break;
+        }
+        if signalled || folder.is_lost() {
+            let _ = kill(inner, Signal::SIGKILL);
         }
     }
     match waitpid(inner, None) {
@@ -141,10 +161,31 @@ fn redirect_errors(entry: &Entry) -> io::Result<()> {
     Ok(dup2_stderr(log)?)
 }
 
+/// This process as a file that becomes readable with its end.
+fn own_process() -> io::Result<OwnedFd> {
+    // SAFETY: the call takes numbers only.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, Pid::this().as_raw(), 0) };
+    let fd = i32::try_from(fd).map_err(io::Error::other)?;
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel has just made this descriptor for us, and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Ties the calling process to its parent, whose file is `parent`: it dies with it, also when that is dead already.
+fn die_with(parent: BorrowedFd<'_>) -> io::Result<()> {
+    prctl::set_pdeathsig(Signal::SIGKILL)?;
+    let mut fds = [PollFd::new(parent, PollFlags::POLLIN)];
+    poll(&mut fds, PollTimeout::ZERO)?;
+    if fds[0].any().unwrap_or(true) { Err(io::Error::other("it has ended")) } else { Ok(()) }
+}
+
 /// The first process of the lab's process namespace.
 struct Inner<'a> {
     order: &'a Order,
     holder: Pid,
+    outer: &'a OwnedFd,
     own_user_namespace: bool,
     rescue: &'a Rescue,
 }
@@ -154,7 +195,7 @@ impl Inner<'_> {
         let system = |operation: &'static str| {
             move |source: io::Error| LabError::System { operation: operation.to_owned(), source }
         };
-        prctl::set_pdeathsig(Signal::SIGKILL).map_err(|errno| system("set the parent-death signal")(errno.into()))?;
+        die_with(self.outer.as_fd()).map_err(system("die with the outer process"))?;
         let networks = network::build(&self.order.nodes)?;
         let agents = networks
             .iter()

@@ -51,8 +51,9 @@ pub(super) fn isolate() -> Result<bool, LabError> {
         map_identity(uid, gid)?;
         unshare(rest).map_err(refused)?;
     }
-    let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
-    mount(None::<&str>, "/", None::<&str>, private, None::<&str>).map_err(refused)?;
+    // Nothing gets out, but what is unmounted outside goes here too: a lab must not keep a disk busy.
+    let inward = MsFlags::MS_REC | MsFlags::MS_SLAVE;
+    mount(None::<&str>, "/", None::<&str>, inward, None::<&str>).map_err(refused)?;
     Ok(needs_user_namespace)
 }
 

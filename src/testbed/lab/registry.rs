@@ -2,13 +2,20 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use nix::fcntl::{Flock, FlockArg};
-use nix::unistd::Uid;
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use nix::unistd::{AccessFlags, Uid, access};
 
 use super::LabError;
+
+/// How long a name may be contested by processes that only look whether its lab lives.
+const CONTEST: Duration = Duration::from_millis(500);
 
 /// A lab's entry: its folder, and the lock that says that it lives.
 pub(super) struct Entry {
@@ -27,7 +34,8 @@ pub(super) fn root() -> PathBuf {
         std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute() && usable(path));
     match given {
         Some(path) => path.join("longhaul"),
-        None if uid.is_root() => PathBuf::from("/run/longhaul"),
+        // Who is root in a user namespace only, as inside a lab, may not write there.
+        None if uid.is_root() && access("/run", AccessFlags::W_OK).is_ok() => PathBuf::from("/run/longhaul"),
         None => PathBuf::from(format!("/tmp/longhaul-{uid}")),
     }
 }
@@ -44,9 +52,14 @@ pub fn check_name(name: &str) -> Result<(), LabError> {
     if fine { Ok(()) } else { Err(LabError::BadName { name: name.to_owned() }) }
 }
 
-/// The control socket of the lab `name`.
-pub(super) fn socket_path(name: &str) -> PathBuf {
-    root().join(name).join("control")
+/// The control socket of the lab `name`; an error when others could have put it there.
+pub(super) fn socket_path(name: &str) -> Result<PathBuf, LabError> {
+    check_name(name)?;
+    let root = root();
+    match check_root(&root) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(LabError::Registry { path: root, source }),
+        _ => Ok(root.join(name).join("control")),
+    }
 }
 
 impl Entry {
@@ -55,24 +68,73 @@ impl Entry {
         check_name(name)?;
         make_root()?;
         let folder = root().join(name);
-        let failed = |source| LabError::Registry { path: folder.clone(), source };
-        fs::DirBuilder::new().mode(0o700).recursive(true).create(&folder).map_err(failed)?;
+        match Self::contest(&folder) {
+            Ok(entry) => entry.ok_or_else(|| LabError::NameInUse { name: name.to_owned() }),
+            Err(source) => Err(LabError::Registry { path: folder, source }),
+        }
+    }
+
+    /// Whoever looks which labs live holds each lock for a moment, and may remove the folder with it: tried again for a
+    /// while, unless a lab answers there.
+    fn contest(folder: &Path) -> io::Result<Option<Self>> {
+        let deadline = Instant::now() + CONTEST;
+        loop {
+            let taken = Self::take(folder)?;
+            let settled = taken.is_some() || Instant::now() > deadline;
+            if settled || UnixStream::connect(folder.join("control")).is_ok() {
+                return Ok(taken);
+            }
+            std::thread::sleep(CONTEST / 100);
+        }
+    }
+
+    /// `None` when another process holds the lock or has just removed the folder.
+    fn take(folder: &Path) -> io::Result<Option<Self>> {
+        fs::DirBuilder::new().mode(0o700).recursive(true).create(folder)?;
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(false).mode(0o600);
-        let lock = options.open(folder.join("lock")).map_err(failed)?;
-        let lock = Flock::lock(lock, FlockArg::LockExclusiveNonblock)
-            .map_err(|_| LabError::NameInUse { name: name.to_owned() })?;
-        if !still_there(&lock, &folder) {
-            // The lab that had the name was just being removed, and our lock with it.
-            return Err(LabError::NameInUse { name: name.to_owned() });
+        let lock = match options.open(folder.join("lock")) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            lock => lock?,
+        };
+        let Ok(lock) = Flock::lock(lock, FlockArg::LockExclusiveNonblock) else { return Ok(None) };
+        if !still_there(&lock, folder) {
+            return Ok(None);
         }
         let _ = fs::remove_file(folder.join("control"));
-        Ok(Self { folder, _lock: lock })
+        Ok(Some(Self { folder: folder.to_owned(), _lock: lock }))
+    }
+
+    /// Watches whether the folder, with what is in it now, stays.
+    pub(super) fn watch(&self) -> io::Result<Watch> {
+        let notify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
+        let gone = AddWatchFlags::IN_DELETE | AddWatchFlags::IN_MOVED_FROM | AddWatchFlags::IN_MOVE_SELF;
+        notify.add_watch(&self.folder, gone | AddWatchFlags::IN_DELETE_SELF)?;
+        Ok(Watch { notify, socket: self.folder.join("control") })
     }
 
     /// The lab's folder.
     pub(super) fn folder(&self) -> &Path {
         &self.folder
+    }
+}
+
+/// Tells when a lab's folder is taken away.
+pub(super) struct Watch {
+    notify: Inotify,
+    socket: PathBuf,
+}
+
+impl Watch {
+    /// Readable when something was taken away.
+    pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.notify.as_fd()
+    }
+
+    /// Takes in what happened; whether nobody can reach the lab any more.
+    pub(super) fn is_lost(&self) -> bool {
+        while self.notify.read_events().is_ok() {}
+        !self.socket.exists()
     }
 }
 
@@ -89,6 +151,9 @@ fn still_there(lock: &File, folder: &Path) -> bool {
 
 /// The names of the labs that live, sorted; entries of dead ones are removed on the way.
 pub fn living() -> Vec<String> {
+    if check_root(&root()).is_err() {
+        return Vec::new();
+    }
     let Ok(entries) = fs::read_dir(root()) else { return Vec::new() };
     let mut names: Vec<String> = entries
         .filter_map(Result::ok)
@@ -101,7 +166,11 @@ pub fn living() -> Vec<String> {
 
 /// Removes a folder whose lock nobody holds; true when it was dead.
 fn remove_if_dead(folder: &Path) -> bool {
-    let Ok(file) = OpenOptions::new().write(true).open(folder.join("lock")) else { return true };
+    let Ok(file) = OpenOptions::new().write(true).open(folder.join("lock")) else {
+        // Succeeds only when it is empty: its maker was killed before it had the lock, or comes again when it had not.
+        let _ = fs::remove_dir(folder);
+        return true;
+    };
     let Ok(_lock) = Flock::lock(file, FlockArg::LockExclusiveNonblock) else { return false };
     remove(folder);
     true
@@ -119,14 +188,67 @@ fn make_root() -> Result<(), LabError> {
     let path = root();
     let failed = |source| LabError::Registry { path: path.clone(), source };
     fs::DirBuilder::new().mode(0o700).recursive(true).create(&path).map_err(failed)?;
-    let metadata = fs::symlink_metadata(&path).map_err(failed)?;
+    check_root(&path).map_err(failed)
+}
+
+/// In a folder that others may write to, a lab could be somebody else's trap.
+fn check_root(path: &Path) -> io::Result<()> {
+    let metadata = fs::symlink_metadata(path)?;
     let ours = metadata.is_dir() && metadata.uid() == Uid::effective().as_raw() && metadata.mode() & 0o022 == 0;
-    if ours { Ok(()) } else { Err(failed(io::Error::other("it belongs to somebody else, or others may write to it"))) }
+    if ours { Ok(()) } else { Err(io::Error::other("it belongs to somebody else, or others may write to it")) }
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
+
+    /// Whoever asks which labs live takes each lock for a moment, and removes the folder when it gets it.
+    #[test]
+    fn a_name_that_is_only_looked_at_can_be_taken() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("net");
+        for removes in [false, true] {
+            fs::create_dir_all(&folder).unwrap();
+            let lock = Flock::lock(File::create(folder.join("lock")).unwrap(), FlockArg::LockExclusive).unwrap();
+            assert!(Entry::take(&folder).unwrap().is_none());
+            let onlooker = std::thread::spawn({
+                let folder = folder.clone();
+                move || {
+                    if removes {
+                        fs::remove_dir_all(&folder).unwrap();
+                    }
+                    drop(lock);
+                }
+            });
+            assert!(Entry::contest(&folder).unwrap().is_some(), "removes: {removes}");
+            onlooker.join().unwrap();
+        }
+        let entry = Entry::take(&folder).unwrap().unwrap();
+        assert!(Entry::contest(&folder).unwrap().is_none(), "it is really in use");
+        drop(entry);
+        assert!(!folder.exists());
+    }
+
+    #[test]
+    fn an_empty_folder_of_a_dead_lab_goes() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("net");
+        fs::create_dir(&folder).unwrap();
+        assert!(remove_if_dead(&folder) && !folder.exists());
+    }
+
+    #[test]
+    fn the_loss_of_the_socket_is_noticed() {
+        let root = tempfile::tempdir().unwrap();
+        let entry = Entry::take(&root.path().join("net")).unwrap().unwrap();
+        let control = entry.folder().join("control");
+        fs::write(&control, "").unwrap();
+        let watch = entry.watch().unwrap();
+        assert!(!watch.is_lost());
+        fs::remove_file(control).unwrap();
+        assert!(watch.is_lost());
+    }
 
     #[test]
     fn lab_names_are_folder_names() {

@@ -164,7 +164,7 @@ impl<'a> Relay<'a> {
             },
             Ask::Enter { node } => match self.enter(client, line.id, node) {
                 Ok(()) => return,
-                Err(error) => Tell::Failed { message: format!("the namespaces of node {}: {error}", node + 1) },
+                Err(error) => Tell::Failed { message: format!("the namespaces of node {}: {error}", number(node)) },
             },
             Ask::Detach => {
                 self.detached = true;
@@ -180,7 +180,7 @@ impl<'a> Relay<'a> {
 
     fn relay(&mut self, client: u64, id: u64, node: NodeIndex, request: serde_json::Value) -> Result<(), String> {
         let Some(place) = self.agents.get_mut(node) else {
-            return Err(format!("this lab has no node {}", node + 1));
+            return Err(format!("this lab has no node {}", number(node)));
         };
         let Some(agent) = place else {
             let name = &self.info.nodes[node].name;
@@ -243,6 +243,11 @@ impl<'a> Relay<'a> {
             self.drop_client(client);
         }
     }
+}
+
+/// How people count the node; an index that a client sent may be anything.
+fn number(node: NodeIndex) -> NodeIndex {
+    node.saturating_add(1)
 }
 
 /// Collects the dead: as the first process of its namespace the holder inherits every orphan.

@@ -1,0 +1,63 @@
+//! What a reader of measured figures must know beside them.
+
+use crate::measure::ProbeReport;
+use crate::testbed::Measured;
+use crate::units::Span;
+
+/// Probes later than this after their scheduled instant tell of an overloaded machine: schedulers are far more exact.
+const LATE: Span = Span::from_millis(100);
+
+/// In words, one line each; empty when all went well. `dropped` is how many packets the delay elements dropped.
+pub(super) fn caveats(measured: &Measured, dropped: u64) -> Vec<String> {
+    let reports = &measured.reports;
+    let sum = |count: fn(&ProbeReport) -> u32| reports.iter().map(|report| u64::from(count(report))).sum::<u64>();
+    let refusal = reports.iter().find_map(|report| report.first_refusal.as_deref());
+    [
+        (dropped, "packets were dropped by the delay elements: an error of the emulation".to_owned()),
+        (
+            sum(|report| report.user_stamped),
+            "probes were stamped by the prober, not by the kernel: delays are less exact".to_owned(),
+        ),
+        (sum(|report| report.refused), format!("probes could not be sent: {}", refusal.unwrap_or("no reason given"))),
+        (measured.collected.backwards, "instants lie before the sending: the clocks disagree".to_owned()),
+    ]
+    .into_iter()
+    .filter(|(count, _)| *count > 0)
+    .map(|(count, what)| format!("note: {count} {what}"))
+    .chain(late_note(reports))
+    .collect()
+}
+
+/// Peers wait for a probe until the schedule's end and a grace. On a machine so busy that probers send late, delays show the
+/// machine, and what is sent later still counts as lost although nothing lost it.
+fn late_note(reports: &[ProbeReport]) -> Option<String> {
+    let latest = reports.iter().filter_map(|report| Some(report.lateness?.max)).max()?;
+    (latest > LATE).then(|| {
+        format!(
+            "note: probes were sent up to {latest} late: this machine is too busy, delays and losses are not the \
+             emulation's alone"
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::{Lateness, Stamps};
+
+    #[test]
+    fn only_an_overloaded_machine_is_noted() {
+        let report = |ms: u64| ProbeReport {
+            sent: vec![],
+            received: vec![],
+            stamps: Stamps::Kernel,
+            user_stamped: 0,
+            duplicates: 0,
+            refused: 0,
+            first_refusal: None,
+            lateness: Some(Lateness { max: Span::from_millis(ms), ..Lateness::default() }),
+        };
+        assert_eq!(late_note(&[report(3), report(100)]), None);
+        assert!(late_note(&[report(1_746), report(3)]).is_some_and(|note| note.contains("up to 1.746s late")));
+    }
+}
