@@ -19,7 +19,7 @@ const LISTED: usize = 10;
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
-  longhaul matrix diff matrices/trade.csv runs/last/measured.csv --tolerance 1ms
+  longhaul matrix diff matrices/trade.csv measured.csv --tolerance 1ms
   longhaul matrix diff before.csv after.csv --all
   longhaul matrix diff before.csv after.csv --json
 

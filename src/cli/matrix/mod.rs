@@ -23,7 +23,7 @@ Examples:
   longhaul matrix check matrices/trade.csv
   longhaul matrix generate random --nodes 9 --seed 7 --output mine.csv
   longhaul matrix convert measured.csv --to json | jq .delays_ns
-  longhaul matrix diff net.csv runs/last/measured.csv --tolerance 1ms")]
+  longhaul matrix diff net.csv measured.csv --tolerance 1ms")]
 pub struct MatrixArgs {
     #[command(subcommand)]
     command: MatrixCommand,

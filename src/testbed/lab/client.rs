@@ -199,6 +199,7 @@ pub fn find_running(name: Option<&str>) -> Result<Lab, LabError> {
     }
     match registry::living().as_slice() {
         [only] => Lab::connect(only),
+        [] => Err(LabError::NoneRunning { running: running_labs() }),
         _ => Err(LabError::Ambiguous { running: running_labs() }),
     }
 }

@@ -58,6 +58,12 @@ pub enum LabError {
         /// Which ones are, in words.
         running: String,
     },
+    /// The name was not given, and there is no lab.
+    #[error("{running}")]
+    NoneRunning {
+        /// That none is, and what to do, in words.
+        running: String,
+    },
     /// The name was not given and cannot be guessed.
     #[error("which lab? {running}; say it with --name")]
     Ambiguous {
