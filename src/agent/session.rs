@@ -195,7 +195,7 @@ mod tests {
             grace: Span::ZERO,
         };
         let (read, mut write) = std::io::pipe().unwrap();
-        let ((began, begun), (interrupt, interrupted)) = (channel(), channel());
+        let ((began, started), (interrupt, interrupted)) = (channel(), channel());
         let session = std::thread::spawn(move || {
             let (mut output, mut node) = (Vec::new(), Endless { began, interrupted });
             serve(io::BufReader::new(read), &mut output, &mut node, move || interrupt.send(()).unwrap_or(())).unwrap();
@@ -204,14 +204,14 @@ mod tests {
         for id in [1, 2] {
             write.write_all(&line(&RequestLine { id, request: Request::Probe(order.clone()) })).unwrap();
         }
-        begun.recv().unwrap();
+        started.recv().unwrap();
         // The second one waits, the first is under way; of a third nobody has heard.
         for cancel in [2, 1] {
             write.write_all(&line(&CancelLine { cancel })).unwrap();
         }
         write.write_all(&line(&RequestLine { id: 3, request: Request::Clear })).unwrap();
         write.write_all(&line(&RequestLine { id: 4, request: Request::Probe(order) })).unwrap();
-        begun.recv().unwrap();
+        started.recv().unwrap();
         drop(write);
         let said = session.join().unwrap();
         let ids: Vec<&str> = said.lines().map(|line| &line[..7]).collect();

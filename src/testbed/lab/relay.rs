@@ -151,7 +151,10 @@ impl<'a> Relay<'a> {
 
     fn drop_client(&mut self, client: u64) {
         self.clients.remove(&client);
-        let abandoned = self.pending.extract_if(.., |_, (waiting, ..)| *waiting == client);
+        let (abandoned, kept) =
+            std::mem::take(&mut self.pending).into_iter().partition(|(_, (waiting, ..))| *waiting == client);
+        self.pending = kept;
+        let abandoned: BTreeMap<u64, (u64, u64, NodeIndex)> = abandoned;
         for (cancel, (.., node)) in abandoned {
             let Some(agent) = &mut self.agents[node] else { continue };
             if let Ok(line) = serde_json::to_vec(&CancelLine { cancel }) {
