@@ -3,15 +3,20 @@
 use std::process::Command;
 
 fn main() {
-    for watched in [".git/HEAD", ".git/logs/HEAD"] {
-        if std::path::Path::new(watched).exists() {
+    // Git is asked where they are: in a worktree `.git` is a file.
+    for name in ["HEAD", "logs/HEAD"] {
+        let watched = git(&["rev-parse", "--git-path", name]);
+        if let Some(watched) = watched.filter(|path| std::path::Path::new(path).exists()) {
             println!("cargo::rerun-if-changed={watched}");
         }
     }
     println!("cargo::rerun-if-changed=build.rs");
-    let revision = git(&["rev-parse", "--short=12", "HEAD"]);
-    if let Some(revision) = revision {
+    let version = env!("CARGO_PKG_VERSION");
+    if let Some(revision) = git(&["rev-parse", "--short=12", "HEAD"]) {
         println!("cargo::rustc-env=LONGHAUL_REVISION={revision}");
+        println!("cargo::rustc-env=LONGHAUL_VERSION={version} ({revision})");
+    } else {
+        println!("cargo::rustc-env=LONGHAUL_VERSION={version}");
     }
 }
 

@@ -12,9 +12,9 @@ use crate::shaping::{Abilities, Backend, BackendChoice, Row, State, choose, desi
 use crate::tc::{self, KernelTc, TrafficControl};
 use crate::testbed::lab::NODE_INTERFACE;
 
-/// The agent of a node.
+/// Delays and measures what a node sends, as it is told on standard input.
 #[derive(Debug, Parser)]
-#[command(name = "longhaul-agent", version)]
+#[command(name = "longhaul-agent", version = env!("LONGHAUL_VERSION"))]
 struct AgentCli {
     #[command(subcommand)]
     command: AgentCommand,
@@ -33,8 +33,8 @@ The end of the input clears the node.")]
 
 #[derive(Debug, Args)]
 struct SessionArgs {
-    /// The interface that faces the other nodes
-    #[arg(long)]
+    /// Interface that faces the other nodes
+    #[arg(long, value_name = "NAME")]
     interface: String,
 }
 
@@ -68,10 +68,8 @@ fn run(interface: String, abilities: Option<Abilities>) -> io::Result<()> {
 
 /// Removes the delays of the lab node whose network namespace the calling thread is in.
 pub(super) fn rescue() {
-    if let Ok(mut tc) = KernelTc::open(NODE_INTERFACE) {
-        // Nobody is left who could be told; the node's `status` says what is still there.
-        let _ = tc::clear(&mut tc);
-    }
+    // Nobody is left who could be told; a lab that is taken down and up again has none of it.
+    let _ = tc::sweep(NODE_INTERFACE);
 }
 
 /// The variable by which a lab's agents are told what their kernel can do: it is the same for all of them, and finding out

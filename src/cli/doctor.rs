@@ -1,25 +1,26 @@
 //! `longhaul doctor`: what this kernel and this user can do, which back-end results, and what to do about the rest.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Args;
 use nix::unistd::Uid;
 
+use super::terminal::{self, hanging};
 use crate::shaping::{Abilities, Ability, Backend, BackendChoice, choose};
 use crate::tc::abilities;
 
-/// Say what this kernel and this user can do, which back-end results, and what to do about the rest.
+/// Say what works on this machine, and what to do about the rest.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   longhaul doctor
-  longhaul doctor --json | jq .netem
+  longhaul doctor --json | jq .abilities.netem
 
 Everything is found out by trying it in a scratch network namespace; nothing is changed.
 Exit code: 0 labs work here, 1 they do not.")]
 pub(super) struct DoctorArgs {
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
@@ -37,25 +38,25 @@ pub(super) fn run(args: &DoctorArgs, out: &mut dyn Write) -> anyhow::Result<Exit
         });
         writeln!(out, "{document:#}")?;
     } else {
-        out.write_all(describe(&abilities, Uid::effective()).as_bytes())?;
+        let columns = terminal::columns(io::stdout()).unwrap_or(100);
+        out.write_all(describe(&abilities, Uid::effective(), columns).as_bytes())?;
     }
     Ok(if choice.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
-fn describe(abilities: &Abilities, user: Uid) -> String {
+fn describe(abilities: &Abilities, user: Uid, columns: usize) -> String {
     let who = if user.is_root() { "root".to_owned() } else { format!("an ordinary user (uid {user})") };
-    let mut text = format!("kernel {}, as {who}\n\n{}\n\n", abilities.kernel, table(abilities));
+    let mut text = format!("kernel {}, as {who}\n\n{}\n", abilities.kernel, list(abilities, columns));
     for backend in [Backend::Netem, Backend::Userspace] {
-        let asked = if backend == Backend::Netem { BackendChoice::Netem } else { BackendChoice::Userspace };
-        let verdict = match choose(asked, abilities) {
-            Ok(_) => format!("back-end {backend}: works"),
-            Err(error) => error.to_string(),
+        let lacks: Vec<&str> = abilities.lacks(backend).iter().map(|(name, ..)| *name).collect();
+        let verdict = match lacks.as_slice() {
+            [] => "works".to_owned(),
+            _ => format!("does not work here, for want of {}", lacks.join(", ")),
         };
-        text.push_str(&verdict);
-        text.push('\n');
+        text.extend(["back-end ", &backend.to_string(), ": ", &verdict, "\n"]);
     }
     let conclusion = match choose(BackendChoice::Auto, abilities) {
-        Ok((backend, reason)) => format!("longhaul uses {backend}: {reason}\n"),
+        Ok((backend, _)) => format!("longhaul uses {backend}\n"),
         Err(_) => "longhaul cannot delay packets here\n".to_owned(),
     };
     text.push_str(&conclusion);
@@ -65,16 +66,22 @@ fn describe(abilities: &Abilities, user: Uid) -> String {
     text
 }
 
-fn table(abilities: &Abilities) -> String {
-    let mut table = comfy_table::Table::new();
-    table.load_style(comfy_table::presets::NOTHING).set_header(["", "", "what was found", "what to do"]);
-    for (name, ability) in abilities.list() {
+/// One line per ability; what was found and what to do are beside those that are missing.
+fn list(abilities: &Abilities, columns: usize) -> String {
+    let all = abilities.list();
+    let letters = all.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let indent = letters + 8;
+    let mut lines = Vec::new();
+    for (name, ability) in all {
         match ability {
-            Ability::Present => table.add_row([name, "yes", "", ""]),
-            Ability::Missing { why, remedy } => table.add_row([name, "no", why, remedy]),
-        };
+            Ability::Present => lines.push(format!("  {name:letters$}  yes\n")),
+            Ability::Missing { why, remedy } => {
+                lines.push(hanging(&format!("  {name:letters$}  no"), why, indent, columns) + "\n");
+                lines.push(hanging("", &format!("→ {remedy}"), indent, columns) + "\n");
+            }
+        }
     }
-    table.trim_fmt()
+    lines.concat()
 }
 
 /// What the first user namespace alone grants, and what it is good for.
@@ -103,12 +110,14 @@ mod tests {
         abilities.kernel = "6.18.0".to_owned();
         abilities.netem = Ability::missing("CONFIG_NET_SCH_NETEM is not set", "modprobe sch_netem");
         abilities.large_buffers = Ability::missing("refused", "run as root");
-        let text = describe(&abilities, Uid::from_raw(1000));
+        let text = describe(&abilities, Uid::from_raw(1000), 60);
         for expected in [
             "kernel 6.18.0, as an ordinary user (uid 1000)",
-            "the netem back-end does not work here: no netem: CONFIG_NET_SCH_NETEM is not set (modprobe sch_netem)",
+            "  netem                   no  CONFIG_NET_SCH_NETEM is not\n                              set\n",
+            "\n                              → modprobe sch_netem\n",
+            "back-end netem: does not work here, for want of netem\n",
             "back-end userspace: works",
-            "longhaul uses userspace: this kernel or user has no netem",
+            "longhaul uses userspace\n",
             "as root there would also be:\n  large receive buffers",
         ] {
             assert!(text.contains(expected), "{expected}\n{text}");
@@ -117,7 +126,7 @@ mod tests {
 
     #[test]
     fn a_kernel_without_anything_is_told_so() {
-        let text = describe(&Abilities::none("everything is forbidden", "run as root"), Uid::from_raw(0));
+        let text = describe(&Abilities::none("everything is forbidden", "run as root"), Uid::from_raw(0), 100);
         assert!(text.contains("longhaul cannot delay packets here"), "{text}");
         assert!(!text.contains("as root there would"), "{text}");
     }

@@ -3,12 +3,15 @@
 use std::fmt;
 use std::str::FromStr;
 
+use anyhow::Context;
 use clap::{Args, ValueEnum};
 
 use crate::matrix::DelayMatrix;
 use crate::measure::Tolerance;
-use crate::shaping::BackendChoice;
+use crate::shaping::{BackendChoice, ChoiceError};
 use crate::testbed::MeasureOptions;
+use crate::testbed::lab::addressing;
+use crate::topology::Node;
 use crate::units::Span;
 
 /// The matrix of a command.
@@ -17,18 +20,18 @@ pub(super) use super::matrix::MatrixSource as MatrixInput;
 /// Which delay element the agents use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum BackendName {
-    /// Each node picks: netem where its kernel has it, the user-space line elsewhere
+    /// Netem where the kernel has it, userspace elsewhere
     Auto,
-    /// The kernel's netem
+    /// The kernel's own network emulator
     Netem,
-    /// longhaul's own delay line, for kernels without netem
+    /// A delay line in user space, for kernels without netem
     Userspace,
 }
 
 /// The back-end option.
 #[derive(Debug, Clone, Copy, Args)]
 pub(super) struct BackendArgs {
-    /// Which delay element to use
+    /// What delays the packets
     #[arg(long, value_enum, default_value_t = BackendName::Auto)]
     backend: BackendName,
 }
@@ -44,14 +47,54 @@ impl BackendArgs {
     }
 }
 
+/// The back-end option of commands that apply a matrix.
+#[derive(Debug, Clone, Args)]
+pub(super) struct NodeBackendArgs {
+    #[command(flatten)]
+    all: BackendArgs,
+    /// Another delay element for one node; may be given several times
+    #[arg(long, value_name = "NODE=BACKEND")]
+    node_backend: Vec<NodeBackend>,
+}
+
+/// `n2=userspace`.
+#[derive(Debug, Clone)]
+struct NodeBackend {
+    node: String,
+    choice: BackendChoice,
+}
+
+impl FromStr for NodeBackend {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (node, backend) = text.rsplit_once('=').ok_or("write NODE=BACKEND, such as n2=userspace")?;
+        let choice = backend.parse().map_err(|error: ChoiceError| error.to_string())?;
+        Ok(Self { node: node.to_owned(), choice })
+    }
+}
+
+impl NodeBackendArgs {
+    /// The choice of each node.
+    pub(super) fn choices(&self, nodes: &[Node]) -> anyhow::Result<Vec<BackendChoice>> {
+        let mut choices = vec![self.all.choice(); nodes.len()];
+        for exception in &self.node_backend {
+            let node = addressing::find(nodes, &exception.node)
+                .with_context(|| format!("--node-backend: there is no node `{}`", exception.node))?;
+            choices[node] = exception.choice;
+        }
+        Ok(choices)
+    }
+}
+
 /// How to probe.
 #[derive(Debug, Clone, Copy, Args)]
 pub(super) struct ProbeArgs {
-    /// Probes per path
+    /// Number of probes per path
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     probes: u32,
     /// Time between two probes of a path
-    #[arg(long, value_name = "DURATION", default_value = "10ms", value_parser = parse_interval)]
+    #[arg(long, value_name = "DURATION", default_value = "8ms", value_parser = parse_interval)]
     interval: Span,
     /// Seed of everything random
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -131,7 +174,7 @@ impl fmt::Display for ToleranceText {
 /// Which running lab.
 #[derive(Debug, Clone, Args)]
 pub(super) struct LabName {
-    /// Which lab [default: the only one running]
+    /// Name of the lab [default: the only one running]
     #[arg(long)]
     pub(super) name: Option<String>,
 }

@@ -11,11 +11,20 @@ use nix::sys::prctl;
 use nix::sys::signal::{SigHandler, Signal, signal};
 
 use super::agent_session::lab_environment;
-use super::input::{BackendArgs, MatrixInput};
+use super::input::{MatrixInput, NodeBackendArgs};
+use crate::testbed::Testbed;
 use crate::testbed::lab::{self, Lab};
 
 /// Bring nodes up on this machine, run programs in them, list them, take them down.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  longhaul lab up matrices/trade.csv --detach
+  longhaul lab exec n1 -- ping -c 3 n2
+  longhaul lab list
+  longhaul lab down
+
+While a lab is up, `longhaul apply`, `measure`, `status` and `clear` work on it.")]
 pub(super) struct LabArgs {
     #[command(subcommand)]
     command: LabCommand,
@@ -26,11 +35,12 @@ enum LabCommand {
     /// Bring up one node per row of a matrix and apply its delays
     #[command(after_help = "\
 Examples:
-  longhaul lab up matrices/trade.csv                      until Ctrl-C
-  longhaul lab up matrices/trade.csv --detach             in the background; end it with `lab down`
+  longhaul lab up matrices/trade.csv            until Ctrl-C
+  longhaul lab up matrices/trade.csv --detach   until `longhaul lab down`
   longhaul lab up net.csv --name a --backend userspace
 
-Everything in the lab ends with its holder process, however that ends. Nothing outside the lab changes.")]
+Everything in the lab ends with its holder process, however that ends.
+Nothing outside the lab changes.")]
     Up(UpArgs),
     /// Run a program in a node
     #[command(after_help = "\
@@ -39,7 +49,8 @@ Examples:
   longhaul lab exec n2 -- iperf3 -s -D
   longhaul lab exec --name trade n1 -- sh
 
-Nodes are known by name in the lab (n1, or the matrix's own names). The exit code is the program's.")]
+Inside, the nodes know each other by name: n1, n2 and so on, or the matrix's own names.
+The exit code is the program's.")]
     Exec(ExecArgs),
     /// List the labs that are running
     #[command(after_help = "Example:\n  longhaul lab list")]
@@ -56,30 +67,30 @@ struct UpArgs {
     /// Name of the lab [default: the matrix file's name]
     #[arg(long)]
     name: Option<String>,
-    /// Return when the lab is up, and leave it running
+    /// Leave the lab running in the background
     #[arg(long)]
     detach: bool,
     #[command(flatten)]
-    backend: BackendArgs,
+    backend: NodeBackendArgs,
 }
 
 #[derive(Debug, Args)]
 struct ExecArgs {
-    /// Which lab [default: the only one running]
+    /// Name of the lab [default: the only one running]
     #[arg(long)]
     name: Option<String>,
-    /// Which node: its name, or n1, n2 and so on
+    /// Node to run it in: its name, or n1, n2 and so on
     node: String,
-    /// The program and its arguments, after `--`
+    /// Program and its arguments, after `--`
     #[arg(last = true, required = true)]
     command: Vec<OsString>,
 }
 
 #[derive(Debug, Args)]
 struct DownArgs {
-    /// Which lab [default: the only one running]
+    /// Name of the lab [default: the only one running]
     name: Option<String>,
-    /// Every lab of this user
+    /// End every lab of this user
     #[arg(long, conflicts_with = "name")]
     all: bool,
 }
@@ -98,7 +109,8 @@ fn up(args: &UpArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     let matrix = args.matrix.load()?;
     let name = args.name.clone().unwrap_or_else(|| args.matrix.stem());
     let mut lab = Lab::start(&name, matrix.names(), &args.matrix.place(), lab_environment())?;
-    let outcome = super::operate::apply(&mut lab, &matrix, args.backend.choice())?;
+    let choices = args.backend.choices(lab.nodes())?;
+    let outcome = super::operate::apply(&mut lab, &matrix, &choices)?;
     // First, so that a reader who has gone, as in `… | head -1`, does not take the lab with it.
     let (lab, detached) = if args.detach { (None, Some(lab.detach()?)) } else { (Some(lab), None) };
     writeln!(out, "lab `{name}` is up: {} nodes, {outcome}", matrix.len())?;

@@ -14,19 +14,22 @@ use super::Cli;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  longhaul completions bash > ~/.local/share/bash-completion/completions/longhaul
+  longhaul completions bash > longhaul.bash && source longhaul.bash
   longhaul completions zsh > ~/.zfunc/_longhaul
-  longhaul completions fish > ~/.config/fish/completions/longhaul.fish")]
+  longhaul completions fish > ~/.config/fish/completions/longhaul.fish
+
+For every new bash, put the first into ~/.local/share/bash-completion/completions/longhaul.
+For zsh, ~/.zfunc must be in $fpath.")]
 pub(super) struct CompletionArgs {
-    /// Which shell
+    /// Shell to print them for
     shell: Shell,
 }
 
-/// Write the man pages, one for each command.
+/// Write man pages, one for each command.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  longhaul man ~/.local/share/man/man1 && man longhaul-verify")]
 pub(super) struct ManArgs {
-    /// Folder to write them to; it is made when it is not there
+    /// Folder to write them to; made when it is not there
     folder: PathBuf,
 }
 

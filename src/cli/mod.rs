@@ -11,6 +11,7 @@ mod manual;
 pub mod matrix;
 mod operate;
 mod progress;
+mod terminal;
 mod verify;
 
 use std::io::{self, Write};
@@ -25,7 +26,14 @@ pub use agent_session::command as agent_command;
 
 /// Puts nodes as far apart as a delay matrix says, and proves by measurement that they are.
 #[derive(Debug, Parser)]
-#[command(name = "longhaul", version, max_term_width = 100)]
+#[command(name = "longhaul", version = env!("LONGHAUL_VERSION"), max_term_width = 100, after_help = "\
+Examples:
+  longhaul verify matrices/trade.csv            lab, delays, proof, plots
+  longhaul lab up matrices/trade.csv --detach   nodes to work with
+  longhaul lab exec n1 -- ping -c 3 n2          a program in one of them
+  longhaul doctor                               what works on this machine
+
+`longhaul help COMMAND` has examples for each command.")]
 pub struct Cli {
     #[command(subcommand)]
     command: CliCommand,
@@ -95,11 +103,6 @@ fn report(error: &anyhow::Error) -> ExitCode {
     }
     let _ = writeln!(io::stderr(), "error: {error:#}");
     ExitCode::from(2)
-}
-
-/// The width of the terminal; 100 where there is none.
-fn terminal_columns() -> usize {
-    terminal_size::terminal_size().map_or(100, |(terminal_size::Width(columns), _)| columns.into())
 }
 
 fn exit_code(code: i32) -> ExitCode {

@@ -1,6 +1,6 @@
 //! `longhaul apply`, `measure`, `status` and `clear` on a running lab.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -8,7 +8,7 @@ use anyhow::Context;
 use clap::Args;
 
 use super::caveats::caveats;
-use super::input::{BackendArgs, LabName, MatrixInput, ProbeArgs, ToleranceText};
+use super::input::{LabName, MatrixInput, NodeBackendArgs, ProbeArgs, ToleranceText};
 use super::progress::Progress;
 use crate::agent::protocol::{Applied, NodeStatus};
 use crate::matrix::DelayMatrix;
@@ -24,24 +24,25 @@ use crate::topology::{Node, NodeName};
 /// How many of the worst paths `measure` prints of a large lab.
 const WORST_PATHS: usize = 72;
 
-/// Apply a delay matrix to a running lab; what is there already is not written again.
+/// Apply a delay matrix to a running lab.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   longhaul apply matrices/trade-heavy.csv
   longhaul apply --name trade matrices/trade-light.csv --backend userspace
 
-Delays are changed in place: packets under way keep theirs, none is lost.")]
+Delays are changed in place: packets under way keep theirs, none is lost.
+What is there already is not written again.")]
 pub(super) struct ApplyArgs {
     #[command(flatten)]
     matrix: MatrixInput,
     #[command(flatten)]
     lab: LabName,
     #[command(flatten)]
-    backend: BackendArgs,
+    backend: NodeBackendArgs,
 }
 
-/// Measure every path of a running lab beside what is applied.
+/// Measure every path of a running lab, beside what is applied.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -66,7 +67,7 @@ pub(super) struct MeasureArgs {
     json: Option<PathBuf>,
 }
 
-/// Show what every node of a running lab does: desired, actual, and the difference.
+/// Show what every node of a running lab does, and whether that is what it should do.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -77,7 +78,7 @@ Exit code: 0 every node is as it should be, 1 some are not.")]
 pub(super) struct StatusArgs {
     #[command(flatten)]
     lab: LabName,
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
@@ -95,9 +96,10 @@ pub(super) fn run_apply(args: &ApplyArgs, out: &mut dyn Write) -> anyhow::Result
     let matrix = args.matrix.load()?;
     let mut lab = args.lab.find()?;
     check_names(&lab, &matrix)?;
-    let applied = testbed::apply(&mut lab, &matrix, args.backend.choice())?;
+    let choices = args.backend.choices(lab.nodes())?;
+    let applied = testbed::apply(&mut lab, &matrix, &choices)?;
     let operations: usize = applied.iter().map(|applied| applied.operations).sum();
-    writeln!(out, "applied to lab `{}`: {operations} writes, {}", lab.info().name, backends(&applied))?;
+    writeln!(out, "applied to lab `{}`: {operations} writes, {}", lab.info().name, backends_in_words(&applied))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -126,7 +128,8 @@ pub(super) fn run_measure(args: &MeasureArgs, out: &mut dyn Write) -> anyhow::Re
     progress.finish();
     let dropped = dropped(&testbed::status(&mut lab)?).saturating_sub(dropped(&statuses));
     let comparison = compare(&applied, &measured.collected.samples, args.tolerance.0);
-    write!(out, "{}", table::path_table(applied.names(), &comparison, WORST_PATHS))?;
+    let columns = super::terminal::columns(io::stdout()).unwrap_or(usize::MAX);
+    write!(out, "{}", table::path_table(applied.names(), &comparison, WORST_PATHS, columns))?;
     if let Some(file) = &args.csv {
         let matrix = measured_matrix(applied.names(), &comparison)?;
         std::fs::write(file, to_csv(&matrix, CsvOptions::default()))
@@ -235,13 +238,16 @@ impl LabName {
 }
 
 /// Applies a matrix and says in words which back-ends are at work and why.
-pub(super) fn apply(testbed: &mut dyn Testbed, matrix: &DelayMatrix, backend: BackendChoice) -> anyhow::Result<String> {
-    let applied = testbed::apply(testbed, matrix, backend)?;
-    Ok(backends(&applied))
+pub(super) fn apply(
+    testbed: &mut dyn Testbed,
+    matrix: &DelayMatrix,
+    backends: &[BackendChoice],
+) -> anyhow::Result<String> {
+    Ok(backends_in_words(&testbed::apply(testbed, matrix, backends)?))
 }
 
 /// "back-end userspace (this kernel or user has no netem; …)", or all of them when the nodes differ.
-pub(super) fn backends(applied: &[Applied]) -> String {
+pub(super) fn backends_in_words(applied: &[Applied]) -> String {
     let mut seen: Vec<(String, usize)> = Vec::new();
     for one in applied {
         let text = format!("{} ({})", one.backend, one.reason);

@@ -1,5 +1,6 @@
 //! A progress line on the terminal, none in a pipe.
 
+use std::io;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -29,7 +30,10 @@ impl Progress {
     /// Shows a step that takes `duration`.
     pub(super) fn run(&self, step: &str, duration: Duration) {
         let total = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).max(1);
-        if let Ok(style) = ProgressStyle::with_template("{msg:24} [{bar:40}] {percent:>3} %, {eta} left") {
+        // What stands beside the bar takes 46 letters at most; a line that wraps could not be drawn anew.
+        let room = super::terminal::columns(io::stderr()).unwrap_or(80).saturating_sub(47).min(40);
+        let bar = if room < 5 { String::new() } else { format!("[{{bar:{room}}}] ") };
+        if let Ok(style) = ProgressStyle::with_template(&format!("{{msg:24}} {bar}{{percent:>3}} %, {{eta}} left")) {
             self.bar.set_style(style.progress_chars("=> "));
         }
         self.bar.reset();

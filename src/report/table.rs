@@ -20,24 +20,36 @@ const RULED: TableStyle = TableStyle::new()
 const LINES: ContentLineStyle = ContentLineStyle::none().junction(' ');
 
 /// Letters of a name in a matrix of pairs.
-const NAME_LETTERS: usize = 14;
+const NAME_LETTERS: usize = 16;
 
 /// "intended/measured" (median one-way delay, milliseconds) for every pair: sender by row, receiver by column.
 ///
 /// A path outside the tolerance has a `!`, one that was not measured a `?` for its measurement.
 /// Meant for at most [`MATRIX_TABLE_NODES`] nodes. `names` are the nodes of the comparison's matrix.
-pub fn matrix_table(names: &[NodeName], comparison: &Comparison) -> String {
+/// With fewer than `columns` letters a line there is one decimal less; nothing when even that does not fit.
+pub fn matrix_table(names: &[NodeName], comparison: &Comparison, columns: usize) -> Option<String> {
+    let mut widths = [2, 1].into_iter().map(|decimals| pairs(names, comparison, decimals));
+    let table = widths.find(|table| width(table) <= columns)?;
+    Some(format!("{table}\n\nintended/measured one-way delay, median, in ms{}\n", marks(comparison)))
+}
+
+/// The letters of the longest line.
+fn width(text: &str) -> usize {
+    text.lines().map(|line| line.chars().count()).max().unwrap_or(0)
+}
+
+fn pairs(names: &[NodeName], comparison: &Comparison, decimals: usize) -> String {
     let short = |name: &NodeName| shortened(name.as_str(), NAME_LETTERS);
     let mut table = empty_table();
     let corner = std::iter::once("from\\to".to_owned());
     table.set_header(corner.chain(names.iter().map(short)));
     for (from, name) in names.iter().enumerate() {
         let mut row = vec![short(name)];
-        row.extend((0..names.len()).map(|to| pair_cell(comparison, from, to)));
+        row.extend((0..names.len()).map(|to| pair_cell(comparison, (from, to), decimals)));
         table.add_row(row);
     }
-    align(&mut table, &(1..=names.len()));
-    format!("{}\n\nintended/measured one-way delay, median, in ms{}\n", table.trim_fmt(), marks(comparison))
+    align(&mut table, |column| column > 0);
+    table.trim_fmt()
 }
 
 /// The path of a pair, found by its place in the row-major order.
@@ -46,11 +58,11 @@ fn find_path(comparison: &Comparison, from: usize, to: usize) -> Option<&PathRes
     comparison.paths.get(place)
 }
 
-fn pair_cell(comparison: &Comparison, from: usize, to: usize) -> String {
+fn pair_cell(comparison: &Comparison, (from, to): (usize, usize), decimals: usize) -> String {
     let Some(path) = find_path(comparison, from, to) else {
         return "-".to_owned();
     };
-    let measured = path.one_way.map_or("?".to_owned(), |delay| format!("{:.2}", delay.p50.as_millis_f64()));
+    let measured = path.one_way.map_or("?".to_owned(), |delay| format!("{:.decimals$}", delay.p50.as_millis_f64()));
     let mark = if path.verdict == Verdict::Fail && path.one_way.is_some() { "!" } else { "" };
     format!("{}/{measured}{mark}", shortest(path.intended.as_millis_f64()))
 }
@@ -60,10 +72,10 @@ fn marks(comparison: &Comparison) -> String {
     let failed = |path: &PathResult| path.verdict == Verdict::Fail && path.one_way.is_some();
     let mut text = String::new();
     if comparison.paths.iter().any(failed) {
-        text += "; ! outside the tolerance";
+        text += "\n! outside the tolerance";
     }
     if comparison.paths.iter().any(|path| path.one_way.is_none()) {
-        text += "; ? no probe arrived";
+        text += "\n? no probe arrived";
     }
     text
 }
@@ -71,35 +83,50 @@ fn marks(comparison: &Comparison) -> String {
 /// One line per path: intended and measured one-way delay, error, round trip beside the sum that it should be, loss, verdict.
 ///
 /// With more than `most` paths only the worst ones are shown (failed first, then by error), then how many are left out
-/// and how many of those failed.
-pub fn path_table(names: &[NodeName], comparison: &Comparison, most: usize) -> String {
+/// and how many of those failed. Where a line has fewer letters than the table, the 99th percentile is left out, then the
+/// round trip.
+pub fn path_table(names: &[NodeName], comparison: &Comparison, most: usize, columns: usize) -> String {
     let mut paths: Vec<&PathResult> = comparison.paths.iter().collect();
     if paths.len() > most {
         paths.sort_by_key(|path| std::cmp::Reverse(badness(path)));
     }
     let (shown, rest) = paths.split_at(paths.len().min(most));
-    let mut table = empty_table();
-    table.set_header([
-        "from",
-        "to",
-        "intended\nms",
-        "one-way\np50 ms",
-        "one-way\np99 ms",
-        "error\nµs",
-        "rtt\np50 ms",
-        "rtt sum\nms",
-        "lost\n/sent",
-        "verdict",
-    ]);
-    for path in shown {
-        table.add_row(path_row(names, path));
-    }
-    align(&mut table, &(2..=8));
-    let mut text = table.trim_fmt() + "\n";
+    let rows: Vec<_> = shown.iter().map(|path| path_row(names, path)).collect();
+    let without = |dropped: &&[usize]| columns_table(&rows, dropped);
+    let fits = DROPPED.iter().find(|dropped| width(&without(dropped)) <= columns);
+    let mut text = without(fits.unwrap_or(&DROPPED[DROPPED.len() - 1])) + "\n";
     if !rest.is_empty() {
         text += &rest_line(rest);
     }
     text
+}
+
+/// The header of the table of paths.
+const HEADER: [&str; 10] = [
+    "from",
+    "to",
+    "intended\nms",
+    "one-way\np50 ms",
+    "one-way\np99 ms",
+    "error\nµs",
+    "rtt\np50 ms",
+    "rtt sum\nms",
+    "lost\n/sent",
+    "verdict",
+];
+
+/// Which columns are left out, by how much room is missing.
+const DROPPED: [&[usize]; 3] = [&[], &[4], &[4, 6, 7]];
+
+fn columns_table(rows: &[[String; 10]], dropped: &[usize]) -> String {
+    let kept: Vec<usize> = (0..HEADER.len()).filter(|column| !dropped.contains(column)).collect();
+    let mut table = empty_table();
+    table.set_header(kept.iter().map(|column| HEADER[*column]));
+    for row in rows {
+        table.add_row(kept.iter().map(|column| row[*column].as_str()));
+    }
+    align(&mut table, |place| (2..=8).contains(&kept[place]));
+    table.trim_fmt()
 }
 
 /// Failed before passed, unmeasured before measured, then by the size of the error.
@@ -199,11 +226,11 @@ fn empty_table() -> Table {
     table
 }
 
-/// Sets the `columns` of numbers flush right, and all of them close together.
-fn align(table: &mut Table, columns: &std::ops::RangeInclusive<usize>) {
+/// Sets the columns of numbers flush right, and all of them close together.
+fn align(table: &mut Table, is_number: impl Fn(usize) -> bool) {
     for (place, column) in table.column_iter_mut().enumerate() {
         column.set_padding((0, 1));
-        if columns.contains(&place) {
+        if is_number(place) {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
@@ -211,27 +238,32 @@ fn align(table: &mut Table, columns: &std::ops::RangeInclusive<usize>) {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+    use proptest::prelude::*;
+
     use super::*;
     use crate::report::small_run::{self, three_nodes};
 
     #[test]
     fn pairs_show_intended_and_measured() {
         let (names, _, comparison) = three_nodes();
-        insta::assert_snapshot!(matrix_table(&names, &comparison), @r#"
+        insta::assert_snapshot!(matrix_table(&names, &comparison, 80).unwrap(), @r#"
         from\to         Paris      Oslo  Rome, "IT"
         ────────────────────────────────────────────
         Paris               -  10/10.04    20/20.03
         Oslo         12/11.99         -      5/5.04
         Rome, "IT"  20/23.50!       7/?           -
 
-        intended/measured one-way delay, median, in ms; ! outside the tolerance; ? no probe arrived
+        intended/measured one-way delay, median, in ms
+        ! outside the tolerance
+        ? no probe arrived
         "#);
     }
 
     #[test]
     fn paths_show_everything() {
         let (names, _, comparison) = three_nodes();
-        insta::assert_snapshot!(path_table(&names, &comparison, 6), @r#"
+        insta::assert_snapshot!(path_table(&names, &comparison, 6, 100), @r#"
         from        to          intended  one-way  one-way  error     rtt  rtt sum   lost  verdict
                                       ms   p50 ms   p99 ms     µs  p50 ms       ms  /sent
         ───────────────────────────────────────────────────────────────────────────────────────────
@@ -245,9 +277,81 @@ mod tests {
     }
 
     #[test]
+    fn narrow_terminals_get_less() {
+        let (names, _, comparison) = three_nodes();
+        insta::assert_snapshot!(matrix_table(&names, &comparison, 43).unwrap(), @r#"
+        from\to        Paris     Oslo  Rome, "IT"
+        ──────────────────────────────────────────
+        Paris              -  10/10.0     20/20.0
+        Oslo         12/12.0        -       5/5.0
+        Rome, "IT"  20/23.5!      7/?           -
+
+        intended/measured one-way delay, median, in ms
+        ! outside the tolerance
+        ? no probe arrived
+        "#);
+        assert_eq!(matrix_table(&names, &comparison, 40), None);
+        insta::assert_snapshot!(path_table(&names, &comparison, 2, 77), @r#"
+        from        to     intended  one-way  error     rtt  rtt sum   lost  verdict
+                                 ms   p50 ms     µs  p50 ms       ms  /sent
+        ─────────────────────────────────────────────────────────────────────────────
+        Rome, "IT"  Oslo          7        -      -       -       12    2/2  FAIL
+        Rome, "IT"  Paris        20   23.500  +3500  43.600       40    0/2  FAIL
+        … 4 more within tolerance
+        "#);
+        insta::assert_snapshot!(path_table(&names, &comparison, 2, 70), @r#"
+        from        to     intended  one-way  error   lost  verdict
+                                 ms   p50 ms     µs  /sent
+        ────────────────────────────────────────────────────────────
+        Rome, "IT"  Oslo          7        -      -    2/2  FAIL
+        Rome, "IT"  Paris        20   23.500  +3500    0/2  FAIL
+        … 4 more within tolerance
+        "#);
+        assert_eq!(path_table(&names, &comparison, 6, 10), path_table(&names, &comparison, 6, 70));
+    }
+
+    /// The columns of a table as the eye finds them: what is between places that are blank on every line.
+    fn visible_columns(lines: &[&str]) -> usize {
+        let lines: Vec<Vec<char>> = lines.iter().map(|line| line.chars().collect()).collect();
+        let longest = lines.iter().map(Vec::len).max().unwrap();
+        let inked = |place: usize| lines.iter().any(|line| line.get(place).is_some_and(|letter| *letter != ' '));
+        (0..longest).filter(|place| inked(*place) && (*place == 0 || !inked(place - 1))).count()
+    }
+
+    proptest! {
+        #[test]
+        fn columns_line_up_whatever_the_numbers_are(
+            delays in prop::collection::vec((1u64..60_000_000, prop::option::of((1u64..60_000_000, 1u64..120_000_000))), 6),
+        ) {
+            let names = small_run::numbered(3);
+            let pairs = [(0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1)];
+            let mut intended = [0; 9];
+            let mut samples = Vec::new();
+            for ((from, to), (delay, measured)) in pairs.into_iter().zip(&delays) {
+                intended[from * 3 + to] = delay / 1_000;
+                let (one_way, rtt) = measured.unzip();
+                samples.push(small_run::sample((from, to), 0, one_way, rtt));
+            }
+            let comparison = small_run::comparison(&small_run::matrix(&names, &intended), &samples);
+            for (columns, expected) in [(200, 10), (10, 7)] {
+                let text = path_table(&names, &comparison, 6, columns);
+                let lines: Vec<&str> = text.lines().collect();
+                prop_assert_eq!(visible_columns(&[&lines[..2], &lines[3..]].concat()), expected, "{}", text);
+                let rule = lines[2].chars().count();
+                prop_assert!(lines.iter().all(|line| line.chars().count() <= rule), "{}", text);
+            }
+            let text = matrix_table(&names, &comparison, usize::MAX).unwrap();
+            let lines: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).collect();
+            prop_assert_eq!(visible_columns(&[&lines[..1], &lines[2..]].concat()), 4, "{}", text);
+            let ends: Vec<usize> = lines.iter().map(|line| line.trim_end_matches('!').chars().count()).collect();
+            prop_assert!(ends.iter().all(|end| end.abs_diff(ends[0]) <= 1), "{}", text);
+        }
+    }
+
+    #[test]
     fn only_the_worst_paths_are_shown_when_there_are_many() {
         let (names, _, comparison) = three_nodes();
-        insta::assert_snapshot!(path_table(&names, &comparison, 3), @r#"
+        insta::assert_snapshot!(path_table(&names, &comparison, 3, 100), @r#"
         from        to          intended  one-way  one-way  error     rtt  rtt sum   lost  verdict
                                       ms   p50 ms   p99 ms     µs  p50 ms       ms  /sent
         ───────────────────────────────────────────────────────────────────────────────────────────
@@ -256,8 +360,8 @@ mod tests {
         Oslo        Rome, "IT"         5    5.044    5.061    +44       -       12    0/2  pass
         … 3 more within tolerance
         "#);
-        assert!(path_table(&names, &comparison, 1).ends_with("… 5 more, 1 of them outside the tolerance\n"));
-        assert!(path_table(&names, &comparison, 0).ends_with("… 6 more, 2 of them outside the tolerance\n"));
+        assert!(path_table(&names, &comparison, 1, 100).ends_with("… 5 more, 1 of them outside the tolerance\n"));
+        assert!(path_table(&names, &comparison, 0, 100).ends_with("… 6 more, 2 of them outside the tolerance\n"));
     }
 
     #[test]

@@ -141,8 +141,8 @@ impl Abilities {
         ]
     }
 
-    /// What `backend` needs and does not find.
-    fn lacks(&self, backend: Backend) -> Vec<(&'static str, &str, &str)> {
+    /// What `backend` needs and does not find: what it is, why it is missing, what to do.
+    pub fn lacks(&self, backend: Backend) -> Vec<(&'static str, &str, &str)> {
         let needs: &[&str] = match backend {
             Backend::Netem => &["ifb", "clsact", "u32 and mirred", "htb", "netem"],
             Backend::Userspace => &["veth", "clsact", "u32 and mirred", "packet sockets"],

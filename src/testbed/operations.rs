@@ -60,18 +60,19 @@ fn describe(failures: &[NodeFailure]) -> String {
     }
 }
 
-/// Applies every row of `matrix`; when a node fails, all are cleared again.
+/// Applies every row of `matrix`, each node with its own choice of back-end; when a node fails, all are cleared again.
 pub fn apply(
     testbed: &mut dyn Testbed,
     matrix: &DelayMatrix,
-    backend: BackendChoice,
+    backends: &[BackendChoice],
 ) -> Result<Vec<Applied>, OperationError> {
     let nodes = testbed.nodes();
     if nodes.len() != matrix.len() {
         return Err(OperationError::OtherSize { matrix: matrix.len(), testbed: nodes.len() });
     }
-    let requests =
-        (0..nodes.len()).map(|from| (from, Request::Apply { row: Row::of(matrix, nodes, from), backend })).collect();
+    let choice = |from: NodeIndex| backends.get(from).copied().unwrap_or_default();
+    let request = |from| Request::Apply { row: Row::of(matrix, nodes, from), backend: choice(from) };
+    let requests = (0..nodes.len()).map(|from| (from, request(from))).collect();
     let applied = ask(testbed, requests, |response| match response {
         Response::Applied(applied) => Ok(applied),
         other => Err(other),

@@ -5,10 +5,10 @@ use serde_json::Value;
 use super::host::Host;
 use super::user::{User, describe};
 
-const MATRIX: &str = "# source: made up\n,a,b,c,d\na,0,5,12.5,0.8\nb,7,0,20,30\nc,0,3,0,4\nd,60,2,1,0\n";
+const MATRIX: &str = "# source: made up\n,a,b,c,d\na,0,50,125,8.25\nb,70,0,200,300\nc,0,30,0,40\nd,600,20,10,0\n";
 
-/// Tight figures belong to `longhaul bench`; a busy machine of one processor may be late by milliseconds.
-const LOOSE: &[&str] = &["--tolerance", "0%,15ms"];
+/// Tight figures belong to `longhaul bench`; a busy machine of one processor may be late by tens of milliseconds.
+const LOOSE: &[&str] = &["--tolerance", "0%,45ms"];
 
 #[test]
 fn a_matrix_verifies_and_leaves_evidence() {
@@ -42,7 +42,7 @@ fn check_result(text: &str) {
     for path in paths {
         let number = |value: &Value| value.as_f64().unwrap();
         let (intended, p50) = (number(&path["intended_ms"]), number(&path["one_way_ms"]["p50"]));
-        assert!(p50 >= intended && p50 < intended + 20.0, "{path}");
+        assert!(p50 >= intended && p50 < intended + 45.0, "{path}");
         assert!(number(&path["rtt_ms"]["p50"]) >= p50, "{path}");
         assert!((number(&path["error_ms"]) - (p50 - intended)).abs() < 1e-6, "{path}");
         assert_eq!((&path["sent"], &path["lost"]), (&Value::from(10), &Value::from(0)), "{path}");
@@ -111,11 +111,28 @@ fn bad_input_is_refused_before_anything_is_made() {
 fn a_back_end_that_is_not_here_is_refused_with_the_reason() {
     let user = User::all().pop().unwrap();
     user.write("net.csv", MATRIX);
-    let output = user.run(&["verify", "net.csv", "--out", "out", "--backend", "netem", "--tolerance", "0%,15ms"]);
+    let output = user.run(&["verify", "net.csv", "--out", "out", "--backend", "netem", "--tolerance", "0%,45ms"]);
     let text = describe(&output);
     match output.status.code() {
         Some(0) => assert!(text.contains("back-end netem (asked for)"), "{text}"),
         Some(2) => assert!(text.contains("CONFIG_NET_SCH_NETEM"), "{text}"),
         _ => panic!("{text}"),
     }
+}
+
+#[test]
+fn nodes_with_different_back_ends_live_in_one_lab() {
+    let user = User::all().pop().unwrap();
+    user.write("net.csv", MATRIX);
+    let arguments = ["verify", "net.csv", "--out", "out", "--node-backend", "b=userspace"];
+    let printed = user.succeed(&[&arguments, LOOSE].concat());
+    // Two back-ends where the kernel has both, one otherwise; the record says which node has which.
+    let record: Value =
+        serde_json::from_str(&std::fs::read_to_string(user.folder().join("out/run.json")).unwrap()).unwrap();
+    assert_eq!(record["backends"][1]["backend"], "userspace", "{printed}");
+    assert_eq!(record["backends"][1]["reason"], "asked for", "{printed}");
+    let unknown = user.fail(&["verify", "net.csv", "--node-backend", "x=netem"], 2);
+    assert!(unknown.contains("--node-backend: there is no node `x`"), "{unknown}");
+    let wrong = user.fail(&["verify", "net.csv", "--node-backend", "b=magic"], 2);
+    assert!(wrong.contains("`magic` is not a back-end; write auto, netem or userspace"), "{wrong}");
 }

@@ -200,7 +200,7 @@ pub(super) enum Verdict {
     Met,
     /// It was not.
     NotMet,
-    /// It was not, but the repetitions differ so much among themselves that it may yet hold.
+    /// It was not, but the repetitions are so few or differ so much among themselves that it may yet hold.
     Unclear,
     /// There is none: the row informs.
     NoTarget,
@@ -262,13 +262,11 @@ impl Row {
         value.is_finite().then_some(value)
     }
 
-    /// The 95 % confidence interval of [`compared`](Self::compared); of few repetitions the least and the most.
+    /// The 95 % confidence interval of [`compared`](Self::compared); `None` below 6 repetitions, which have none.
     pub(super) fn interval(&self) -> Option<(f64, f64)> {
         let mut ascending = self.pairs();
         ascending.sort_by(f64::total_cmp);
-        let whole = || Some((*ascending.first()?, *ascending.last()?));
-        let (low, high) = median_interval(&ascending).or_else(whole)?;
-        (ascending.len() > 1 && low.is_finite() && high.is_finite()).then_some((low, high))
+        median_interval(&ascending).filter(|(low, high)| low.is_finite() && high.is_finite())
     }
 
     /// Ratio or difference of each repetition.
@@ -302,6 +300,7 @@ impl Row {
         match (value, target.of, self.interval()) {
             (None, ..) => Verdict::NotMeasured,
             (Some(value), ..) if reaches(value) => Verdict::Met,
+            (_, Subject::Relation, None) => Verdict::Unclear,
             (_, Subject::Relation, Some((low, high))) if reaches(low) || reaches(high) => Verdict::Unclear,
             _ => Verdict::NotMet,
         }
@@ -349,7 +348,7 @@ mod tests {
             (Target::at_least(5.1), Verdict::NotMet),
             (Target::ratio_at_least(0.9), Verdict::Met),
             (Target::ratio_at_least(0.91), Verdict::Unclear),
-            (Target::ratio_at_least(1.01), Verdict::NotMet),
+            (Target::ratio_at_least(1.01), Verdict::Unclear),
         ] {
             assert_eq!(row().reaching(target).verdict(), verdict, "{target:?}");
         }
@@ -363,11 +362,12 @@ mod tests {
     fn intervals_are_those_of_the_median() {
         let row =
             |ours: &[f64]| Row::new("x", "y", series(ours)).beside(Relation::Ratio, series(&vec![1.0; ours.len()]));
-        assert_eq!(row(&[3.0, 1.0, 2.0]).interval(), Some((1.0, 3.0)));
+        assert_eq!(row(&[3.0, 1.0, 2.0]).interval(), None);
         // Of ten values the second and the ninth, as the tables of the sign test have it.
         let ten: Vec<f64> = (1..=10).map(f64::from).collect();
         assert_eq!(row(&ten).interval(), Some((2.0, 9.0)));
-        assert_eq!(row(&[3.0]).interval(), None);
+        let verdict = |target| row(&ten).reaching(Target::ratio_at_least(target)).verdict();
+        assert_eq!([5.5, 8.0, 9.5].map(verdict), [Verdict::Met, Verdict::Unclear, Verdict::NotMet]);
     }
 
     proptest! {

@@ -12,6 +12,7 @@ use clap::{Args, Subcommand};
 
 /// Measure what longhaul reaches on this machine, beside the plain kernel path.
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  longhaul bench lab --quick")]
 pub(super) struct BenchArgs {
     #[command(subcommand)]
     command: BenchCommand,

@@ -126,7 +126,7 @@ fn verdict(row: &Row) -> String {
     match (row.verdict(), &row.problem) {
         (Verdict::Met, _) => "met".to_owned(),
         (Verdict::NotMet, _) => "NOT MET".to_owned(),
-        (Verdict::Unclear, _) => "unclear: too noisy".to_owned(),
+        (Verdict::Unclear, _) => "unclear: too few or too noisy".to_owned(),
         (Verdict::NoTarget, _) => "-".to_owned(),
         (Verdict::NotMeasured, None) => "not measured".to_owned(),
         (Verdict::NotMeasured, Some(problem)) => format!("not measured: {problem}"),

@@ -13,9 +13,9 @@ use super::files::Target;
 #[command(after_help = "\
 Examples:
   longhaul matrix convert matrices/trade.csv --to json
-  longhaul matrix convert matrices/trade.csv --unit us --no-names --delimiter tab
+  longhaul matrix convert net.csv --unit us --no-names --delimiter tab
   longhaul matrix convert cloud-rtt.csv --split-rtt halves --output cloud.csv
-  curl -s https://example.org/delays.json | longhaul matrix convert - > delays.csv
+  curl -s https://example.org/net.json | longhaul matrix convert - > delays.csv
 
 Delays are whole nanoseconds and survive every conversion unchanged. Metadata lines are kept.")]
 pub(super) struct ConvertArgs {

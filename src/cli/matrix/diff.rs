@@ -26,10 +26,10 @@ Examples:
 Nodes are matched by name, whatever their order; a matrix without names is matched by place.
 Exit code: 0 when no path differs by more than the tolerance, 1 when one does, 2 for bad input.")]
 pub(super) struct DiffArgs {
-    /// The first matrix, or - for standard input
+    /// First matrix, or - for standard input
     #[arg(value_name = "FIRST")]
     first: PathBuf,
-    /// The second matrix, or - for standard input
+    /// Second matrix, or - for standard input
     #[arg(value_name = "SECOND")]
     second: PathBuf,
     #[command(flatten)]

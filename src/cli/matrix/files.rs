@@ -12,7 +12,7 @@ use crate::matrix::{self, DelayMatrix, DelayUnit, ReadOptions, RttSplit};
 /// A delay matrix on a command line.
 #[derive(Debug, Clone, Args)]
 pub struct MatrixSource {
-    /// The delay matrix: a CSV or JSON file, or - for standard input
+    /// Delay matrix: a CSV or JSON file, or - for standard input
     #[arg(value_name = "MATRIX")]
     pub matrix: PathBuf,
     #[command(flatten)]
@@ -50,7 +50,7 @@ pub struct SplitRtt {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum SplitArg {
-    /// Each way has half of its own cell
+    /// Each direction gets half of its own cell
     Halves,
 }
 
@@ -77,19 +77,19 @@ impl SplitRtt {
 /// Where a matrix is written, and how.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Target {
-    /// The file to write; - is standard output
+    /// File to write, or - for standard output
     #[arg(long, short, value_name = "FILE", default_value = "-")]
     output: PathBuf,
-    /// The format [default: json for FILE.json, otherwise csv]
+    /// Format of the file [default: json for FILE.json, otherwise csv]
     #[arg(long, value_name = "FORMAT")]
     to: Option<Format>,
-    /// The unit of the numbers in CSV: ms, us, s or ns
+    /// Unit of the numbers in CSV: ms, us, s or ns
     #[arg(long, default_value = "ms")]
     unit: DelayUnit,
     /// Leave the names out of CSV
     #[arg(long)]
     no_names: bool,
-    /// What separates the fields of CSV
+    /// What separates the fields in CSV
     #[arg(long, value_name = "WHAT", default_value = "comma")]
     delimiter: DelimiterArg,
 }
@@ -98,7 +98,7 @@ pub(super) struct Target {
 enum Format {
     /// Comma-separated values with `#` lines
     Csv,
-    /// `{"names": …, "unit": "ns", "delays_ns": …}`
+    /// One object: `{"names": …, "unit": "ns", "delays_ns": …}`
     Json,
 }
 

@@ -12,14 +12,14 @@ use crate::matrix::generate::{Cities, Random, Regions, parse_cities, parse_pairs
 use crate::matrix::{DelayMatrix, read_bytes};
 use crate::units::{Delay, Rtt};
 
-/// Make a matrix: the same parameters and seed always give the same file
+/// Make a matrix; the same parameters and seed always give the same file
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
   longhaul matrix generate random --nodes 9 --base 5ms --addition 50ms --seed 7
   longhaul matrix generate regions --regions 4 --nodes 20 --output regions.csv
   longhaul matrix generate cities matrices/cities/europe-30.csv
-  longhaul matrix generate pairs matrices/pairs/aws-world.csv --split-rtt halves
+  longhaul matrix generate pairs cloud-rtts.csv --split-rtt halves
 
 The `# source:` line of the file is the command that makes it again.")]
 pub(super) struct GenerateArgs {
@@ -35,98 +35,101 @@ enum Generator {
     Pairs(PairsArgs),
 }
 
-/// Random delays that grow with the distance of the node numbers, as in the `TraDE` experiments
+/// Make random delays that grow with the distance of the node numbers, as in the TraDE experiments
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Each path has floor((base + U(0, addition) · |i − j| / n) · U(0.5, 1.5)) whole milliseconds.
 The presets of the paper are (base, addition) = (5, 20) light, (5, 50) mid and (5, 100) heavy.
 
 Example:
-  longhaul matrix generate random --nodes 20 --base 5ms --addition 100ms --seed 3")]
+  longhaul matrix generate random --nodes 20 --addition 100ms --seed 3")]
 struct RandomArgs {
-    /// The number of nodes
-    #[arg(long, default_value_t = 9)]
+    /// Number of nodes
+    #[arg(long, value_name = "N", default_value_t = 9)]
     nodes: usize,
-    /// What every path has
+    /// Delay that every path has
     #[arg(long, value_name = "DELAY", default_value = "5ms")]
     base: Delay,
-    /// The most that distance adds
+    /// Most that the distance adds
     #[arg(long, value_name = "DELAY", default_value = "50ms")]
     addition: Delay,
-    /// The seed of the random numbers
-    #[arg(long, default_value_t = 0)]
+    /// Seed of the random numbers
+    #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
     #[command(flatten)]
     target: Target,
 }
 
-/// Regions on a line, each with the same number of nodes
+/// Put regions on a line, each with the same number of nodes
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
-Delays are one-way. The defaults give 0.7 ms within a region, then 3, 5, 7, 9 … ms to the regions farther along the line.
+Delays are one-way. The defaults give 0.7 ms within a region, then 3, 5, 7, 9 … ms
+to the regions farther along the line.
 
 Example:
-  longhaul matrix generate regions --regions 3 --nodes 5 --adjacent 10ms --step 5ms")]
+  longhaul matrix generate regions --regions 3 --nodes 5 --adjacent 10ms")]
 struct RegionsArgs {
-    /// How many regions
-    #[arg(long, default_value_t = 4)]
+    /// Number of regions
+    #[arg(long, value_name = "N", default_value_t = 4)]
     regions: usize,
-    /// How many nodes each region has
-    #[arg(long, default_value_t = 20)]
+    /// Number of nodes in each region
+    #[arg(long, value_name = "N", default_value_t = 20)]
     nodes: usize,
-    /// The one-way delay between two nodes of a region
+    /// One-way delay between two nodes of a region
     #[arg(long, value_name = "DELAY", default_value = "0.7ms")]
     within: Delay,
-    /// The one-way delay between neighbouring regions
+    /// One-way delay between neighbouring regions
     #[arg(long, value_name = "DELAY", default_value = "3ms")]
     adjacent: Delay,
-    /// What each further region adds
+    /// Delay that each further region adds
     #[arg(long, value_name = "DELAY", default_value = "2ms")]
     step: Delay,
     #[command(flatten)]
     target: Target,
 }
 
-/// Cities: round trips that grow with the great circle between them, split into halves
+/// Take a list of cities; round trips grow with the great circle between them
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 The list is CSV, one `name,latitude,longitude` line a city, in decimal degrees.
-Each pair has RTT = max(floor, base + per-km · distance + N(0, noise)), rounded to 0.01 ms, half of it each way.
+Each pair has RTT = max(floor, base + per-km · distance + N(0, noise)),
+rounded to 0.01 ms, half of it each way.
 
 Example:
-  longhaul matrix generate cities matrices/cities/europe-30.csv --noise 2ms --seed 1")]
+  longhaul matrix generate cities matrices/cities/europe-30.csv --noise 2ms")]
 struct CitiesArgs {
-    /// The list of cities
+    /// List of cities: a CSV file
     #[arg(value_name = "CITIES")]
     cities: PathBuf,
-    /// The round trip at no distance
+    /// Round trip at no distance
     #[arg(long, value_name = "RTT", default_value = "3.956ms")]
     base: Rtt,
-    /// What each kilometre adds to the round trip
+    /// Round trip that each kilometre adds
     #[arg(long, value_name = "RTT", default_value = "19.83us")]
     per_km: Rtt,
-    /// The shortest round trip
+    /// Shortest round trip
     #[arg(long, value_name = "RTT", default_value = "1ms")]
     floor: Rtt,
     /// Standard deviation of the noise on the round trip
     #[arg(long, value_name = "RTT", default_value = "0ms")]
     noise: Rtt,
-    /// The seed of the noise
-    #[arg(long, default_value_t = 0)]
+    /// Seed of the noise
+    #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
     #[command(flatten)]
     target: Target,
 }
 
-/// A list of known pairs; the others take the shortest way over them
+/// Take a list of known pairs; the others go the shortest way over them
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
-The list is CSV, one `from,to,there` or `from,to,there,back` line a pair, with the `#` lines of a matrix.
+The list is CSV, one `from,to,there` or `from,to,there,back` line a pair,
+with the `#` lines of a matrix.
 
 Example:
-  longhaul matrix generate pairs matrices/pairs/aws-world.csv --split-rtt halves")]
+  longhaul matrix generate pairs cloud-rtts.csv --split-rtt halves")]
 struct PairsArgs {
-    /// The list of pairs
+    /// List of pairs: a CSV file
     #[arg(value_name = "PAIRS")]
     pairs: PathBuf,
     #[command(flatten)]

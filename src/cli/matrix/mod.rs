@@ -16,14 +16,14 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
-/// Delay matrices: check, describe, convert, make and compare them.
+/// Check, describe, convert, make, compare and draw delay matrices.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
   longhaul matrix check matrices/trade.csv
   longhaul matrix generate random --nodes 9 --seed 7 --output mine.csv
   longhaul matrix convert measured.csv --to json | jq .delays_ns
-  longhaul matrix diff matrices/trade.csv runs/last/measured.csv --tolerance 1ms")]
+  longhaul matrix diff net.csv runs/last/measured.csv --tolerance 1ms")]
 pub struct MatrixArgs {
     #[command(subcommand)]
     command: MatrixCommand,

@@ -16,18 +16,18 @@ use crate::report::plot::{heat_map, png};
 #[command(after_help = "\
 Examples:
   longhaul matrix plot matrices/trade.csv --output trade.svg
-  longhaul matrix plot matrices/europe-30.csv --output europe.png --title 'Thirty cities'")]
+  longhaul matrix plot matrices/trade.csv --output trade.png --title 'Table I'")]
 pub(super) struct PlotArgs {
     #[command(flatten)]
     source: MatrixSource,
-    /// The file to write; its ending, .svg or .png, says the format
+    /// File to write; its ending, .svg or .png, says the format
     #[arg(long, short, value_name = "FILE")]
     output: PathBuf,
-    /// The picture's title
+    /// Title of the picture
     #[arg(long, default_value = "One-way delay")]
     title: String,
     /// Pixels of a PNG per unit of the picture, which is about 820 wide
-    #[arg(long, default_value_t = 2.0)]
+    #[arg(long, value_name = "FACTOR", default_value_t = 2.0)]
     scale: f32,
 }
 

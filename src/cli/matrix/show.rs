@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 
 use super::files::MatrixSource;
-use crate::cli::terminal_columns;
+use crate::cli::terminal::columns;
 use crate::report::HeatMap;
 use crate::report::terminal::{Colour, heat_map};
 
@@ -20,19 +20,19 @@ Examples:
 pub(super) struct ShowArgs {
     #[command(flatten)]
     source: MatrixSource,
-    /// How wide the picture may be, in letters [default: the terminal's width, 100 elsewhere]
+    /// Width of the picture in letters [default: the terminal's width, 100 elsewhere]
     #[arg(long, value_name = "LETTERS")]
     width: Option<usize>,
-    /// What colours the terminal can show
+    /// Colours that the terminal can show
     #[arg(long, alias = "color", value_enum, default_value_t = ColourArg::Auto)]
     colour: ColourArg,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum ColourArg {
-    /// All on a terminal that says so, 256 on others, none in a pipe or when `NO_COLOR` is set
+    /// What the terminal says it can; none in a pipe, and none when NO_COLOR is set
     Auto,
-    /// None: digits stand for shades
+    /// No colours: digits stand for shades
     None,
     /// 256 colours
     Ansi256,
@@ -44,8 +44,8 @@ enum ColourArg {
 pub(super) fn run(args: &ShowArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     let matrix = args.source.load()?;
     let map = HeatMap::of_matrix(&format!("One-way delay: {}", args.source.stem()), "", &matrix);
-    let columns = args.width.unwrap_or_else(terminal_columns);
-    write!(out, "{}", heat_map(&map, columns, colour(args.colour)))?;
+    let width = args.width.or_else(|| columns(std::io::stdout())).unwrap_or(100);
+    write!(out, "{}", heat_map(&map, width, colour(args.colour)))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -18,7 +18,8 @@ Examples:
   longhaul matrix stats matrices/trade.csv
   longhaul matrix stats matrices/europe-30.csv --json
 
-Percentiles are nearest ranks over all paths: the smallest delay that at least p % of the paths do not exceed.
+Percentiles are nearest ranks over all paths: the smallest delay that at least p %
+of the paths do not exceed.
 A path violates the triangle inequality when some way over a third node is shorter.")]
 pub(super) struct StatsArgs {
     #[command(flatten)]

@@ -3,7 +3,7 @@
 mod evidence;
 mod trial;
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::SystemTime;
@@ -12,8 +12,10 @@ use anyhow::Context;
 use clap::Args;
 use nix::unistd::{AccessFlags, access};
 
-use super::input::{BackendArgs, MatrixInput, ProbeArgs, ToleranceText};
-use super::operate::backends;
+use super::input::{MatrixInput, NodeBackendArgs, ProbeArgs, ToleranceText};
+use super::operate::backends_in_words;
+use super::progress::Progress;
+use super::terminal;
 use crate::matrix::DelayMatrix;
 use crate::measure::{Comparison, Verdict};
 use crate::report::table;
@@ -31,22 +33,24 @@ const WORST_PATHS: usize = 20;
 Examples:
   longhaul verify matrices/trade.csv
   longhaul verify matrices/europe-30.csv --probes 20 --tolerance 2%,500us
-  longhaul verify net.csv --backend userspace --ipv6 --out /tmp/net --json result.json
+  longhaul verify net.csv --backend userspace --ipv6 --out /tmp/net
   longhaul verify rtts.csv --split-rtt halves
 
-Exit code: 0 every path is within tolerance, 1 some are not, 2 the input or the system is wrong.
-Nodes are network namespaces of this machine; nothing of them is left afterwards, however this ends.")]
+Exit code: 0 every path is within tolerance, 1 some are not,
+2 the input or the system is wrong.
+Nodes are network namespaces of this machine; nothing of them is left afterwards,
+however this ends.")]
 pub(super) struct VerifyArgs {
     #[command(flatten)]
     pub(super) matrix: MatrixInput,
     #[command(flatten)]
-    pub(super) backend: BackendArgs,
+    pub(super) backend: NodeBackendArgs,
     #[command(flatten)]
     pub(super) probes: ProbeArgs,
     /// How far a path's median may be off: the larger of a share and a duration
     #[arg(long, value_name = "SHARE,DURATION", default_value = "5%,1ms")]
     pub(super) tolerance: ToleranceText,
-    /// Subtract the un-impaired path's median, which is measured first, from every sample
+    /// Subtract what each path takes without delays, which is measured first, from every sample
     #[arg(long)]
     pub(super) subtract_base: bool,
     /// Folder for matrix, samples, plots and run.json [default: runs/<name>-<time>]
@@ -56,7 +60,7 @@ pub(super) struct VerifyArgs {
     #[arg(long, value_name = "FILE")]
     pub(super) json: Option<PathBuf>,
     /// Name of the lab while it runs [default: one that nobody has]
-    #[arg(long)]
+    #[arg(long, value_name = "NAME")]
     pub(super) name: Option<String>,
 }
 
@@ -68,17 +72,22 @@ pub(super) fn run(args: &VerifyArgs, out: &mut dyn Write) -> anyhow::Result<Exit
     check_places(&folder, args.json.as_deref())?;
     let trial = trial::run(args, &matrix)?;
     let evidence = Evidence { args, matrix: &matrix, trial: &trial, started };
+    let progress = Progress::new();
+    progress.say("write the files");
     evidence.write(&folder)?;
+    progress.finish();
     if let Some(file) = &args.json {
         std::fs::write(file, evidence.result_json()).with_context(|| format!("write {}", file.display()))?;
     }
+    let columns = terminal::columns(io::stdout()).unwrap_or(usize::MAX);
+    let broken = |text: &str| terminal::hanging("", text, 0, columns);
     // After the files: a reader who has gone, as in `… | head`, must not cost the evidence.
     print_tables(out, &matrix, &trial.comparison)?;
-    writeln!(out, "{}", table::summary_line(&trial.comparison))?;
+    writeln!(out, "{}", broken(&table::summary_line(&trial.comparison)))?;
     for caveat in trial.caveats() {
-        writeln!(out, "{caveat}")?;
+        writeln!(out, "{}", broken(&caveat))?;
     }
-    writeln!(out, "{}", backends(&trial.applied))?;
+    writeln!(out, "{}", broken(&backends_in_words(&trial.applied)))?;
     writeln!(out, "files: {}", folder.display())?;
     Ok(match trial.comparison.verdict {
         Verdict::Pass => ExitCode::SUCCESS,
@@ -87,12 +96,13 @@ pub(super) fn run(args: &VerifyArgs, out: &mut dyn Write) -> anyhow::Result<Exit
 }
 
 fn print_tables(out: &mut dyn Write, matrix: &DelayMatrix, comparison: &Comparison) -> anyhow::Result<()> {
-    if matrix.len() <= PRINT_ALL_NODES {
-        writeln!(out, "{}", table::matrix_table(matrix.names(), comparison))?;
-        writeln!(out, "{}", table::path_table(matrix.names(), comparison, usize::MAX))?;
-    } else {
-        writeln!(out, "{}", table::path_table(matrix.names(), comparison, WORST_PATHS))?;
+    let columns = terminal::columns(io::stdout()).unwrap_or(usize::MAX);
+    let all = matrix.len() <= PRINT_ALL_NODES;
+    if let Some(pairs) = all.then(|| table::matrix_table(matrix.names(), comparison, columns)).flatten() {
+        writeln!(out, "{pairs}")?;
     }
+    let most = if all { usize::MAX } else { WORST_PATHS };
+    writeln!(out, "{}", table::path_table(matrix.names(), comparison, most, columns))?;
     Ok(())
 }
 

@@ -81,7 +81,8 @@ pub(super) fn run(args: &VerifyArgs, matrix: &DelayMatrix) -> anyhow::Result<Tri
     let unimpaired = unimpaired_like(matrix)?;
     let base = measure(&mut lab, &progress, "measure the bare paths", base_options(args, &unimpaired))?;
     progress.say("apply the matrix");
-    let applied = testbed::apply(&mut lab, matrix, args.backend.choice())?;
+    let choices = args.backend.choices(lab.nodes())?;
+    let applied = testbed::apply(&mut lab, matrix, &choices)?;
     let measured = measure(&mut lab, &progress, "measure", args.probes.options(matrix))?;
     let dropped = testbed::status(&mut lab)?.iter().filter_map(traffic).map(|traffic| traffic.dropped).sum();
     let noise = noise.stop();

@@ -16,6 +16,9 @@ pub(super) const FAR_NAME: &str = "lh1";
 const OURS: &str = "longhaul";
 const HOOK: &str = "clsact";
 
+/// `ETH_MAX_MTU` of the kernel.
+const LONGEST_MTU: u32 = 65_535;
+
 /// Our device as it is.
 #[derive(Debug, Clone)]
 pub(super) struct Device {
@@ -68,7 +71,7 @@ pub(super) fn make(connection: &mut Connection, kind: DeviceKind, interface: &st
             link::find(connection, name)?.ok_or_else(|| TcError::NoInterface { interface: (*name).to_owned() })?;
         // The alias comes last before `up`: a device that is up and marked is complete.
         connection.execute(&[
-            link::set_attributes(&made, vec![no_addresses()]),
+            link::set_attributes(&made, passage(kind)),
             link::set_attributes(&made, vec![LinkAttribute::IfAlias(alias(interface, false))]),
             link::set_up_without_arp(&made),
         ])?;
@@ -100,8 +103,13 @@ fn alias(interface: &str, owns_hook: bool) -> String {
     if owns_hook { format!("{OURS}:{interface}:{HOOK}") } else { format!("{OURS}:{interface}") }
 }
 
-/// No IPv6 address, hence no packets of the device's own.
-fn no_addresses() -> LinkAttribute {
+/// What makes a device a mere passage: no IPv6 address, hence no packets of its own; and of a pair, which drops what is longer
+/// than its MTU, the longest MTU there is, whatever the interface's is now or later.
+fn passage(kind: DeviceKind) -> Vec<LinkAttribute> {
     let mode = AfSpecInet6::AddrGenMode(In6AddrGenMode::None);
-    LinkAttribute::AfSpecUnspec(vec![AfSpecUnspec::Inet6(vec![mode])])
+    let no_addresses = LinkAttribute::AfSpecUnspec(vec![AfSpecUnspec::Inet6(vec![mode])]);
+    match kind {
+        DeviceKind::Ifb => vec![no_addresses],
+        DeviceKind::Veth => vec![no_addresses, LinkAttribute::Mtu(LONGEST_MTU)],
+    }
 }

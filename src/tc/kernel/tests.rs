@@ -556,6 +556,30 @@ fn pings_take_as_long_as_asked() {
     });
 }
 
+/// Frames beyond the usual length, in one piece, and pings beyond even that, in fragments.
+#[test]
+fn long_packets_pass() {
+    inside("long_packets_pass", || {
+        let lab = Lab::new();
+        run("ip link set eth0 mtu 9000");
+        lab.there("ip link set eth0 mtu 9000");
+        for backend in [Backend::Netem, Backend::Userspace] {
+            let abilities = abilities::probe();
+            if backend == Backend::Netem && !abilities.netem.is_present() {
+                println!("no netem here: that back-end is tested under User-Mode Linux");
+                continue;
+            }
+            let mut tc = KernelTc::open("eth0").unwrap();
+            impair(&mut tc, &some_row(), backend, &abilities).unwrap();
+            for size in [1_472, 8_900, 20_000, 60_000] {
+                let report = run(&format!("ping -n -c 3 -i 0.05 -W 5 -s {size} 10.77.0.2"));
+                assert!(report.contains(" 0% packet loss"), "{size} bytes by {backend}: {report}");
+            }
+            clear(&mut tc).unwrap();
+        }
+    });
+}
+
 /// Delays change, destinations come and go, classes split and merge: no packet to one that stays is lost.
 #[test]
 fn changes_lose_no_packet() {

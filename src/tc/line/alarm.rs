@@ -78,7 +78,7 @@ struct Attributes {
 }
 
 /// Puts the calling thread before others, as far as that is permitted; the niceness achieved.
-pub(super) fn hurry() -> i32 {
+pub(crate) fn hurry() -> i32 {
     // SAFETY: plain numbers. A slack of one nanosecond only concerns the calling thread.
     unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1) };
     // SAFETY: plain numbers; process 0 is the calling thread on Linux.
@@ -86,7 +86,11 @@ pub(super) fn hurry() -> i32 {
         libc::setpriority(libc::PRIO_PROCESS, 0, BEST_NICENESS);
         libc::getpriority(libc::PRIO_PROCESS, 0)
     };
-    ask_for_short_slices(niceness);
+    // At the common niceness a short slice made the late packets later: beside three busy loops, p99 of the error was 0.09 to
+    // 0.9 ms with it and 0.07 to 0.7 ms without, in five alternating runs.
+    if niceness < 0 {
+        ask_for_short_slices(niceness);
+    }
     niceness
 }
 

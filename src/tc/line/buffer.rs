@@ -192,7 +192,9 @@ mod tests {
         pool.trim();
         assert_eq!(pool.free.len(), 10, "all were needed");
         let busy: Vec<Slot> = (0..3).map(|_| pool.slot().unwrap()).collect();
-        busy.into_iter().for_each(|slot| pool.recycle(Packet::Slotted(slot, 1)));
+        for slot in busy {
+            pool.recycle(Packet::Slotted(slot, 1));
+        }
         pool.trim();
         assert_eq!(pool.free.len(), 3);
     }

@@ -36,6 +36,7 @@ use std::thread::JoinHandle;
 
 use ipnet::IpNet;
 
+pub(crate) use self::alarm::hurry;
 use self::buffer::Pool;
 use self::capture::Capture;
 use self::emit::Emit;

@@ -128,7 +128,7 @@ impl BenchLab {
 
     /// Applies the matrix with this back-end.
     pub(super) fn apply_by(&mut self, choice: BackendChoice) -> anyhow::Result<()> {
-        testbed::apply(&mut self.lab, &self.matrix, choice).context("apply the delays")?;
+        testbed::apply(&mut self.lab, &self.matrix, &vec![choice; self.matrix.len()]).context("apply the delays")?;
         Ok(())
     }
 

@@ -1,23 +1,18 @@
 //! How late this machine wakes a thread that waits for a time: what no delay line in user space can be better than.
-#![allow(unsafe_code)] // A thread's own niceness has no safe wrapper.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use nix::sys::prctl;
-
 use crate::measure::percentile;
+use crate::tc::line::hurry;
 use crate::units::Span;
 
 /// How often the thread is to wake.
 const PERIOD: Duration = Duration::from_millis(1);
 
-/// The niceness that the line's own thread asks for.
-const NICENESS: libc::c_int = -20;
-
-/// A thread that sleeps again and again, with the priority and the timer slack of a delay line.
+/// A thread that sleeps again and again, with the priority of a delay line's own thread.
 pub(super) struct LatenessMeter {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<Vec<Span>>,
@@ -53,10 +48,8 @@ impl LatenessMeter {
 }
 
 fn watch(stop: &AtomicBool) -> Vec<Span> {
-    let _ = prctl::set_timerslack(1);
-    // Refused to an ordinary user, whose delay line goes without it too.
-    // SAFETY: on Linux the call concerns the calling thread and takes no pointers.
-    let _ = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICENESS) };
+    // As the line's own thread does it, and refused where it is refused to that.
+    hurry();
     let mut late = Vec::new();
     while !stop.load(Ordering::Relaxed) {
         let due = Instant::now() + PERIOD;

@@ -31,20 +31,21 @@ use ground::{Effort, Ground};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  longhaul bench lab                                 everything, in less than three minutes
-  longhaul bench lab --quick                         once each and shorter, in less than 40 seconds
+  longhaul bench lab            everything, in less than three minutes
+  longhaul bench lab --quick    once each and shorter, in less than 40 seconds
   longhaul bench lab --only accuracy mesh --json bench.json
   longhaul bench lab --only tcp --repeat 10 --backend userspace
 
-Every figure is the median of the repetitions, with the least and the most. The plain kernel path is a bridge and veth
-pairs of the same lab without delays. Use a release build on a machine that does nothing else.
+Every figure is the median of the repetitions, with the least and the most.
+The plain kernel path is a bridge and veth pairs of the same lab without delays.
+Use a release build on a machine that does nothing else.
 
 Exit code: 0 also when a target is missed, 2 when something could not be measured.")]
 pub(super) struct LabBenchArgs {
     /// Repetitions of each figure [default: 3, with --quick 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
     repeat: Option<u32>,
-    /// Only these measurements
+    /// Measurements to make [default: all]
     #[arg(long, value_name = "NAME", value_enum, num_args = 1.., value_delimiter = ',')]
     only: Vec<Measurement>,
     /// Shorter measurements, once each

@@ -1,3 +1,5 @@
+//! The hold queue against a plain model, by properties and by example.
+
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
