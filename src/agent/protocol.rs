@@ -25,6 +25,21 @@ pub struct ResponseLine<T> {
     pub response: T,
 }
 
+/// Instead of a request: nobody waits any more for the answer to an earlier one. It has no answer itself.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct CancelLine {
+    /// The number of the request.
+    pub cancel: u64,
+}
+
+impl CancelLine {
+    /// Reads a line; `None` when it is a request.
+    pub fn read(line: &str) -> Option<Self> {
+        // Requests may be long; they are told apart without reading them.
+        if line.starts_with(r#"{"cancel":"#) { serde_json::from_str(line).ok() } else { None }
+    }
+}
+
 /// What may be asked of an agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]

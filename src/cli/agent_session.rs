@@ -151,4 +151,8 @@ impl NodeControl for KernelNode {
     fn probe(&mut self, order: &ProbeOrder) -> Result<ProbeReport, String> {
         IcmpProber::new(self.stop.clone()).run(order).map_err(|error| error.to_string())
     }
+
+    fn resume(&mut self) {
+        self.stop.take_back();
+    }
 }

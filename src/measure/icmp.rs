@@ -39,6 +39,12 @@ impl StopSignal {
         // The only failure is a full counter, and then the signal has been given long since.
         let _ = self.0.write(1);
     }
+
+    /// Takes the signal back, if it was given: runs after this one go on.
+    pub fn take_back(&self) {
+        // Fails when it was not given.
+        let _ = self.0.read();
+    }
 }
 
 /// Sends ICMP echoes from raw sockets; needs `CAP_NET_RAW` in the user namespace of the network namespace.

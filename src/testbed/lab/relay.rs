@@ -14,7 +14,7 @@ use nix::sys::wait::{WaitPidFlag, waitpid};
 use super::lines::Lines;
 use super::namespaces::NodeNamespaces;
 use super::protocol::{Ask, ClientLine, HolderLine, LabInfo, Tell};
-use crate::agent::protocol::{RequestLine, ResponseLine};
+use crate::agent::protocol::{CancelLine, RequestLine, ResponseLine};
 use crate::topology::NodeIndex;
 
 /// The client that started the lab.
@@ -151,7 +151,17 @@ impl<'a> Relay<'a> {
 
     fn drop_client(&mut self, client: u64) {
         self.clients.remove(&client);
-        self.pending.retain(|_, (waiting, ..)| *waiting != client);
+        let (abandoned, kept) =
+            std::mem::take(&mut self.pending).into_iter().partition(|(_, (waiting, ..))| *waiting == client);
+        self.pending = kept;
+        let abandoned: BTreeMap<u64, (u64, u64, NodeIndex)> = abandoned;
+        for (cancel, (.., node)) in abandoned {
+            let Some(agent) = &mut self.agents[node] else { continue };
+            if let Ok(line) = serde_json::to_vec(&CancelLine { cancel }) {
+                // As with requests, a failure shows as the end of the stream.
+                let _ = agent.write_line(&line);
+            }
+        }
         self.stopping |= client == FIRST_CLIENT && !self.detached;
     }
 
