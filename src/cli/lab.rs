@@ -50,7 +50,7 @@ Examples:
   longhaul lab exec --name trade n1 -- sh
 
 Inside, the nodes know each other by name: n1, n2 and so on, or the matrix's own names.
-The exit code is the program's.")]
+The exit code is the program's; 127 when there is no such program.")]
     Exec(ExecArgs),
     /// List the labs that are running
     #[command(after_help = "Example:\n  longhaul lab list")]
@@ -143,7 +143,14 @@ fn exec(args: ExecArgs) -> anyhow::Result<ExitCode> {
     // The program decides what Ctrl-C means; this process only waits for it.
     ignore_terminal_signals()?;
     prepare(&mut command);
-    let status = command.status().with_context(|| format!("run `{}` in node {}", program.display(), args.node))?;
+    let status = match command.status() {
+        Ok(status) => status,
+        Err(error) => {
+            writeln!(std::io::stderr(), "error: run `{}` in node {}: {error}", program.display(), args.node)?;
+            // As shells and ssh have it: not found, or found and not runnable.
+            return Ok(ExitCode::from(if error.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 }));
+        }
+    };
     let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(2);
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(2)))
 }

@@ -11,6 +11,7 @@ mod manual;
 pub mod matrix;
 mod operate;
 mod progress;
+mod status;
 mod terminal;
 mod verify;
 
@@ -45,7 +46,7 @@ enum CliCommand {
     Lab(lab::LabArgs),
     Apply(operate::ApplyArgs),
     Measure(operate::MeasureArgs),
-    Status(operate::StatusArgs),
+    Status(status::StatusArgs),
     Clear(operate::ClearArgs),
     Bench(bench::BenchArgs),
     Matrix(matrix::MatrixArgs),
@@ -85,7 +86,7 @@ fn dispatch(command: CliCommand, out: &mut dyn Write) -> anyhow::Result<ExitCode
         CliCommand::Lab(args) => lab::run(args, out),
         CliCommand::Apply(args) => operate::run_apply(&args, out),
         CliCommand::Measure(args) => operate::run_measure(&args, out),
-        CliCommand::Status(args) => operate::run_status(&args, out),
+        CliCommand::Status(args) => status::run(&args, out),
         CliCommand::Clear(args) => operate::run_clear(&args, out),
         CliCommand::Bench(args) => bench::run(&args, out),
         CliCommand::Matrix(args) => matrix::run(args, out),

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use anyhow::Context;
 use clap::Args;
@@ -67,22 +68,6 @@ pub(super) struct MeasureArgs {
     json: Option<PathBuf>,
 }
 
-/// Show what every node of a running lab does, and whether that is what it should do.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  longhaul status
-  longhaul status --name trade --json
-
-Exit code: 0 every node is as it should be, 1 some are not.")]
-pub(super) struct StatusArgs {
-    #[command(flatten)]
-    lab: LabName,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-}
-
 /// Remove all delays from a running lab; its nodes stay.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  longhaul clear\n  longhaul clear --name trade")]
@@ -95,7 +80,7 @@ pub(super) struct ClearArgs {
 pub(super) fn run_apply(args: &ApplyArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     let matrix = args.matrix.load()?;
     let mut lab = args.lab.find()?;
-    check_names(&lab, &matrix)?;
+    let matrix = in_order_of(&lab, matrix, &args.matrix.place())?;
     let choices = args.backend.choices(lab.nodes())?;
     let applied = testbed::apply(&mut lab, &matrix, &choices)?;
     let operations: usize = applied.iter().map(|applied| applied.operations).sum();
@@ -103,18 +88,26 @@ pub(super) fn run_apply(args: &ApplyArgs, out: &mut dyn Write) -> anyhow::Result
     Ok(ExitCode::SUCCESS)
 }
 
-/// A matrix with names must be for these nodes; one without is for any of the right number.
-fn check_names(lab: &Lab, matrix: &DelayMatrix) -> anyhow::Result<()> {
-    let numbered = matrix.names().iter().enumerate().all(|(index, name)| *name == NodeName::numbered(index + 1));
-    let mut pairs = matrix.names().iter().zip(lab.nodes());
-    match pairs.find(|(name, node)| **name != node.name) {
-        Some((name, node)) if !numbered && matrix.len() == lab.nodes().len() => anyhow::bail!(
-            "the matrix is for other nodes: it has `{name}` where lab `{}` has `{}`",
-            lab.info().name,
-            node.name
-        ),
-        _ => Ok(()),
+/// The matrix in the order of the lab's nodes. One with names must have the lab's; one with only n1…nN is taken as it stands.
+fn in_order_of(lab: &Lab, matrix: DelayMatrix, place: &str) -> anyhow::Result<DelayMatrix> {
+    let (name, nodes) = (&lab.info().name, lab.nodes());
+    anyhow::ensure!(
+        matrix.len() == nodes.len(),
+        "{place} has {} nodes, but lab `{name}` has {}",
+        matrix.len(),
+        nodes.len()
+    );
+    if matrix.names().iter().enumerate().all(|(index, name)| *name == NodeName::numbered(index + 1)) {
+        return Ok(matrix);
     }
+    let place_of = |node: &Node| matrix.names().iter().position(|other| *other == node.name);
+    let order: Option<Vec<usize>> = nodes.iter().map(place_of).collect();
+    let Some(order) = order else {
+        let stranger = nodes.iter().find(|node| place_of(node).is_none()).map_or("", |node| node.name.as_str());
+        anyhow::bail!("{place} is for other nodes: lab `{name}` has `{stranger}`, which it has not");
+    };
+    let delays = order.iter().flat_map(|from| order.iter().map(|to| matrix.delay(*from, *to))).collect();
+    Ok(DelayMatrix::new(nodes.iter().map(|node| node.name.clone()).collect(), delays)?)
 }
 
 /// Runs `longhaul measure`.
@@ -131,7 +124,9 @@ pub(super) fn run_measure(args: &MeasureArgs, out: &mut dyn Write) -> anyhow::Re
     let columns = super::terminal::columns(io::stdout()).unwrap_or(usize::MAX);
     write!(out, "{}", table::path_table(applied.names(), &comparison, WORST_PATHS, columns))?;
     if let Some(file) = &args.csv {
-        let matrix = measured_matrix(applied.names(), &comparison)?;
+        let mut matrix = measured_matrix(applied.names(), &comparison)?;
+        matrix.metadata.source = Some(format!("longhaul measure of lab {}, medians", lab.info().name));
+        matrix.metadata.date = Some(humantime::format_rfc3339_seconds(SystemTime::now()).to_string());
         std::fs::write(file, to_csv(&matrix, CsvOptions::default()))
             .with_context(|| format!("write {}", file.display()))?;
     }
@@ -168,61 +163,6 @@ fn backend_names(statuses: &[NodeStatus]) -> String {
     if names.is_empty() { "none".to_owned() } else { names.join("+") }
 }
 
-/// Runs `longhaul status`.
-pub(super) fn run_status(args: &StatusArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
-    let mut lab = args.lab.find()?;
-    let statuses = testbed::status(&mut lab)?;
-    let dropped = dropped(&statuses);
-    let wrong = statuses.iter().filter(|status| !status.differences.is_empty()).count();
-    if args.json {
-        let nodes: serde_json::Map<String, serde_json::Value> = lab
-            .nodes()
-            .iter()
-            .zip(&statuses)
-            .map(|(node, status)| Ok((node.name.to_string(), serde_json::to_value(status)?)))
-            .collect::<anyhow::Result<_>>()?;
-        writeln!(
-            out,
-            "{}",
-            serde_json::to_string_pretty(&serde_json::json!({ "lab": lab.info().name, "nodes": nodes }))?
-        )?;
-    } else {
-        writeln!(out, "{}", status_table(lab.nodes(), &statuses))?;
-        writeln!(
-            out,
-            "{wrong} of {} nodes differ from what they should be; {dropped} packets dropped by the delay elements",
-            statuses.len()
-        )?;
-    }
-    Ok(if wrong == 0 { ExitCode::SUCCESS } else { ExitCode::from(1) })
-}
-
-fn status_table(nodes: &[Node], statuses: &[NodeStatus]) -> String {
-    let mut table = comfy_table::Table::new();
-    table.load_style(comfy_table::presets::NOTHING);
-    table.set_header(["NODE", "ADDRESS", "BACK-END", "PATHS", "DELAYS", "PACKETS", "DROPPED", "DIFFERENCE"]);
-    for (node, status) in nodes.iter().zip(statuses) {
-        let delays = status.row.paths.iter().map(|path| path.impairment.delay);
-        let range = match (delays.clone().min(), delays.max()) {
-            (Some(least), Some(most)) if least == most => least.to_string(),
-            (Some(least), Some(most)) => format!("{least}–{most}"),
-            _ => "-".to_owned(),
-        };
-        let traffic = status.traffic.unwrap_or_default();
-        table.add_row([
-            node.name.to_string(),
-            node.ipv4.to_string(),
-            status.backend.map_or_else(|| "-".to_owned(), |backend| backend.to_string()),
-            status.row.paths.len().to_string(),
-            range,
-            traffic.packets.to_string(),
-            traffic.dropped.to_string(),
-            if status.differences.is_empty() { "none".to_owned() } else { status.differences.join("; ") },
-        ]);
-    }
-    table.trim_fmt()
-}
-
 /// Runs `longhaul clear`.
 pub(super) fn run_clear(args: &ClearArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     let mut lab = args.lab.find()?;
@@ -232,7 +172,8 @@ pub(super) fn run_clear(args: &ClearArgs, out: &mut dyn Write) -> anyhow::Result
 }
 
 impl LabName {
-    fn find(&self) -> anyhow::Result<Lab> {
+    /// Connects to it.
+    pub(super) fn find(&self) -> anyhow::Result<Lab> {
         Ok(find_running(self.name.as_deref())?)
     }
 }

@@ -39,13 +39,15 @@ impl Progress {
         self.bar.reset();
         self.bar.set_length(total);
         self.bar.set_message(step.to_owned());
-        let bar = self.bar.clone();
+        let (bar, waited) = (self.bar.clone(), step.to_owned());
         // Ends by itself: when the time is over, when the next step replaces the length, or with the process.
         std::thread::spawn(move || {
             while !bar.is_finished() && bar.length() == Some(total) {
                 let passed = u64::try_from(bar.elapsed().as_millis()).unwrap_or(total);
                 bar.set_position(passed.min(total));
                 if passed >= total {
+                    // What is late is still awaited; how long depends on the longest path.
+                    bar.set_message(format!("{waited}: wait for the last answers"));
                     break;
                 }
                 std::thread::sleep(TICK);

@@ -164,10 +164,16 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Open loop: each probe goes out at its instant, whatever became of those before.
+    /// Open loop: each probe goes out at its instant, whatever became of those before. After a stall of this thread the
+    /// overdue ones follow each other at half their planned distance: sent at once they would all meet the same moment of
+    /// the path, and one disturbance would be counted many times.
     fn send_all(&mut self) -> Result<(), ProbeError> {
+        let mut last: Option<(Instant, Span)> = None;
         for slot in self.order.plan().slots_of(self.order.me) {
-            self.wait_until(self.start + slot.at.as_duration(), |_| false)?;
+            let due = self.start + slot.at.as_duration();
+            let apart = last.map(|(sent, at)| sent + slot.at.as_duration().saturating_sub(at.as_duration()) / 2);
+            self.wait_until(apart.map_or(due, |apart| apart.max(due)), |_| false)?;
+            last = Some((Instant::now(), slot.at));
             self.send(slot);
         }
         Ok(())

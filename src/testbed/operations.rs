@@ -101,7 +101,19 @@ pub fn clear(testbed: &mut dyn Testbed) -> Result<usize, OperationError> {
     Ok(counts.into_iter().sum())
 }
 
-/// What every node is doing.
+/// What every node is doing; a node that cannot say is its own matter, in its words.
+pub fn statuses(testbed: &mut dyn Testbed) -> Result<Vec<Result<NodeStatus, String>>, TestbedError> {
+    let requests = (0..testbed.nodes().len()).map(|node| (node, Request::Status)).collect();
+    let answers = testbed.ask(requests)?;
+    let status = |response| match response {
+        Response::Status(status) => Ok(*status),
+        Response::Failed { message } => Err(message),
+        other => Err(format!("an unexpected answer: {other:?}")),
+    };
+    Ok(answers.into_iter().map(|answer| answer.and_then(status)).collect())
+}
+
+/// What every node is doing; all must say.
 pub fn status(testbed: &mut dyn Testbed) -> Result<Vec<NodeStatus>, OperationError> {
     ask_all(testbed, &Request::Status, |response| match response {
         Response::Status(status) => Ok(*status),

@@ -91,7 +91,11 @@ fn a_killed_agent_means_undelayed_traffic_and_is_told() {
             let time = text.split_once("time=").and_then(|(_, rest)| rest.split(' ').next()?.parse::<f64>().ok());
             time.is_some_and(|time| time < 45.0)
         });
-        let told = user.fail(&["status"], 2);
+        let status = user.run(&["status"]);
+        let told = String::from_utf8_lossy(&status.stdout).into_owned();
+        assert_eq!(status.status.code(), Some(1), "{told}");
+        assert!(told.contains("the agent of node `n1` has ended"), "{told}");
+        let told = user.fail(&["measure"], 2);
         assert!(told.contains("the agent of node `n1` has ended"), "{told}");
         user.succeed(&["lab", "down"]);
         assert!(processes_of(user.folder()).is_empty());

@@ -52,6 +52,7 @@ fn a_lab_lives_and_leaves_nothing() {
 fn delays_are_applied_changed_and_cleared() {
     for user in User::all() {
         user.write("net.csv", MATRIX);
+        user.write("turned.csv", ",n3,n1,n2\nn3,0,250,0\nn1,200,0,100\nn2,150,50,0\n");
         user.write("other.csv", "0,25,25\n25,0,25\n25,25,0\n");
         user.write("named.csv", ",a,b,c\na,0,5,5\nb,5,0,5\nc,5,5,0\n");
         user.succeed(&["lab", "up", "net.csv", "--detach"]);
@@ -65,7 +66,7 @@ fn delays_are_applied_changed_and_cleared() {
         assert_ping(&user, ("n1", "n3"), 50.0);
         assert_eq!(differences(&user), 0);
         let refused = user.fail(&["apply", "named.csv"], 2);
-        assert!(refused.contains("the matrix is for other nodes: it has `a` where lab `net` has `n1`"), "{refused}");
+        assert!(refused.contains("named.csv is for other nodes: lab `net` has `n1`, which it has not"), "{refused}");
         user.succeed(&["clear"]);
         let times = ping(&user, "n1", "n3", "-4");
         assert!(times.iter().all(|time| *time < 45.0), "after clear: {times:?}");
@@ -91,7 +92,7 @@ fn names_that_are_taken_or_missing_are_told() {
         assert!(taken.contains("a lab named `net` is running already"), "{taken}");
         let unknown = user.fail(&["lab", "exec", "n9", "--", "true"], 2);
         assert!(unknown.contains("lab `net` has no node `n9`; it has n1, n2, n3"), "{unknown}");
-        let missing = user.fail(&["lab", "exec", "n1", "--", "no-such-program"], 2);
+        let missing = user.fail(&["lab", "exec", "n1", "--", "no-such-program"], 127);
         assert!(missing.contains("run `no-such-program` in node n1: No such file"), "{missing}");
         let other = user.fail(&["status", "--name", "x"], 2);
         assert!(other.contains("no lab named `x` is running; running: net"), "{other}");

@@ -20,6 +20,13 @@ use crate::matrix::DelayMatrix;
 use crate::measure::{Comparison, Verdict};
 use crate::report::table;
 use evidence::Evidence;
+use trial::Trial;
+
+/// The folder of all runs.
+const RUNS: &str = "runs";
+
+/// Stands for standard output where a file is expected.
+const STDOUT: &str = "-";
 
 /// The most nodes whose every path is printed; larger labs print the worst paths.
 const PRINT_ALL_NODES: usize = 12;
@@ -35,6 +42,7 @@ Examples:
   longhaul verify matrices/europe-30.csv --probes 20 --tolerance 2%,500us
   longhaul verify net.csv --backend userspace --ipv6 --out /tmp/net
   longhaul verify rtts.csv --split-rtt halves
+  longhaul verify net.csv --json - | jq .summary
 
 Exit code: 0 every path is within tolerance, 1 some are not,
 2 the input or the system is wrong.
@@ -56,7 +64,7 @@ pub(super) struct VerifyArgs {
     /// Folder for matrix, samples, plots and run.json [default: runs/<name>-<time>]
     #[arg(long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,
-    /// Also write the result as JSON to this file
+    /// Also write the result as JSON to this file; - is standard output, and the text then goes to standard error
     #[arg(long, value_name = "FILE")]
     pub(super) json: Option<PathBuf>,
     /// Name of the lab while it runs [default: one that nobody has]
@@ -68,31 +76,46 @@ pub(super) struct VerifyArgs {
 pub(super) fn run(args: &VerifyArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     let matrix = args.matrix.load()?;
     let started = SystemTime::now();
-    let folder = args.out.clone().unwrap_or_else(|| default_folder(&args.matrix.stem(), started));
-    check_places(&folder, args.json.as_deref())?;
+    let json = args.json.as_deref().filter(|file| *file != Path::new(STDOUT));
+    check_places(args.out.as_deref().unwrap_or(Path::new(RUNS)), json)?;
     let trial = trial::run(args, &matrix)?;
     let evidence = Evidence { args, matrix: &matrix, trial: &trial, started };
     let progress = Progress::new();
     progress.say("write the files");
+    let folder = match &args.out {
+        Some(folder) => folder.clone(),
+        None => claim_folder(&args.matrix.stem(), started)?,
+    };
     evidence.write(&folder)?;
-    progress.finish();
-    if let Some(file) = &args.json {
+    if let Some(file) = json {
         std::fs::write(file, evidence.result_json()).with_context(|| format!("write {}", file.display()))?;
     }
+    progress.finish();
+    // After the files: a reader who has gone, as in `… | head`, must not cost the evidence.
+    if args.json.is_some() && json.is_none() {
+        // Of two things on standard output a program could read neither.
+        out.write_all(evidence.result_json().as_bytes())?;
+        print_all(&mut io::stderr(), &matrix, &trial, &folder)?;
+    } else {
+        print_all(out, &matrix, &trial, &folder)?;
+    }
+    Ok(match trial.comparison.verdict {
+        Verdict::Pass => ExitCode::SUCCESS,
+        Verdict::Fail => ExitCode::from(1),
+    })
+}
+
+fn print_all(out: &mut dyn Write, matrix: &DelayMatrix, trial: &Trial, folder: &Path) -> anyhow::Result<()> {
+    print_tables(out, matrix, &trial.comparison)?;
     let columns = terminal::columns(io::stdout()).unwrap_or(usize::MAX);
     let broken = |text: &str| terminal::hanging("", text, 0, columns);
-    // After the files: a reader who has gone, as in `… | head`, must not cost the evidence.
-    print_tables(out, &matrix, &trial.comparison)?;
     writeln!(out, "{}", broken(&table::summary_line(&trial.comparison)))?;
     for caveat in trial.caveats() {
         writeln!(out, "{}", broken(&caveat))?;
     }
     writeln!(out, "{}", broken(&backends_in_words(&trial.applied)))?;
     writeln!(out, "files: {}", folder.display())?;
-    Ok(match trial.comparison.verdict {
-        Verdict::Pass => ExitCode::SUCCESS,
-        Verdict::Fail => ExitCode::from(1),
-    })
+    Ok(())
 }
 
 fn print_tables(out: &mut dyn Write, matrix: &DelayMatrix, comparison: &Comparison) -> anyhow::Result<()> {
@@ -106,15 +129,23 @@ fn print_tables(out: &mut dyn Write, matrix: &DelayMatrix, comparison: &Comparis
     Ok(())
 }
 
-/// `runs/trade-20261121-101500`, in universal time, with a number when that is taken.
-fn default_folder(stem: &str, started: SystemTime) -> PathBuf {
+/// Makes a folder that nobody has: `runs/trade-20261121-101500`, in universal time, with a number when that is taken.
+fn claim_folder(stem: &str, started: SystemTime) -> anyhow::Result<PathBuf> {
     let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
     let stamp = humantime::format_rfc3339_seconds(started).to_string();
     let (date, time) = stamp.split_once('T').unwrap_or((&stamp, ""));
     let base = format!("{stem}-{}-{}", digits(date), digits(time));
-    let numbered = (2..).map(|number| format!("{base}-{number}"));
-    let mut candidates = std::iter::once(base.clone()).chain(numbered).map(|name| Path::new("runs").join(name));
-    candidates.find(|path| !path.exists()).unwrap_or_else(|| Path::new("runs").join(&base))
+    let parent = Path::new(RUNS);
+    std::fs::create_dir_all(parent).with_context(|| format!("make the folder {RUNS}"))?;
+    for name in std::iter::once(base.clone()).chain((2..).map(|number| format!("{base}-{number}"))) {
+        let folder = parent.join(name);
+        match std::fs::create_dir(&folder) {
+            Ok(()) => return Ok(folder),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error).with_context(|| format!("make the folder {}", folder.display())),
+        }
+    }
+    anyhow::bail!("every folder name after {base} is taken")
 }
 
 /// Fails before anything is brought up when the results could not be written.

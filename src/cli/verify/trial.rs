@@ -9,7 +9,7 @@ use crate::cli::caveats::caveats;
 use crate::cli::host::NoiseMeter;
 use crate::cli::progress::Progress;
 use crate::matrix::DelayMatrix;
-use crate::measure::{BaseMatrix, Comparison, Sample, compare, subtract_base};
+use crate::measure::{BaseMatrix, Comparison, PathResult, Sample, compare, subtract_base};
 use crate::report::{HostNoise, Probing};
 use crate::shaping::Abilities;
 use crate::testbed::lab::Lab;
@@ -26,6 +26,8 @@ pub(super) struct Trial {
     pub(super) abilities: Abilities,
     /// As measured, or with the base subtracted when that was asked for.
     pub(super) samples: Vec<Sample>,
+    /// Whether the bare path's median is subtracted in `comparison`.
+    subtracted: bool,
     /// Intended against measured.
     pub(super) comparison: Comparison,
     /// What the un-impaired paths took.
@@ -59,7 +61,17 @@ impl Trial {
 
     /// What a reader of the figures must know, in words; empty when all went well.
     pub(super) fn caveats(&self) -> Vec<String> {
-        caveats(&self.measured, self.dropped)
+        let tolerance = self.comparison.tolerance.absolute;
+        let short =
+            |path: &&PathResult| path.intended.as_nanos() > 0 && path.intended.as_nanos() < tolerance.as_nanos();
+        let count = self.comparison.paths.iter().filter(short).count();
+        let short = (count > 0).then(|| {
+            format!(
+                "note: {count} paths are shorter than the {tolerance} that a path may be off: judge them by their error"
+            )
+        });
+        let base = self.subtracted.then(|| "note: the bare path's median is subtracted from each path".to_owned());
+        caveats(&self.measured, self.dropped).into_iter().chain(short).chain(base).collect()
     }
 }
 
@@ -96,7 +108,17 @@ pub(super) fn run(args: &VerifyArgs, matrix: &DelayMatrix) -> anyhow::Result<Tri
     };
     let comparison = compare(matrix, &samples, tolerance);
     let base = compare(&unimpaired, &base.collected.samples, tolerance);
-    Ok(Trial { applied, abilities, samples, comparison, base, dropped, measured, noise })
+    Ok(Trial {
+        subtracted: args.subtract_base,
+        applied,
+        abilities,
+        samples,
+        comparison,
+        base,
+        dropped,
+        measured,
+        noise,
+    })
 }
 
 fn traffic(status: &NodeStatus) -> Option<Traffic> {

@@ -1,5 +1,6 @@
 //! Pure addressing of a lab: which addresses, hardware addresses and host names its nodes have.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -39,32 +40,64 @@ pub fn hardware_address(index: NodeIndex) -> [u8; 6] {
     [0x02, 0x6c, 0x68, 0x00, high, low]
 }
 
-/// The hosts file inside the lab: every node by its name, by its name as a host name, and as n1…nN.
+/// The names by which each node is known inside the lab, in order: its name as it is written where that can be a host name,
+/// its name made into one, and n1…nN. No name stands for two nodes: what is written goes before what is made, and a made name
+/// that two nodes would share is nobody's.
+pub fn host_names(nodes: &[Node]) -> Vec<Vec<String>> {
+    let made: Vec<String> = nodes.iter().map(|node| node.name.as_host_name()).collect();
+    let mut taken: BTreeSet<String> = RESERVED.map(str::to_owned).into();
+    // Host names know no case: of `Paris` and `paris` the first has the name.
+    let written = |node: &Node| written_name(node).filter(|name| taken.insert(name.to_ascii_lowercase()));
+    let mut names: Vec<Vec<String>> = nodes.iter().map(written).map(|name| name.into_iter().collect()).collect();
+    for (index, name) in made.iter().enumerate() {
+        let shared = made.iter().filter(|other| *other == name).count() > 1;
+        if !shared && !is_address(name) && taken.insert(name.clone()) {
+            names[index].push(name.clone());
+        }
+    }
+    for (index, list) in names.iter_mut().enumerate() {
+        let numbered = NodeName::numbered(index + 1).to_string();
+        if taken.insert(numbered.clone()) {
+            list.push(numbered);
+        }
+    }
+    names
+}
+
+/// Names that mean something else to every program.
+const RESERVED: [&str; 3] = ["localhost", "ip6-localhost", "ip6-loopback"];
+
+/// A node's name as it is written, where a hosts file can hold it and no program reads it as something else.
+fn written_name(node: &Node) -> Option<String> {
+    let name = node.name.as_str();
+    let fitting = name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)) && !name.starts_with(['-', '.']);
+    let free = !RESERVED.contains(&name.to_ascii_lowercase().as_str()) && !is_address(name);
+    (fitting && free).then(|| name.to_owned())
+}
+
+/// What resolvers read as an address, even where it is none, such as `10.1`.
+fn is_address(name: &str) -> bool {
+    name.parse::<IpAddr>().is_ok() || name.chars().all(|c| c.is_ascii_digit() || c == '.')
+}
+
+/// The hosts file inside the lab.
 pub fn hosts_file(nodes: &[Node]) -> String {
     let mut text = String::from("127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n");
-    for (index, node) in nodes.iter().enumerate() {
-        let mut names = vec![node.name.as_host_name()];
-        let written = node.name.as_str();
-        if !names.iter().any(|name| name == written) && !written.contains([' ', '#']) && written.is_ascii() {
-            names.push(written.to_owned());
-        }
-        let numbered = NodeName::numbered(index + 1).to_string();
-        // A matrix may call its third node "n1"; then that name wins over the number.
-        let taken = nodes.iter().any(|other| other.name.as_host_name() == numbered);
-        if !taken {
-            names.push(numbered);
-        }
+    for (node, names) in nodes.iter().zip(host_names(nodes)) {
         for address in [IpAddr::V4(node.ipv4), IpAddr::V6(node.ipv6)] {
-            let _ = writeln!(text, "{address} {}", names.join(" "));
+            if !names.is_empty() {
+                let _ = writeln!(text, "{address} {}", names.join(" "));
+            }
         }
     }
     text
 }
 
-/// Finds a node by its name, its host name or its number (`n3`).
+/// Finds a node by its name, by a name that the lab knows it by, or by its number (`n3`).
 pub fn find(nodes: &[Node], wanted: &str) -> Option<NodeIndex> {
     let by_name = nodes.iter().position(|node| node.name.as_str() == wanted);
-    let by_host = || nodes.iter().position(|node| node.name.as_host_name() == wanted.to_ascii_lowercase());
+    let by_host =
+        || host_names(nodes).iter().position(|names| names.iter().any(|name| name.eq_ignore_ascii_case(wanted)));
     let by_number = || {
         let number: usize = wanted.strip_prefix('n')?.parse().ok()?;
         (1..=nodes.len()).contains(&number).then(|| number - 1)
@@ -113,7 +146,22 @@ mod tests {
         for (wanted, found) in [("us-east4", Some(0)), ("s-o-paulo", Some(1)), ("n1", Some(2)), ("n2", Some(1))] {
             assert_eq!(find(&nodes, wanted), found, "{wanted}");
         }
+        assert_eq!(find(&nodes, "N1"), Some(2));
         assert_eq!(find(&nodes, "n4"), None);
         assert_eq!(find(&nodes, "n0"), None);
+    }
+
+    #[test]
+    fn no_name_stands_for_two_nodes() {
+        let nodes = named(&["A B", "a-b", "A_B", "東京", "大阪", "localhost", "10.77.0.2", "n1"]);
+        let expected: [&[&str]; 8] =
+            [&[], &["a-b", "n2"], &["A_B", "n3"], &["n4"], &["n5"], &["n6"], &["n7"], &["n1", "n8"]];
+        let names = host_names(&nodes);
+        assert!(names[0].is_empty(), "its made name is a-b's, its number is n1's: {:?}", names[0]);
+        for (found, expected) in names.iter().zip(expected).skip(1) {
+            assert_eq!(found, expected);
+        }
+        assert_eq!(find(&nodes, "A B"), Some(0));
+        assert_eq!(find(&nodes, "a-b"), Some(1));
     }
 }

@@ -197,11 +197,18 @@ pub fn find_running(name: Option<&str>) -> Result<Lab, LabError> {
     if let Some(name) = name {
         return Lab::connect(name);
     }
-    match registry::living().as_slice() {
+    let mut labs = registry::living();
+    labs.retain(|name| !is_temporary(name));
+    match labs.as_slice() {
         [only] => Lab::connect(only),
         [] => Err(LabError::NoneRunning { running: running_labs() }),
         _ => Err(LabError::Ambiguous { running: running_labs() }),
     }
+}
+
+/// Labs that a command makes for itself begin so; who means "the lab" does not mean them.
+fn is_temporary(name: &str) -> bool {
+    ["verify-", "bench-"].iter().any(|prefix| name.starts_with(prefix))
 }
 
 fn running_labs() -> String {

@@ -2,9 +2,10 @@
 //! process namespace, owns every namespace and runs the relay.
 #![allow(unsafe_code)] // inherited descriptors are closed by number; `Command::pre_exec` runs between fork and exec.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
@@ -79,6 +80,8 @@ fn hold(client: &UnixStream, rescue: &Rescue) -> Result<i32, LabError> {
     let listener = UnixListener::bind(&socket).map_err(|source| LabError::Registry { path: socket, source })?;
     let hosts = entry.folder().join("hosts");
     fs::write(&hosts, addressing::hosts_file(&order.nodes)).map_err(system("write the hosts file"))?;
+    // Whatever the umask: a program in the lab may have given up the user that made the lab.
+    fs::set_permissions(&hosts, Permissions::from_mode(0o644)).map_err(system("open the hosts file to all"))?;
     redirect_errors(&entry).map_err(system("open the lab's log"))?;
     let own_user_namespace = isolate()?;
     let signals = block_signals()?;

@@ -1,0 +1,126 @@
+//! `longhaul status`: what every node of a running lab does; desired, actual, and the difference.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::input::LabName;
+use crate::agent::protocol::NodeStatus;
+use crate::shaping::RowPath;
+use crate::testbed::{self, Testbed};
+use crate::topology::Node;
+
+/// How many differences of a node the table shows; `--json` has all.
+const SHOWN_DIFFERENCES: usize = 2;
+
+/// Show what every node of a running lab does, and whether that is what it should do.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  longhaul status
+  longhaul status --name trade --json
+
+Exit code: 0 every node is as it should be, 1 some are not or their agents have ended.")]
+pub(super) struct StatusArgs {
+    #[command(flatten)]
+    lab: LabName,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs `longhaul status`.
+pub(super) fn run(args: &StatusArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
+    let mut lab = args.lab.find()?;
+    let statuses = testbed::statuses(&mut lab)?;
+    let living = || statuses.iter().flatten();
+    let dropped: u64 = living().filter_map(|status| status.traffic).map(|traffic| traffic.dropped).sum();
+    let right = living().filter(|status| status.differences.is_empty()).count();
+    let wrong = statuses.len() - right;
+    if args.json {
+        let nodes = lab.nodes();
+        let entry = |(node, status): (&Node, _)| (node.name.to_string(), document(status, nodes));
+        let all: serde_json::Map<String, Value> = nodes.iter().zip(&statuses).map(entry).collect();
+        writeln!(out, "{:#}", json!({ "lab": lab.info().name, "nodes": all }))?;
+    } else {
+        writeln!(out, "{}", table(lab.nodes(), &statuses))?;
+        let count = statuses.len();
+        let verdict = format!("{wrong} of {count} nodes differ from what they should be");
+        writeln!(out, "{verdict}; {dropped} packets dropped by the delay elements")?;
+    }
+    Ok(if wrong == 0 { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+/// One node as JSON: delays in milliseconds, receivers by name.
+fn document(status: &Result<NodeStatus, String>, nodes: &[Node]) -> Value {
+    match status {
+        Err(message) => json!({ "error": message }),
+        Ok(status) => json!({
+            "backend": status.backend,
+            "paths": status.row.paths.iter().map(|path| path_document(path, nodes)).collect::<Vec<_>>(),
+            "differences": status.differences,
+            "traffic": status.traffic,
+        }),
+    }
+}
+
+fn path_document(path: &RowPath, nodes: &[Node]) -> Value {
+    let receiver = nodes.iter().find(|node| node.prefixes() == path.prefixes).map(|node| node.name.to_string());
+    json!({ "to": receiver, "prefixes": path.prefixes, "delay_ms": path.impairment.delay.as_millis_f64() })
+}
+
+fn table(nodes: &[Node], statuses: &[Result<NodeStatus, String>]) -> String {
+    let mut table = comfy_table::Table::new();
+    table.load_style(comfy_table::presets::NOTHING);
+    table.set_header(["NODE", "ADDRESS", "BACK-END", "PATHS", "DELAYS", "PACKETS", "DROPPED", "DIFFERENCE"]);
+    for (node, status) in nodes.iter().zip(statuses) {
+        let start = [node.name.to_string(), node.ipv4.to_string()];
+        let rest = match status {
+            Ok(status) => cells(status),
+            Err(message) => ["-", "-", "-", "-", "-", message].map(str::to_owned),
+        };
+        table.add_row(start.into_iter().chain(rest));
+    }
+    table.trim_fmt()
+}
+
+fn cells(status: &NodeStatus) -> [String; 6] {
+    let delays = status.row.paths.iter().map(|path| path.impairment.delay);
+    let range = match (delays.clone().min(), delays.max()) {
+        (Some(least), Some(most)) if least == most => least.to_string(),
+        (Some(least), Some(most)) => format!("{least}–{most}"),
+        _ => "-".to_owned(),
+    };
+    let traffic = status.traffic.unwrap_or_default();
+    [
+        status.backend.map_or_else(|| "-".to_owned(), |backend| backend.to_string()),
+        status.row.paths.len().to_string(),
+        range,
+        traffic.packets.to_string(),
+        traffic.dropped.to_string(),
+        differences(&status.differences),
+    ]
+}
+
+fn differences(all: &[String]) -> String {
+    match all {
+        [] => "none".to_owned(),
+        few if few.len() <= SHOWN_DIFFERENCES => few.join("; "),
+        many => format!("{}: {}; …", many.len(), many[..SHOWN_DIFFERENCES].join("; ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_differences_are_counted() {
+        let list = |count: usize| (1..=count).map(|n| format!("add {n}")).collect::<Vec<_>>();
+        assert_eq!(differences(&list(0)), "none");
+        assert_eq!(differences(&list(2)), "add 1; add 2");
+        assert_eq!(differences(&list(26)), "26: add 1; add 2; …");
+    }
+}
