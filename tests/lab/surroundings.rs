@@ -153,3 +153,17 @@ fn nonsense_on_the_control_socket_harms_nobody() {
     user.succeed(&["status"]);
     user.succeed(&["lab", "down"]);
 }
+
+#[test]
+fn a_folder_too_deep_for_a_socket_is_told() {
+    for user in User::all() {
+        user.write("net.csv", "0,1\n1,0\n");
+        let deep = user.folder().join("d".repeat(90));
+        let mut command = user.command(&["lab", "up", "net.csv"]);
+        let output = command.env("LONGHAUL_RUNTIME_DIR", &deep).output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{told}");
+        assert!(told.contains("set LONGHAUL_RUNTIME_DIR to a shorter folder"), "{told}");
+        assert!(!deep.exists(), "the folder of the refused lab is left");
+    }
+}

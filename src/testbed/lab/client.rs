@@ -18,6 +18,9 @@ use crate::agent::protocol::{Request, Response};
 use crate::testbed::{Testbed, TestbedError};
 use crate::topology::{Node, NodeIndex, NodeName};
 
+/// How long an agent may take to answer, beyond what its task takes.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// How long the birth of a lab may take.
 const BIRTH_TIMEOUT: Duration = Duration::from_secs(120);
 
@@ -149,7 +152,10 @@ impl Lab {
 
     fn receive(&mut self) -> Result<HolderLine, LabError> {
         let mut line = Vec::new();
-        self.reader.read_until(b'\n', &mut line).map_err(lost)?;
+        self.reader.read_until(b'\n', &mut line).map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => LabError::TimedOut,
+            _ => lost(error),
+        })?;
         if line.is_empty() {
             return Err(gone());
         }
@@ -169,8 +175,17 @@ impl Testbed for Lab {
             places.insert(self.send(Ask::Relay { node: *node, request })?, place);
         }
         let mut answers: Vec<Option<Result<Response, String>>> = requests.iter().map(|_| None).collect();
+        let patience = patience(requests.iter().map(|(_, request)| request));
+        self.reader.get_ref().set_read_timeout(Some(patience)).map_err(lost)?;
         while !places.is_empty() {
-            let line = self.receive()?;
+            let line = match self.receive() {
+                Err(LabError::TimedOut) => {
+                    let silent = places.values().map(|place| self.info.nodes[requests[*place].0].clone());
+                    let nodes = name_list(&silent.collect::<Vec<_>>());
+                    return Err(LabError::Silent { patience, nodes }.into());
+                }
+                received => received?,
+            };
             let Some(place) = places.remove(&line.id) else { continue };
             answers[place] = Some(match line.tell {
                 Tell::Relayed { response } => serde_json::from_value(response).map_err(|error| error.to_string()),
@@ -178,8 +193,20 @@ impl Testbed for Lab {
                 other => return Err(unexpected(&other).into()),
             });
         }
+        self.reader.get_ref().set_read_timeout(None).map_err(lost)?;
         Ok(answers.into_iter().flatten().collect())
     }
+}
+
+/// How long the next answer to one of these requests may take: what they themselves take, and far more than a busy machine
+/// needs on top.
+fn patience<'a>(requests: impl Iterator<Item = &'a Request>) -> Duration {
+    let own = |request: &Request| match request {
+        Request::Probe(order) => order.plan().duration().as_duration() + order.grace.as_duration(),
+        _ => Duration::ZERO,
+    };
+    let (count, longest) = requests.fold((0, Duration::ZERO), |(count, most), one| (count + 1, most.max(own(one))));
+    longest + ANSWER_TIMEOUT + Duration::from_millis(200) * count
 }
 
 impl Drop for Lab {
@@ -290,5 +317,27 @@ fn unexpected(tell: &Tell) -> LabError {
     match tell {
         Tell::Failed { message } => LabError::Refused { message: message.clone() },
         other => LabError::Holder { what: format!("answered something else than was asked: {other:?}") },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patience_grows_with_the_task() {
+        let quick = patience([Request::Ready].iter());
+        assert!((60..120).contains(&quick.as_secs()), "{quick:?}");
+        let order = crate::measure::ProbeOrder {
+            run: 1,
+            me: 0,
+            addresses: vec![std::net::Ipv4Addr::LOCALHOST.into(); 2],
+            probes: 1_000,
+            warm_up: 0,
+            interval: crate::units::Span::from_millis(1_000),
+            start_realtime_ns: 0,
+            grace: crate::units::Span::from_millis(5_000),
+        };
+        assert!(patience([Request::Probe(order)].iter()) > quick + Duration::from_secs(1_000));
     }
 }

@@ -27,6 +27,9 @@ use super::relay::{Relay, Surroundings};
 use super::{LabError, addressing, network};
 use crate::topology::NodeIndex;
 
+/// `sun_path` holds 108 bytes, the last of them 0.
+const LONGEST_SOCKET_PATH: usize = 107;
+
 /// The hidden subcommand that a lab's holder runs as.
 pub const HOLDER_COMMAND: &str = "lab-holder";
 
@@ -77,6 +80,9 @@ fn hold(client: &UnixStream, rescue: &Rescue) -> Result<i32, LabError> {
     let order = read_order(client)?;
     let entry = Entry::create(&order.name)?;
     let socket = entry.folder().join("control");
+    if socket.as_os_str().len() > LONGEST_SOCKET_PATH {
+        return Err(LabError::LongPath { path: socket });
+    }
     let listener = UnixListener::bind(&socket).map_err(|source| LabError::Registry { path: socket, source })?;
     let hosts = entry.folder().join("hosts");
     fs::write(&hosts, addressing::hosts_file(&order.nodes)).map_err(system("write the hosts file"))?;

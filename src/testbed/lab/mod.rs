@@ -21,6 +21,7 @@ mod relay;
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::netlink::NetlinkError;
 
@@ -93,6 +94,26 @@ pub enum LabError {
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// The folder's path does not fit into a socket's address.
+    #[error(
+        "{} is too long for a socket's path, which has at most 107 bytes; set LONGHAUL_RUNTIME_DIR to a shorter folder",
+        path.display()
+    )]
+    LongPath {
+        /// The socket's path.
+        path: PathBuf,
+    },
+    /// Nothing came from the holder in time.
+    #[error("the lab's holder does not answer")]
+    TimedOut,
+    /// Some agents do not answer.
+    #[error("no answer within {patience:?} from {nodes}; an agent that is stopped or hangs does not answer")]
+    Silent {
+        /// How long was waited.
+        patience: Duration,
+        /// Which nodes, in words.
+        nodes: String,
     },
     /// Namespaces are refused.
     #[error("this system refuses namespaces to this user ({}): {hint}", source.desc())]

@@ -40,6 +40,8 @@ pub(super) struct Relay<'a> {
     /// By our number: the client, its number, and the node.
     pending: BTreeMap<u64, (u64, u64, NodeIndex)>,
     next_request: u64,
+    /// No further client fits.
+    full: bool,
     detached: bool,
     stopping: bool,
 }
@@ -74,6 +76,7 @@ impl<'a> Relay<'a> {
             agents,
             pending: BTreeMap::new(),
             next_request: 0,
+            full: false,
             detached: false,
             stopping: false,
         })
@@ -102,7 +105,7 @@ impl<'a> Relay<'a> {
         let mut sources = vec![Source::Signals, Source::Listener];
         let mut fds = vec![
             PollFd::new(signals.as_fd(), PollFlags::POLLIN),
-            PollFd::new(self.listener.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.listener.as_fd(), if self.full { PollFlags::empty() } else { PollFlags::POLLIN }),
         ];
         for (client, lines) in &self.clients {
             sources.push(Source::Client(*client));
@@ -123,11 +126,14 @@ impl<'a> Relay<'a> {
     }
 
     fn accept(&mut self) {
-        if let Ok((stream, _)) = self.listener.accept()
-            && let Ok(lines) = Lines::new(stream)
-        {
-            self.clients.insert(self.next_client, lines);
-            self.next_client += 1;
+        match self.listener.accept().and_then(|(stream, _)| Lines::new(stream)) {
+            Ok(lines) => {
+                self.clients.insert(self.next_client, lines);
+                self.next_client += 1;
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            // Out of files. The listener stays readable, so it is left alone until a client gives its file back.
+            Err(_) => self.full = true,
         }
     }
 
@@ -151,6 +157,7 @@ impl<'a> Relay<'a> {
 
     fn drop_client(&mut self, client: u64) {
         self.clients.remove(&client);
+        self.full = false;
         let (abandoned, kept) =
             std::mem::take(&mut self.pending).into_iter().partition(|(_, (waiting, ..))| *waiting == client);
         self.pending = kept;
