@@ -122,12 +122,13 @@ impl Lab {
 
     /// Ends the lab and returns when its last process is gone.
     pub fn stop(mut self) -> Result<(), LabError> {
+        let life = registry::Life::of(&self.info.name);
         self.send(Ask::Stop)?;
         // The holder's end closes the socket; whatever it still says is not for us.
         let _ = io::copy(&mut self.reader, &mut io::sink());
         match self.holder.take() {
             Some(mut holder) => holder.wait().map(|_| ()).map_err(lost),
-            None => wait_until_gone(&self.info),
+            None => life.map_or(Ok(()), |life| wait_until_gone(&life, &self.info)),
         }
     }
 
@@ -271,10 +272,10 @@ fn ended(mut child: Child) -> String {
     }
 }
 
-/// Waits for a holder that is not our child: its lock is free when it is gone.
-fn wait_until_gone(info: &LabInfo) -> Result<(), LabError> {
+/// Waits for the processes of a lab that are not our children.
+fn wait_until_gone(life: &registry::Life, info: &LabInfo) -> Result<(), LabError> {
     let deadline = std::time::Instant::now() + Duration::from_secs(10);
-    while registry::living().contains(&info.name) {
+    while !life.has_ended() {
         if std::time::Instant::now() > deadline {
             return Err(LabError::Holder { what: format!("(process {}) does not end", info.holder) });
         }

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::os::unix::net::UnixStream;
@@ -20,7 +21,8 @@ const CONTEST: Duration = Duration::from_millis(500);
 /// A lab's entry: its folder, and the lock that says that it lives.
 pub(super) struct Entry {
     folder: PathBuf,
-    _lock: Flock<File>,
+    /// Held until the process ends, beyond the entry itself: then a free lock means that the last process is gone.
+    _lock: ManuallyDrop<Flock<File>>,
 }
 
 /// The folder of all labs of this user: `$LONGHAUL_RUNTIME_DIR`, else `$XDG_RUNTIME_DIR/longhaul`, `/run/longhaul` for root,
@@ -102,7 +104,7 @@ impl Entry {
             return Ok(None);
         }
         let _ = fs::remove_file(folder.join("control"));
-        Ok(Some(Self { folder: folder.to_owned(), _lock: lock }))
+        Ok(Some(Self { folder: folder.to_owned(), _lock: ManuallyDrop::new(lock) }))
     }
 
     /// Watches whether the folder, with what is in it now, stays.
@@ -147,6 +149,22 @@ impl Drop for Entry {
 fn still_there(lock: &File, folder: &Path) -> bool {
     let (Ok(held), Ok(named)) = (lock.metadata(), fs::metadata(folder.join("lock"))) else { return false };
     held.ino() == named.ino()
+}
+
+/// The life of a running lab, to be watched from another process.
+pub(super) struct Life(File);
+
+impl Life {
+    /// Of the lab `name`; `None` when there is none.
+    pub(super) fn of(name: &str) -> Option<Self> {
+        OpenOptions::new().write(true).open(root().join(name).join("lock")).ok().map(Self)
+    }
+
+    /// Whether every process of the lab has ended: they hold the lock as long as they live, also when its file is gone.
+    pub(super) fn has_ended(&self) -> bool {
+        let Ok(handle) = self.0.try_clone() else { return false };
+        Flock::lock(handle, FlockArg::LockExclusiveNonblock).is_ok()
+    }
 }
 
 /// The names of the labs that live, sorted; entries of dead ones are removed on the way.
