@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::{Testbed, TestbedError};
 use crate::agent::protocol::{Applied, NodeStatus, Request, Response};
 use crate::matrix::DelayMatrix;
-use crate::measure::{Collected, ProbeOrder, ProbeReport, START_MISSED, collect};
+use crate::measure::{Collected, Plan, ProbeOrder, ProbeReport, START_MISSED, collect};
 use crate::shaping::{Abilities, BackendChoice, Row};
 use crate::topology::{NodeIndex, NodeName};
 use crate::units::Span;
@@ -139,6 +139,11 @@ pub struct MeasureOptions {
 }
 
 impl MeasureOptions {
+    /// How long the probes of `nodes` nodes take by plan.
+    pub fn schedule(&self, nodes: usize) -> Span {
+        Plan { nodes, probes: self.probes, warm_up: self.warm_up, interval: self.interval }.duration()
+    }
+
     /// A grace that a testbed with this matrix needs: twice its longest round trip could take, and half a second.
     pub fn grace_for(matrix: &DelayMatrix) -> Span {
         let longest = matrix.delays().iter().max().map_or(0, |delay| delay.as_nanos());

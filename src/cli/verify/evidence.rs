@@ -116,7 +116,7 @@ impl Evidence<'_> {
             capabilities: self.capabilities(),
             seed: self.args.probes.seed(),
             probes: self.args.probes.probes(),
-            interval: self.args.probes.interval().to_string(),
+            interval: self.trial.interval.to_string(),
             matrix: MatrixSource { source: self.args.matrix.place(), digest: host::digest(self.matrix) },
             tolerance: self.args.tolerance.to_string(),
             base_path: Some(self.base_path()),

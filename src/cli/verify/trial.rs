@@ -9,11 +9,12 @@ use crate::cli::caveats::caveats;
 use crate::cli::host::NoiseMeter;
 use crate::cli::progress::Progress;
 use crate::matrix::DelayMatrix;
-use crate::measure::{BaseMatrix, Comparison, PathResult, Sample, compare, subtract_base};
+use crate::measure::{BaseMatrix, Comparison, PathResult, ProbeReport, Sample, compare, subtract_base};
 use crate::report::{HostNoise, Probing};
 use crate::shaping::Abilities;
 use crate::testbed::lab::Lab;
 use crate::testbed::{self, MeasureOptions, Measured, Testbed};
+use crate::units::Span;
 
 /// Probes per path of the un-impaired measurement: its medians only show what the machine itself adds.
 const BASE_PROBES: u32 = 3;
@@ -26,6 +27,10 @@ pub(super) struct Trial {
     pub(super) abilities: Abilities,
     /// As measured, or with the base subtracted when that was asked for.
     pub(super) samples: Vec<Sample>,
+    /// Between two probes of a path, as it was in the end.
+    pub(super) interval: Span,
+    /// Whether that is longer than it would have been on a faster machine.
+    slowed: bool,
     /// Whether the bare path's median is subtracted in `comparison`.
     subtracted: bool,
     /// Intended against measured.
@@ -61,6 +66,9 @@ impl Trial {
 
     /// What a reader of the figures must know, in words; empty when all went well.
     pub(super) fn caveats(&self) -> Vec<String> {
+        let slowed = self.slowed.then(|| {
+            format!("note: the probes of a path are {} apart, as fast as this machine keeps up with", self.interval)
+        });
         let tolerance = self.comparison.tolerance.absolute;
         let short =
             |path: &&PathResult| path.intended.as_nanos() > 0 && path.intended.as_nanos() < tolerance.as_nanos();
@@ -71,7 +79,7 @@ impl Trial {
             )
         });
         let base = self.subtracted.then(|| "note: the bare path's median is subtracted from each path".to_owned());
-        caveats(&self.measured, self.dropped).into_iter().chain(short).chain(base).collect()
+        caveats(&self.measured, self.dropped).into_iter().chain(slowed).chain(short).chain(base).collect()
     }
 }
 
@@ -91,11 +99,16 @@ pub(super) fn run(args: &VerifyArgs, matrix: &DelayMatrix) -> anyhow::Result<Tri
     let noise = NoiseMeter::start();
     let abilities = testbed::abilities(&mut lab)?;
     let unimpaired = unimpaired_like(matrix)?;
-    let base = measure(&mut lab, &progress, "measure the bare paths", base_options(args, &unimpaired))?;
+    let first_options = base_options(args, &unimpaired);
+    let base = measure(&mut lab, &progress, "measure the bare paths", first_options)?;
     progress.say("apply the matrix");
     let choices = args.backend.choices(lab.nodes())?;
     let applied = testbed::apply(&mut lab, matrix, &choices)?;
-    let measured = measure(&mut lab, &progress, "measure", args.probes.options(matrix))?;
+    let mut options = args.probes.options(matrix);
+    if !args.probes.interval_is_given() {
+        options.interval = pace(options.interval, first_options.schedule(matrix.len()), &base.reports);
+    }
+    let measured = measure(&mut lab, &progress, "measure", options)?;
     let dropped = testbed::status(&mut lab)?.iter().filter_map(traffic).map(|traffic| traffic.dropped).sum();
     let noise = noise.stop();
     progress.say("take the lab down");
@@ -108,7 +121,10 @@ pub(super) fn run(args: &VerifyArgs, matrix: &DelayMatrix) -> anyhow::Result<Tri
     };
     let comparison = compare(matrix, &samples, tolerance);
     let base = compare(&unimpaired, &base.collected.samples, tolerance);
+    let slowed = options.interval > args.probes.options(matrix).interval;
     Ok(Trial {
+        slowed,
+        interval: options.interval,
         subtracted: args.subtract_base,
         applied,
         abilities,
@@ -130,6 +146,22 @@ fn base_options(args: &VerifyArgs, unimpaired: &DelayMatrix) -> MeasureOptions {
     MeasureOptions { probes: BASE_PROBES.min(options.probes), run: options.run ^ 1, ..options }
 }
 
+/// The interval that this machine keeps up with, judged by how the measurement of the bare paths went, which took `schedule`:
+/// when half of a node's probes left late by more than a blink, the machine is too slow for so many nodes at that pace, and
+/// the delays of the next measurement would be the machine's.
+fn pace(interval: Span, schedule: Span, reports: &[ProbeReport]) -> Span {
+    const BLINK: Span = Span::from_millis(20);
+    let late = reports.iter().filter_map(|report| Some(report.lateness?.p50)).max().unwrap_or_default();
+    if late <= BLINK || schedule == Span::ZERO {
+        return interval;
+    }
+    // Half the probes were late by `late`, the last ones by about twice that: the schedule took so much longer than planned.
+    // Impaired packets cost more than bare ones, hence twice the room again.
+    let stretched = (schedule.as_nanos() + 2 * late.as_nanos()) as f64 / schedule.as_nanos() as f64;
+    let slower = interval.as_millis_f64() * stretched * 2.0;
+    Span::from_millis_f64(slower.ceil()).unwrap_or(interval)
+}
+
 /// The same nodes without any delay.
 fn unimpaired_like(matrix: &DelayMatrix) -> anyhow::Result<DelayMatrix> {
     let delays = vec![crate::units::Delay::ZERO; matrix.delays().len()];
@@ -144,4 +176,31 @@ fn measure(
 ) -> anyhow::Result<Measured> {
     let started = |duration: Duration| progress.run(what, duration);
     Ok(testbed::measure(lab, options, &started)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::{Lateness, Stamps};
+
+    fn late_by(ms: u64) -> ProbeReport {
+        ProbeReport {
+            sent: vec![],
+            received: vec![],
+            stamps: Stamps::Kernel,
+            user_stamped: 0,
+            duplicates: 0,
+            refused: 0,
+            first_refusal: None,
+            lateness: Some(Lateness { p50: Span::from_millis(ms), ..Lateness::default() }),
+        }
+    }
+
+    #[test]
+    fn only_a_machine_that_cannot_keep_up_is_given_time() {
+        let (usual, schedule) = (Span::from_millis(8), Span::from_millis(1_000));
+        assert_eq!(pace(usual, schedule, &[late_by(0), late_by(20)]), usual);
+        assert_eq!(pace(usual, schedule, &[late_by(0), late_by(500)]), Span::from_millis(32));
+        assert_eq!(pace(usual, schedule, &[]), usual);
+    }
 }
