@@ -136,6 +136,23 @@ fn the_name_of_the_output_decides_its_format_and_both_read_back() {
 }
 
 #[test]
+fn a_graph_is_a_matrix_like_any_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let gml = folder.path().join("net.gml").to_str().unwrap().to_owned();
+    printed(&format!("convert matrices/trade.csv --output {gml}"));
+    assert_eq!(printed(&format!("convert {gml}")), std::fs::read_to_string("matrices/trade.csv").unwrap());
+    let lossy = "graph [ node [ id 0 ] node [ id 1 ] edge [ source 0 target 1 latency 3 packet_loss 0.5 ] ]";
+    let lossy = file(&folder, "lossy.gml", lossy);
+    assert!(matrix(&format!("check {lossy}")).unwrap_err().contains("--ignore-unsupported"));
+    assert!(matrix(&format!("convert {lossy} --ignore-unsupported")).unwrap_err().contains("--latency-unit"));
+    let converted = printed(&format!("convert {lossy} --ignore-unsupported --latency-unit us"));
+    assert_eq!(
+        converted,
+        "# dropped: packet_loss of 1 edges\n# unit: ms\n# kind: one-way\n,0,1\n0,0,0.003\n1,0.003,0\n"
+    );
+}
+
+#[test]
 fn diff_says_no_when_a_path_is_beyond_the_tolerance() {
     let same = "72 paths: difference max 0ms, mean 0ms, rmse 0ms\nno path differs by more than 0ms\n";
     assert_eq!(matrix("diff matrices/trade.csv matrices/trade.csv").unwrap(), (0, same.to_owned()));

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::delay_matrix::{MAX_DELAY, MAX_NODES, MatrixError};
+use super::graph::GraphProblem;
 use super::unit::{DelayUnit, UnknownUnit};
 use crate::topology::{NameError, NodeName};
 use crate::units::{Delay, Rtt};
@@ -331,6 +332,9 @@ pub enum Problem {
     /// JSON whose `unit` contradicts its `delays_ns`.
     #[error("unit `{0}` contradicts `delays_ns`; write \"unit\": \"ns\"")]
     JsonUnit(String),
+    /// A graph that does not become a matrix.
+    #[error(transparent)]
+    Graph(#[from] GraphProblem),
     /// A rule of the matrix itself.
     #[error(transparent)]
     Matrix(#[from] MatrixError),

@@ -6,6 +6,7 @@ pub mod csv;
 mod delay_matrix;
 mod error;
 pub mod generate;
+mod graph;
 mod json;
 mod read;
 pub mod statistics;
@@ -13,6 +14,7 @@ mod unit;
 
 pub use delay_matrix::{DelayMatrix, MAX_DELAY, MAX_NODES, MatrixError, Metadata};
 pub use error::{Kind, Place, Problem, ReadError};
+pub use graph::{GraphProblem, to_gml};
 pub use json::to_json;
 pub use read::{ReadOptions, RttSplit, parse, read, read_bytes, read_from};
 pub use unit::{DelayUnit, UnknownUnit};

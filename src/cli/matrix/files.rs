@@ -12,7 +12,7 @@ use crate::matrix::{self, DelayMatrix, DelayUnit, ReadOptions, RttSplit};
 /// A delay matrix on a command line.
 #[derive(Debug, Clone, Args)]
 pub struct MatrixSource {
-    /// Delay matrix: a CSV or JSON file, or - for standard input
+    /// Delay matrix: a CSV, JSON, GML or GraphML file, or - for standard input
     #[arg(value_name = "MATRIX")]
     pub matrix: PathBuf,
     #[command(flatten)]
@@ -23,6 +23,11 @@ impl MatrixSource {
     /// Reads the matrix.
     pub fn load(&self) -> anyhow::Result<DelayMatrix> {
         self.split.load(&self.matrix)
+    }
+
+    /// Reads the matrix, with what the reader may do besides.
+    pub(super) fn load_with(&self, options: ReadOptions) -> anyhow::Result<DelayMatrix> {
+        read(&self.matrix, ReadOptions { split_rtt: self.split.options().split_rtt, ..options })
     }
 
     /// What a lab or a run made of this matrix is called: the file's name without its ending, as far as names may have it.
@@ -57,15 +62,13 @@ enum SplitArg {
 impl SplitRtt {
     /// Reads a matrix from a file, or from standard input for `-`.
     pub fn load(&self, path: &Path) -> anyhow::Result<DelayMatrix> {
-        if path == Path::new("-") {
-            return Ok(matrix::read_from("<stdin>", std::io::stdin().lock(), self.options())?);
-        }
-        Ok(matrix::read(path, self.options())?)
+        read(path, self.options())
     }
 
     /// What the reader is told.
     pub(super) fn options(&self) -> ReadOptions {
-        ReadOptions { split_rtt: self.split_rtt.map(|SplitArg::Halves| RttSplit::Halves) }
+        let split_rtt = self.split_rtt.map(|SplitArg::Halves| RttSplit::Halves);
+        ReadOptions { split_rtt, ..ReadOptions::default() }
     }
 
     /// The flag as it was given, with a blank before it, for the command line that a made matrix carries.
@@ -74,13 +77,20 @@ impl SplitRtt {
     }
 }
 
+fn read(path: &Path, options: ReadOptions) -> anyhow::Result<DelayMatrix> {
+    if path == Path::new("-") {
+        return Ok(matrix::read_from("<stdin>", std::io::stdin().lock(), options)?);
+    }
+    Ok(matrix::read(path, options)?)
+}
+
 /// Where a matrix is written, and how.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Target {
     /// File to write, or - for standard output
     #[arg(long, short, value_name = "FILE", default_value = "-")]
     output: PathBuf,
-    /// Format of the file [default: json for FILE.json, otherwise csv]
+    /// Format of the file [default: json for FILE.json, gml for FILE.gml, otherwise csv]
     #[arg(long, value_name = "FORMAT")]
     to: Option<Format>,
     /// Unit of the numbers in CSV: ms, us, s or ns
@@ -100,6 +110,8 @@ enum Format {
     Csv,
     /// One object: `{"names": …, "unit": "ns", "delays_ns": …}`
     Json,
+    /// A complete directed graph with `latency` on its edges
+    Gml,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -115,6 +127,7 @@ impl Target {
         let text = match self.format() {
             Format::Csv => to_csv(matrix, self.csv_options()),
             Format::Json => matrix::to_json(matrix),
+            Format::Gml => matrix::to_gml(matrix),
         };
         if self.output == Path::new("-") {
             return Ok(out.write_all(text.as_bytes())?);
@@ -123,8 +136,12 @@ impl Target {
     }
 
     fn format(&self) -> Format {
-        let is_json = self.output.extension().is_some_and(|extension| extension == "json");
-        self.to.unwrap_or(if is_json { Format::Json } else { Format::Csv })
+        let by_name = match self.output.extension().and_then(|extension| extension.to_str()) {
+            Some("json") => Format::Json,
+            Some("gml") => Format::Gml,
+            _ => Format::Csv,
+        };
+        self.to.unwrap_or(by_name)
     }
 
     fn csv_options(&self) -> CsvOptions {
