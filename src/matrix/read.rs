@@ -10,6 +10,7 @@ use super::delay_matrix::{DelayMatrix, MAX_NODES};
 use super::error::{Place, Problem, ReadError};
 use super::graph;
 use super::json;
+use super::tcconfig::{self, TcconfigProblem};
 use super::unit::DelayUnit;
 
 /// How an RTT table becomes one-way delays.
@@ -57,6 +58,9 @@ pub fn parse(name: &str, bytes: &[u8], options: ReadOptions) -> Result<DelayMatr
     let at_file = |problem: Problem| ReadError::new(name, Place::File, problem);
     let text = decode(bytes).map_err(at_file)?;
     if text.trim_start().starts_with('{') {
+        if tcconfig::is_tcconfig(text) {
+            return Err(at_file(TcconfigProblem::OneRow.into()));
+        }
         return json::parse(name, text);
     }
     if graph::is_xml(text) {

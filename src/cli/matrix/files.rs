@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 
+use super::foreign;
 use crate::matrix::csv::{CsvOptions, Delimiter, to_csv};
 use crate::matrix::{self, DelayMatrix, DelayUnit, ReadOptions, RttSplit};
 
@@ -23,11 +24,6 @@ impl MatrixSource {
     /// Reads the matrix.
     pub fn load(&self) -> anyhow::Result<DelayMatrix> {
         self.split.load(&self.matrix)
-    }
-
-    /// Reads the matrix, with what the reader may do besides.
-    pub(super) fn load_with(&self, options: ReadOptions) -> anyhow::Result<DelayMatrix> {
-        read(&self.matrix, ReadOptions { split_rtt: self.split.options().split_rtt, ..options })
     }
 
     /// What a lab or a run made of this matrix is called: the file's name without its ending, as far as names may have it.
@@ -77,7 +73,8 @@ impl SplitRtt {
     }
 }
 
-fn read(path: &Path, options: ReadOptions) -> anyhow::Result<DelayMatrix> {
+/// Reads a matrix from a file, or from standard input for `-`.
+pub(super) fn read(path: &Path, options: ReadOptions) -> anyhow::Result<DelayMatrix> {
     if path == Path::new("-") {
         return Ok(matrix::read_from("<stdin>", std::io::stdin().lock(), options)?);
     }
@@ -93,6 +90,15 @@ pub(super) struct Target {
     /// Format of the file [default: json for FILE.json, gml for FILE.gml, otherwise csv]
     #[arg(long, value_name = "FORMAT")]
     to: Option<Format>,
+    /// Node whose row is written, for --to tcconfig
+    #[arg(long, value_name = "NAME")]
+    node: Option<String>,
+    /// List of `name,address` lines [default: the addresses of a lab]
+    #[arg(long, value_name = "FILE")]
+    pub(super) addresses: Option<PathBuf>,
+    /// Network interface of the row, for --to tcconfig
+    #[arg(long, value_name = "NAME", default_value = "eth0")]
+    device: String,
     /// Unit of the numbers in CSV: ms, us, s or ns
     #[arg(long, default_value = "ms")]
     unit: DelayUnit,
@@ -112,6 +118,8 @@ enum Format {
     Json,
     /// A complete directed graph with `latency` on its edges
     Gml,
+    /// JSON of tcconfig: the row of the node that --node names
+    Tcconfig,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -128,6 +136,7 @@ impl Target {
             Format::Csv => to_csv(matrix, self.csv_options()),
             Format::Json => matrix::to_json(matrix),
             Format::Gml => matrix::to_gml(matrix),
+            Format::Tcconfig => foreign::row(matrix, self.node.as_deref(), self.addresses.as_deref(), &self.device)?,
         };
         if self.output == Path::new("-") {
             return Ok(out.write_all(text.as_bytes())?);

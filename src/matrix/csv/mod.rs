@@ -7,6 +7,7 @@ pub(in crate::matrix) mod lines;
 mod rows;
 mod write;
 
+pub(in crate::matrix) use rows::half;
 pub use write::{CsvOptions, Delimiter, to_csv};
 
 use super::delay_matrix::{DelayMatrix, MAX_NODES};
