@@ -15,7 +15,7 @@ use crate::topology::{NodeIndex, NodeName};
 use crate::units::Delay;
 
 /// The row of node `from` as a file for the interface `device`: a rule for each address of each node at a distance.
-/// Refuses a node at a distance that has no address.
+/// Written as release 0.30 spells it: it reads `dst_network` alone. Refuses a node at a distance that has no address.
 pub fn to_tcconfig(
     matrix: &DelayMatrix,
     from: NodeIndex,
@@ -40,7 +40,7 @@ pub fn to_tcconfig(
 fn rule(address: IpAddr, delay: &str) -> String {
     let (length, protocol) = if address.is_ipv4() { (32, "ip") } else { (128, "ipv6") };
     format!(
-        "            \"dst-network={address}/{length}, protocol={protocol}\": {{\n                \"delay\": \"{delay}\"\n            }}"
+        "            \"dst_network={address}/{length}, protocol={protocol}\": {{\n                \"delay\": \"{delay}\"\n            }}"
     )
 }
 

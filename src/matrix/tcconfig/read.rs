@@ -175,12 +175,13 @@ impl Rules {
     }
 }
 
-/// The destination of a filter such as `dst-network=10.0.0.2/32, protocol=ip`; inside, the key that is no destination.
+/// The destination of a filter such as `dst_network=10.0.0.2/32, protocol=ip`, in the spelling of any release; inside,
+/// the key that is no destination.
 fn destination(filter: &str) -> Result<Result<IpNet, String>, TcconfigProblem> {
     let (mut network, mut ipv6) = (None, false);
     for part in filter.split(',').map(str::trim).filter(|part| !part.is_empty()) {
         match part.split_once('=').unwrap_or((part, "")) {
-            ("dst-network" | "network", text) => network = Some(text),
+            ("dst_network" | "dst-network" | "network", text) => network = Some(text),
             ("protocol", "ip") => {}
             ("protocol", "ipv6") => ipv6 = true,
             ("protocol", other) => return Ok(Err(format!("protocol={}", cell::excerpt(other)))),

@@ -104,13 +104,13 @@ fn a_row_is_written_as_tcshow_prints_it() {
     {
         "eth0": {
             "outgoing": {
-                "dst-network=10.0.0.2/32, protocol=ip": {
+                "dst_network=10.0.0.2/32, protocol=ip": {
                     "delay": "10ms"
                 },
-                "dst-network=fd00::2/128, protocol=ipv6": {
+                "dst_network=fd00::2/128, protocol=ipv6": {
                     "delay": "10ms"
                 },
-                "dst-network=192.168.7.3/32, protocol=ip": {
+                "dst_network=192.168.7.3/32, protocol=ip": {
                     "delay": "2.5ms"
                 }
             },
