@@ -44,6 +44,9 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Entries<T> {
     }
 }
 
+/// The rate that `tcshow` prints for a rule without any: the most that tcconfig sets on an interface of unknown speed.
+const UNLIMITED: &str = "32Gbps";
+
 /// Interfaces, directions, filters, attributes.
 type Document = Entries<Entries<Entries<Entries<Value>>>>;
 
@@ -127,6 +130,7 @@ impl Rules {
         for (key, value) in attributes {
             match key.as_str() {
                 "filter_id" => {}
+                "rate" if value == UNLIMITED => {}
                 "delay" => self.add(network, delay(filter, value)?)?,
                 _ => {
                     let problem = TcconfigProblem::Attribute { rule: filter.to_owned(), key: cell::excerpt(key) };

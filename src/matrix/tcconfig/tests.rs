@@ -33,7 +33,7 @@ const SHOWN: &str = r#"{
                 "delay": "10.0ms",
                 "rate": "250Kbps"
             },
-            "dst-network=192.168.0.0/16, protocol=ip": { "delay": "1.000001ms" },
+            "dst_network=192.168.0.0/16, protocol=ip": { "delay": "1.000001ms", "rate": "32Gbps" },
             "dst-network=192.168.7.0/24, protocol=ip": { "delay": "2500usec" },
             "dst-network=10.9.9.9/32, dst-port=80, protocol=ip": { "delay": "7ms" },
             "network=0.0.0.0/0": {}
