@@ -136,6 +136,63 @@ fn the_name_of_the_output_decides_its_format_and_both_read_back() {
 }
 
 #[test]
+fn a_graph_is_a_matrix_like_any_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let gml = folder.path().join("net.gml").to_str().unwrap().to_owned();
+    printed(&format!("convert matrices/trade.csv --output {gml}"));
+    assert_eq!(printed(&format!("convert {gml}")), std::fs::read_to_string("matrices/trade.csv").unwrap());
+    let lossy = "graph [ node [ id 0 ] node [ id 1 ] edge [ source 0 target 1 latency 3 packet_loss 0.5 ] ]";
+    let lossy = file(&folder, "lossy.gml", lossy);
+    assert!(matrix(&format!("check {lossy}")).unwrap_err().contains("--ignore-unsupported"));
+    assert!(matrix(&format!("convert {lossy} --ignore-unsupported")).unwrap_err().contains("--latency-unit"));
+    let converted = printed(&format!("convert {lossy} --ignore-unsupported --latency-unit us"));
+    assert_eq!(
+        converted,
+        "# dropped: packet_loss of 1 edges\n# unit: ms\n# kind: one-way\n,0,1\n0,0,0.003\n1,0.003,0\n"
+    );
+}
+
+#[test]
+fn rows_of_tcconfig_make_the_matrix_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows: Vec<String> = (1..=9)
+        .map(|number| {
+            let row = printed(&format!("convert matrices/trade.csv --to tcconfig --node n{number}"));
+            format!("n{number}={}", file(&folder, &format!("{number}.json"), &row))
+        })
+        .collect();
+    let again = file(&folder, "again.csv", &printed(&format!("convert --from tcconfig {}", rows.join(" "))));
+    let (code, text) = matrix(&format!("diff matrices/trade.csv {again} --tolerance 0ms")).unwrap();
+    assert_eq!(code, 0, "{text}");
+    let unnamed = matrix("convert matrices/trade.csv --to tcconfig").unwrap_err();
+    assert_eq!(unnamed, "--to tcconfig: say whose row it is with --node NAME; a file holds what one host does");
+    let stranger = matrix("convert matrices/trade.csv --to tcconfig --node n10").unwrap_err();
+    assert_eq!(stranger, "--node: there is no node `n10` in the matrix");
+    let nameless = matrix("convert --from tcconfig a.json").unwrap_err();
+    assert_eq!(nameless, "`a.json` does not say whose file it is; write NAME=a.json");
+}
+
+#[test]
+fn logs_of_ping_and_lists_of_pairs_are_converted() {
+    let folder = tempfile::tempdir().unwrap();
+    let hosts = file(&folder, "hosts.csv", "a,192.0.2.1\nb,192.0.2.2\n");
+    let log = file(&folder, "a.log", "192.0.2.1 : 0.01 0.02\n192.0.2.2 : 4.00 - 3.00\n");
+    assert_eq!(
+        printed(&format!("convert --from ping a={log} --addresses {hosts} --split-rtt halves")),
+        "# median round trips of ping, half of each one way\n# lost from a to b: 1 of 3\n\
+         # not measured from b to a: taken from the way back\n# unit: ms\n# kind: one-way\n,a,b\na,0,1.75\nb,1.75,0\n"
+    );
+    assert!(matrix(&format!("convert --from ping a,b={log}")).unwrap_err().contains("--split-rtt halves"));
+    let pairs = file(&folder, "pairs.csv", "# kind: rtt\nfrom,to,there\nparis,tokyo,220.5 ms\n");
+    assert!(
+        printed(&format!("convert --from pairs {pairs} --split-rtt halves"))
+            .ends_with("paris,0,110.25\ntokyo,110.25,0\n")
+    );
+    let two = matrix(&format!("convert {pairs} {pairs}")).unwrap_err();
+    assert_eq!(two, "2 files and no --from; give one file, or say with --from what they are");
+}
+
+#[test]
 fn diff_says_no_when_a_path_is_beyond_the_tolerance() {
     let same = "72 paths: difference max 0ms, mean 0ms, rmse 0ms\nno path differs by more than 0ms\n";
     assert_eq!(matrix("diff matrices/trade.csv matrices/trade.csv").unwrap(), (0, same.to_owned()));

@@ -3,6 +3,9 @@
 use std::fmt;
 
 use super::delay_matrix::{MAX_DELAY, MAX_NODES, MatrixError};
+use super::graph::GraphProblem;
+use super::ping::PingProblem;
+use super::tcconfig::TcconfigProblem;
 use super::unit::{DelayUnit, UnknownUnit};
 use crate::topology::{NameError, NodeName};
 use crate::units::{Delay, Rtt};
@@ -331,6 +334,18 @@ pub enum Problem {
     /// JSON whose `unit` contradicts its `delays_ns`.
     #[error("unit `{0}` contradicts `delays_ns`; write \"unit\": \"ns\"")]
     JsonUnit(String),
+    /// A graph that does not become a matrix.
+    #[error(transparent)]
+    Graph(#[from] GraphProblem),
+    /// A file of tcconfig that does not become a matrix.
+    #[error(transparent)]
+    Tcconfig(#[from] TcconfigProblem),
+    /// A log of ping that does not become a matrix.
+    #[error(transparent)]
+    Ping(#[from] PingProblem),
+    /// Text that is no address.
+    #[error("`{0}` is not an IP address; write one such as 10.0.0.2 or fd00::2")]
+    Address(String),
     /// A rule of the matrix itself.
     #[error(transparent)]
     Matrix(#[from] MatrixError),

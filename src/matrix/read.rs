@@ -1,4 +1,5 @@
-//! Reading a delay matrix from a file or from bytes, CSV or JSON. The only I/O of this room.
+//! Reading a delay matrix from a file or from bytes: CSV, JSON, GML or GraphML, told apart by their
+//! content. The only I/O of this room.
 
 use std::fs::File;
 use std::io::Read;
@@ -7,7 +8,10 @@ use std::path::Path;
 use super::csv;
 use super::delay_matrix::{DelayMatrix, MAX_NODES};
 use super::error::{Place, Problem, ReadError};
+use super::graph;
 use super::json;
+use super::tcconfig::{self, TcconfigProblem};
+use super::unit::DelayUnit;
 
 /// How an RTT table becomes one-way delays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +25,10 @@ pub enum RttSplit {
 pub struct ReadOptions {
     /// How to split round-trip times; `None` refuses files of kind rtt.
     pub split_rtt: Option<RttSplit>,
+    /// The unit of latencies in graphs that have none; `None` refuses them.
+    pub latency_unit: Option<DelayUnit>,
+    /// Whether to drop impairments that a matrix cannot hold, with a comment, instead of refusing them.
+    pub ignore_unsupported: bool,
 }
 
 /// Room for 24 characters in each cell of the largest matrix, and for its names.
@@ -29,7 +37,7 @@ const MAX_BYTES: u64 = (MAX_NODES * MAX_NODES * 24 + MAX_NODES * 512) as u64;
 /// How much is looked at before the rest is read: enough for any header.
 const HEAD_BYTES: u64 = 4 << 20;
 
-/// Reads a delay matrix from a CSV or JSON file.
+/// Reads a delay matrix from a file.
 pub fn read(path: &Path, options: ReadOptions) -> Result<DelayMatrix, ReadError> {
     parse(&path.display().to_string(), &read_bytes(path)?, options)
 }
@@ -45,12 +53,21 @@ pub fn read_bytes(path: &Path) -> Result<Vec<u8>, ReadError> {
     open(path).and_then(slurp).map_err(|problem| ReadError::new(&path.display().to_string(), Place::File, problem))
 }
 
-/// Makes a delay matrix of the bytes of a CSV or JSON file; `name` is what errors call it.
+/// Makes a delay matrix of the bytes of a file; `name` is what errors call it.
 pub fn parse(name: &str, bytes: &[u8], options: ReadOptions) -> Result<DelayMatrix, ReadError> {
     let at_file = |problem: Problem| ReadError::new(name, Place::File, problem);
     let text = decode(bytes).map_err(at_file)?;
     if text.trim_start().starts_with('{') {
+        if tcconfig::is_tcconfig(text) {
+            return Err(at_file(TcconfigProblem::OneRow.into()));
+        }
         return json::parse(name, text);
+    }
+    if graph::is_xml(text) {
+        return graph::parse_graphml(name, text, options);
+    }
+    if graph::is_gml(text) {
+        return graph::parse_gml(name, text, options);
     }
     csv::parse(name, text, options)
 }

@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 
+use super::foreign;
 use crate::matrix::csv::{CsvOptions, Delimiter, to_csv};
 use crate::matrix::{self, DelayMatrix, DelayUnit, ReadOptions, RttSplit};
 
 /// A delay matrix on a command line.
 #[derive(Debug, Clone, Args)]
 pub struct MatrixSource {
-    /// Delay matrix: a CSV or JSON file, or - for standard input
+    /// Delay matrix: a CSV, JSON, GML or GraphML file, or - for standard input
     #[arg(value_name = "MATRIX")]
     pub matrix: PathBuf,
     #[command(flatten)]
@@ -57,15 +58,13 @@ enum SplitArg {
 impl SplitRtt {
     /// Reads a matrix from a file, or from standard input for `-`.
     pub fn load(&self, path: &Path) -> anyhow::Result<DelayMatrix> {
-        if path == Path::new("-") {
-            return Ok(matrix::read_from("<stdin>", std::io::stdin().lock(), self.options())?);
-        }
-        Ok(matrix::read(path, self.options())?)
+        read(path, self.options())
     }
 
     /// What the reader is told.
     pub(super) fn options(&self) -> ReadOptions {
-        ReadOptions { split_rtt: self.split_rtt.map(|SplitArg::Halves| RttSplit::Halves) }
+        let split_rtt = self.split_rtt.map(|SplitArg::Halves| RttSplit::Halves);
+        ReadOptions { split_rtt, ..ReadOptions::default() }
     }
 
     /// The flag as it was given, with a blank before it, for the command line that a made matrix carries.
@@ -74,15 +73,32 @@ impl SplitRtt {
     }
 }
 
+/// Reads a matrix from a file, or from standard input for `-`.
+pub(super) fn read(path: &Path, options: ReadOptions) -> anyhow::Result<DelayMatrix> {
+    if path == Path::new("-") {
+        return Ok(matrix::read_from("<stdin>", std::io::stdin().lock(), options)?);
+    }
+    Ok(matrix::read(path, options)?)
+}
+
 /// Where a matrix is written, and how.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Target {
     /// File to write, or - for standard output
     #[arg(long, short, value_name = "FILE", default_value = "-")]
     output: PathBuf,
-    /// Format of the file [default: json for FILE.json, otherwise csv]
+    /// Format of the file [default: json for FILE.json, gml for FILE.gml, otherwise csv]
     #[arg(long, value_name = "FORMAT")]
     to: Option<Format>,
+    /// Node whose row is written, for --to tcconfig
+    #[arg(long, value_name = "NAME")]
+    node: Option<String>,
+    /// List of `name,address` lines [default: the addresses of a lab]
+    #[arg(long, value_name = "FILE")]
+    pub(super) addresses: Option<PathBuf>,
+    /// Network interface of the row, for --to tcconfig
+    #[arg(long, value_name = "NAME", default_value = "eth0")]
+    device: String,
     /// Unit of the numbers in CSV: ms, us, s or ns
     #[arg(long, default_value = "ms")]
     unit: DelayUnit,
@@ -100,6 +116,10 @@ enum Format {
     Csv,
     /// One object: `{"names": …, "unit": "ns", "delays_ns": …}`
     Json,
+    /// A complete directed graph with `latency` on its edges
+    Gml,
+    /// JSON of tcconfig: the row of the node that --node names
+    Tcconfig,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -115,6 +135,8 @@ impl Target {
         let text = match self.format() {
             Format::Csv => to_csv(matrix, self.csv_options()),
             Format::Json => matrix::to_json(matrix),
+            Format::Gml => matrix::to_gml(matrix),
+            Format::Tcconfig => foreign::row(matrix, self.node.as_deref(), self.addresses.as_deref(), &self.device)?,
         };
         if self.output == Path::new("-") {
             return Ok(out.write_all(text.as_bytes())?);
@@ -123,8 +145,12 @@ impl Target {
     }
 
     fn format(&self) -> Format {
-        let is_json = self.output.extension().is_some_and(|extension| extension == "json");
-        self.to.unwrap_or(if is_json { Format::Json } else { Format::Csv })
+        let by_name = match self.output.extension().and_then(|extension| extension.to_str()) {
+            Some("json") => Format::Json,
+            Some("gml") => Format::Gml,
+            _ => Format::Csv,
+        };
+        self.to.unwrap_or(by_name)
     }
 
     fn csv_options(&self) -> CsvOptions {

@@ -4,6 +4,7 @@ mod check;
 mod convert;
 mod diff;
 mod files;
+mod foreign;
 mod generate;
 mod plot;
 mod show;

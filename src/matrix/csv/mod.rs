@@ -7,6 +7,7 @@ pub(in crate::matrix) mod lines;
 mod rows;
 mod write;
 
+pub(in crate::matrix) use rows::half;
 pub use write::{CsvOptions, Delimiter, to_csv};
 
 use super::delay_matrix::{DelayMatrix, MAX_NODES};
@@ -90,7 +91,7 @@ mod tests {
     #[test]
     fn round_trips_are_halved_only_when_told() {
         let text = "# kind: rtt\n0,10\n7,0\n";
-        let halves = ReadOptions { split_rtt: Some(RttSplit::Halves) };
+        let halves = ReadOptions { split_rtt: Some(RttSplit::Halves), ..ReadOptions::default() };
         assert_eq!(delays_ms(text, halves), [0.0, 5.0, 3.5, 0.0]);
         let error = crate::matrix::parse("x.csv", text.as_bytes(), ReadOptions::default()).unwrap_err();
         assert!(error.to_string().contains("--split-rtt halves"), "{error}");

@@ -155,7 +155,7 @@ impl Table<'_> {
 }
 
 /// Half of a round trip. An odd nanosecond stays above the diagonal, so that the halves of a symmetric table add up again.
-fn half(rtt: Rtt, above_diagonal: bool) -> Delay {
+pub(in crate::matrix) fn half(rtt: Rtt, above_diagonal: bool) -> Delay {
     let (larger, smaller) = rtt.split_evenly();
     if above_diagonal { larger } else { smaller }
 }

@@ -8,6 +8,7 @@ mod regions;
 
 pub use cities::{Cities, City, parse_cities};
 pub use error::GenerateError;
+pub(super) use pairs::shortest_ways;
 pub use pairs::{Pairs, parse_pairs};
 pub use random::Random;
 pub use regions::Regions;

@@ -70,7 +70,7 @@ impl Pairs {
 }
 
 /// The shortest sums of delays from `start` to all nodes (Dijkstra); `None` where no way leads.
-fn shortest_ways(neighbours: &[Vec<(NodeIndex, Delay)>], start: NodeIndex) -> Vec<Option<Delay>> {
+pub(in crate::matrix) fn shortest_ways(neighbours: &[Vec<(NodeIndex, Delay)>], start: NodeIndex) -> Vec<Option<Delay>> {
     let mut shortest = vec![None; neighbours.len()];
     let mut queue = BinaryHeap::from([Reverse((Delay::ZERO, start))]);
     while let Some(Reverse((delay, node))) = queue.pop() {
@@ -169,7 +169,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn parse(text: &str) -> Result<Pairs, ReadError> {
-        parse_pairs("p.csv", text.as_bytes(), ReadOptions { split_rtt: Some(RttSplit::Halves) })
+        parse_pairs(
+            "p.csv",
+            text.as_bytes(),
+            ReadOptions { split_rtt: Some(RttSplit::Halves), ..ReadOptions::default() },
+        )
     }
 
     #[test]
