@@ -134,7 +134,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn impairment(ms: u64) -> Impairment {
-        Impairment { delay: Delay::from_millis(ms) }
+        Impairment::delay(Delay::from_millis(ms))
     }
 
     fn table(nets: &[(&str, u64)]) -> Paths {

@@ -18,7 +18,7 @@ fn at(us: u64) -> Moment {
 
 fn table(paths: &[(&str, u64)]) -> Paths {
     let paths: BTreeMap<IpNet, Impairment> =
-        paths.iter().map(|(net, us)| (net.parse().unwrap(), Impairment { delay: Delay::from_micros(*us) })).collect();
+        paths.iter().map(|(net, us)| (net.parse().unwrap(), Impairment::delay(Delay::from_micros(*us)))).collect();
     Paths::new(&paths)
 }
 
