@@ -222,6 +222,13 @@ impl Impairment {
         self.rate.map_or_else(|| limit_for(longest), |rate| limit_at(rate, longest))
     }
 
+    /// The shortest time that a packet may be held.
+    pub fn shortest_delay(&self) -> Delay {
+        let stray = self.jitter.span.as_nanos().saturating_mul(4);
+        let shortest = Delay::from_nanos(self.delay.as_nanos().saturating_sub(stray));
+        if self.reorder.is_some() { Delay::ZERO } else { shortest }
+    }
+
     /// The share of packets that vanishes in the long run, for showing beside what was measured.
     pub fn expected_loss(&self) -> f64 {
         match self.loss {

@@ -196,10 +196,11 @@ impl TrafficControl for Leafless {
 
 /// The ways in which this kernel can classify.
 fn ways() -> Vec<Abilities> {
-    let two_steps = Abilities { skbedit: Ability::missing("test", "none"), ..Abilities::all() };
-    let mut ways = vec![two_steps];
-    if abilities::probe().skbedit.is_present() {
-        ways.push(Abilities::all());
+    let Abilities { kernel, netem_duplicate, skbedit, .. } = abilities::probe();
+    let one_step = Abilities { kernel, netem_duplicate, ..Abilities::all() };
+    let mut ways = vec![Abilities { skbedit: Ability::missing("test", "none"), ..one_step.clone() }];
+    if skbedit.is_present() {
+        ways.push(one_step);
     } else {
         assert!(std::env::var_os("LONGHAUL_UML").is_none(), "no skbedit under User-Mode Linux");
     }
