@@ -8,6 +8,7 @@ use anyhow::Context;
 use clap::Args;
 
 use super::caveats::caveats;
+use super::impairments::Intended;
 use super::input::{LabName, MatrixInput, NodeBackendArgs, ProbeArgs, ToleranceText};
 use super::progress::Progress;
 use crate::agent::protocol::{Applied, NodeStatus};
@@ -93,11 +94,11 @@ pub(super) struct ClearArgs {
 
 /// Runs `longhaul apply`.
 pub(super) fn run_apply(args: &ApplyArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
-    let matrix = args.matrix.load()?;
+    let intended = Intended::load(&args.matrix)?;
     let mut lab = args.lab.find()?;
-    check_names(&lab, &matrix)?;
+    check_names(&lab, &intended.matrix)?;
     let choices = args.backend.choices(lab.nodes())?;
-    let applied = testbed::apply(&mut lab, &matrix, &choices)?;
+    let applied = apply_intended(&mut lab, &intended, &choices)?;
     let operations: usize = applied.iter().map(|applied| applied.operations).sum();
     writeln!(out, "applied to lab `{}`: {operations} writes, {}", lab.info().name, backends_in_words(&applied))?;
     Ok(ExitCode::SUCCESS)
@@ -240,10 +241,20 @@ impl LabName {
 /// Applies a matrix and says in words which back-ends are at work and why.
 pub(super) fn apply(
     testbed: &mut dyn Testbed,
-    matrix: &DelayMatrix,
+    intended: &Intended,
     backends: &[BackendChoice],
 ) -> anyhow::Result<String> {
-    Ok(backends_in_words(&testbed::apply(testbed, matrix, backends)?))
+    Ok(backends_in_words(&apply_intended(testbed, intended, backends)?))
+}
+
+/// Applies a matrix with what its paths do beyond delay.
+pub(super) fn apply_intended(
+    testbed: &mut dyn Testbed,
+    intended: &Intended,
+    backends: &[BackendChoice],
+) -> anyhow::Result<Vec<Applied>> {
+    let path = |from, to| intended.path(from, to);
+    Ok(testbed::apply_paths(testbed, intended.matrix.len(), path, backends)?)
 }
 
 /// "back-end userspace (this kernel or user has no netem; …)", or all of them when the nodes differ.

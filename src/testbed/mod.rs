@@ -3,7 +3,9 @@
 pub mod lab;
 mod operations;
 
-pub use operations::{MeasureOptions, Measured, NodeFailure, OperationError, abilities, apply, clear, measure, status};
+pub use operations::{
+    MeasureOptions, Measured, NodeFailure, OperationError, abilities, apply, apply_paths, clear, measure, status,
+};
 
 use crate::agent::protocol::{Request, Response};
 use crate::topology::{Node, NodeIndex};

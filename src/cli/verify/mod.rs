@@ -12,6 +12,7 @@ use anyhow::Context;
 use clap::Args;
 use nix::unistd::{AccessFlags, access};
 
+use super::impairments::Intended;
 use super::input::{MatrixInput, NodeBackendArgs, ProbeArgs, ToleranceText};
 use super::operate::backends_in_words;
 use super::progress::Progress;
@@ -66,12 +67,13 @@ pub(super) struct VerifyArgs {
 
 /// Runs `longhaul verify`.
 pub(super) fn run(args: &VerifyArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
-    let matrix = args.matrix.load()?;
+    let intended = Intended::load(&args.matrix)?;
+    let matrix = &intended.matrix;
     let started = SystemTime::now();
     let folder = args.out.clone().unwrap_or_else(|| default_folder(&args.matrix.stem(), started));
     check_places(&folder, args.json.as_deref())?;
-    let trial = trial::run(args, &matrix)?;
-    let evidence = Evidence { args, matrix: &matrix, trial: &trial, started };
+    let trial = trial::run(args, &intended)?;
+    let evidence = Evidence { args, matrix, trial: &trial, started };
     let progress = Progress::new();
     progress.say("write the files");
     evidence.write(&folder)?;
@@ -82,7 +84,7 @@ pub(super) fn run(args: &VerifyArgs, out: &mut dyn Write) -> anyhow::Result<Exit
     let columns = terminal::columns(io::stdout()).unwrap_or(usize::MAX);
     let broken = |text: &str| terminal::hanging("", text, 0, columns);
     // After the files: a reader who has gone, as in `… | head`, must not cost the evidence.
-    print_tables(out, &matrix, &trial.comparison)?;
+    print_tables(out, matrix, &trial.comparison)?;
     writeln!(out, "{}", broken(&table::summary_line(&trial.comparison)))?;
     for caveat in trial.caveats() {
         writeln!(out, "{}", broken(&caveat))?;
