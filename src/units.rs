@@ -1,4 +1,4 @@
-//! Quantities with units: one-way [`Delay`], round-trip [`Rtt`], signed [`Deviation`], [`Span`] and [`Rate`], all in integers.
+//! Quantities with units: one-way [`Delay`], round-trip [`Rtt`], signed [`Deviation`], [`Span`], [`Rate`] and [`Probability`], all in integers.
 //!
 //! One-way delay and round-trip time are different types on purpose: an addition or comparison that mixes them
 //! does not compile. Everything is integer nanoseconds, so a value survives any number of conversions unchanged.
@@ -7,6 +7,11 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+
+mod probability;
+mod rate;
+
+pub use probability::Probability;
 
 /// Nanoseconds in a millisecond.
 const NS_PER_MS: f64 = 1_000_000.0;

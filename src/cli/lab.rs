@@ -106,11 +106,12 @@ pub(super) fn run(args: LabArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode
 }
 
 fn up(args: &UpArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
-    let matrix = args.matrix.load()?;
+    let intended = super::impairments::Intended::load(&args.matrix)?;
+    let matrix = &intended.matrix;
     let name = args.name.clone().unwrap_or_else(|| args.matrix.stem());
     let mut lab = Lab::start(&name, matrix.names(), &args.matrix.place(), lab_environment())?;
     let choices = args.backend.choices(lab.nodes())?;
-    let outcome = super::operate::apply(&mut lab, &matrix, &choices)?;
+    let outcome = super::operate::apply(&mut lab, &intended, &choices)?;
     // First, so that a reader who has gone, as in `… | head -1`, does not take the lab with it.
     let (lab, detached) = if args.detach { (None, Some(lab.detach()?)) } else { (Some(lab), None) };
     writeln!(out, "lab `{name}` is up: {} nodes, {outcome}", matrix.len())?;

@@ -5,6 +5,7 @@ mod bench;
 mod caveats;
 mod doctor;
 mod host;
+mod impairments;
 mod input;
 mod lab;
 mod manual;

@@ -9,6 +9,7 @@ use anyhow::Context;
 use clap::Args;
 
 use super::caveats::caveats;
+use super::impairments::Intended;
 use super::input::{LabName, MatrixInput, NodeBackendArgs, ProbeArgs, ToleranceText};
 use super::progress::Progress;
 use crate::agent::protocol::{Applied, NodeStatus};
@@ -78,18 +79,19 @@ pub(super) struct ClearArgs {
 
 /// Runs `longhaul apply`.
 pub(super) fn run_apply(args: &ApplyArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
-    let matrix = args.matrix.load()?;
+    let intended = Intended::load(&args.matrix)?;
     let mut lab = args.lab.find()?;
-    let matrix = in_order_of(&lab, matrix, &args.matrix.place())?;
+    let intended = in_order_of(&lab, intended, &args.matrix.place())?;
     let choices = args.backend.choices(lab.nodes())?;
-    let applied = testbed::apply(&mut lab, &matrix, &choices)?;
+    let applied = apply_intended(&mut lab, &intended, &choices)?;
     let operations: usize = applied.iter().map(|applied| applied.operations).sum();
     writeln!(out, "applied to lab `{}`: {operations} writes, {}", lab.info().name, backends_in_words(&applied))?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// The matrix in the order of the lab's nodes. One with names must have the lab's; one with only n1…nN is taken as it stands.
-fn in_order_of(lab: &Lab, matrix: DelayMatrix, place: &str) -> anyhow::Result<DelayMatrix> {
+fn in_order_of(lab: &Lab, intended: Intended, place: &str) -> anyhow::Result<Intended> {
+    let matrix = &intended.matrix;
     let (name, nodes) = (&lab.info().name, lab.nodes());
     anyhow::ensure!(
         matrix.len() == nodes.len(),
@@ -98,7 +100,7 @@ fn in_order_of(lab: &Lab, matrix: DelayMatrix, place: &str) -> anyhow::Result<De
         nodes.len()
     );
     if matrix.names().iter().enumerate().all(|(index, name)| *name == NodeName::numbered(index + 1)) {
-        return Ok(matrix);
+        return Ok(intended);
     }
     let place_of = |node: &Node| matrix.names().iter().position(|other| *other == node.name);
     let order: Option<Vec<usize>> = nodes.iter().map(place_of).collect();
@@ -106,8 +108,7 @@ fn in_order_of(lab: &Lab, matrix: DelayMatrix, place: &str) -> anyhow::Result<De
         let stranger = nodes.iter().find(|node| place_of(node).is_none()).map_or("", |node| node.name.as_str());
         anyhow::bail!("{place} is for other nodes: lab `{name}` has `{stranger}`, which it has not");
     };
-    let delays = order.iter().flat_map(|from| order.iter().map(|to| matrix.delay(*from, *to))).collect();
-    Ok(DelayMatrix::new(nodes.iter().map(|node| node.name.clone()).collect(), delays)?)
+    intended.in_order(&order)
 }
 
 /// Runs `longhaul measure`.
@@ -181,10 +182,20 @@ impl LabName {
 /// Applies a matrix and says in words which back-ends are at work and why.
 pub(super) fn apply(
     testbed: &mut dyn Testbed,
-    matrix: &DelayMatrix,
+    intended: &Intended,
     backends: &[BackendChoice],
 ) -> anyhow::Result<String> {
-    Ok(backends_in_words(&testbed::apply(testbed, matrix, backends)?))
+    Ok(backends_in_words(&apply_intended(testbed, intended, backends)?))
+}
+
+/// Applies a matrix with what its paths do beyond delay.
+pub(super) fn apply_intended(
+    testbed: &mut dyn Testbed,
+    intended: &Intended,
+    backends: &[BackendChoice],
+) -> anyhow::Result<Vec<Applied>> {
+    let path = |from, to| intended.path(from, to);
+    Ok(testbed::apply_paths(testbed, intended.matrix.len(), path, backends)?)
 }
 
 /// "back-end userspace (this kernel or user has no netem; …)", or all of them when the nodes differ.

@@ -1,5 +1,6 @@
 //! [`Netem`]: everything that a netem qdisc can be told, and the queue length that a delay needs.
 
+use super::Distribution;
 use crate::units::{Delay, Rate, Span};
 
 /// The rate that a queue must hold for a whole delay without dropping: 10 Gbit/s.
@@ -11,6 +12,8 @@ const PACKET_BITS: u128 = 1_500 * 8;
 const MIN_LIMIT: u128 = 100_000;
 /// A million packets: what 10 Gbit/s fills in 1.2 s. Above that the kernel's memory is the nearer bound.
 const MAX_LIMIT: u128 = 1_000_000;
+/// In front of a slower line: what tc gives without being asked.
+const MIN_LIMIT_AT_RATE: u128 = 1_000;
 
 /// The options of a netem qdisc.
 ///
@@ -21,12 +24,16 @@ pub struct Netem {
     pub delay: Delay,
     /// How far single delays may stray from it.
     pub jitter: Span,
+    /// How they are distributed. The kernel does not report it; our mark does.
+    pub distribution: Distribution,
     /// How much a delay resembles the one before it.
     pub delay_correlation: u32,
     /// How many packets may be held at once; more are dropped.
     pub limit: u32,
     /// Packets that vanish.
     pub loss: LossShare,
+    /// Packets that vanish in bursts, instead: p, r, h and 1 − k of a Gilbert–Elliott chain.
+    pub gilbert: Option<[u32; 4]>,
     /// Packets that arrive twice.
     pub duplicate: LossShare,
     /// Packets sent at once, ahead of those held.
@@ -39,6 +46,8 @@ pub struct Netem {
     pub rate: Option<RateShape>,
     /// The seed of the kernel's dice, for repeatable jitter and loss.
     pub seed: Option<u64>,
+    /// Tells apart netems that are otherwise equal, but must not share dice or a bottleneck. Only our mark carries it.
+    pub stream: u16,
 }
 
 /// A share of packets, drawn at random.
@@ -68,13 +77,47 @@ impl Netem {
     pub fn delay(delay: Delay) -> Self {
         Self { delay, limit: limit_for(delay), ..Self::default() }
     }
+
+    /// What the kernel would not report, as a number that it does: distribution, whether there is a seed, stream.
+    pub fn mark(&self) -> u32 {
+        u32::from(self.stream) << 3 | u32::from(self.seed.is_some()) << 2 | u32::from(self.distribution.code())
+    }
+
+    /// This netem as reported by a kernel, completed by its mark. A seed that nobody asked for is the kernel's own.
+    #[must_use]
+    #[allow(clippy::cast_possible_truncation)] // the mark has 16 bits of stream
+    pub fn marked(self, mark: u32) -> Self {
+        let coded = |one: &Distribution| u32::from(one.code()) == mark & 3;
+        Self {
+            distribution: Distribution::ALL.into_iter().find(coded).unwrap_or_default(),
+            seed: self.seed.filter(|_| mark & 4 != 0),
+            stream: (mark >> 3) as u16,
+            ..self
+        }
+    }
+}
+
+impl RateShape {
+    /// A rate that counts bytes as they are.
+    pub const fn plain(rate: Rate) -> Self {
+        Self { rate, packet_overhead: 0, cell_size: 0, cell_overhead: 0 }
+    }
 }
 
 /// The packets in flight during `delay` on a 10 Gbit/s line of 1,500-byte packets, with a quarter to spare;
 /// at least 100,000, at most 1,000,000 (reached at 0.96 s).
 pub fn limit_for(delay: Delay) -> u32 {
-    let bits = u128::from(LINE_RATE.bits_per_second()) * u128::from(delay.as_nanos()) / 1_000_000_000;
-    let packets = (bits * 5 / 4).div_ceil(PACKET_BITS).clamp(MIN_LIMIT, MAX_LIMIT);
+    packets(LINE_RATE, delay, MIN_LIMIT)
+}
+
+/// The same for a line of another rate; at least 1,000, which also is what waits in front of it.
+pub fn limit_at(rate: Rate, delay: Delay) -> u32 {
+    packets(rate, delay, MIN_LIMIT_AT_RATE)
+}
+
+fn packets(rate: Rate, delay: Delay, least: u128) -> u32 {
+    let bits = u128::from(rate.bits_per_second()) * u128::from(delay.as_nanos()) / 1_000_000_000;
+    let packets = (bits * 5 / 4).div_ceil(PACKET_BITS).clamp(least, MAX_LIMIT);
     u32::try_from(packets).unwrap_or(u32::MAX)
 }
 

@@ -5,23 +5,10 @@ use std::collections::BTreeMap;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use super::Impairment;
 use crate::matrix::{DelayMatrix, MatrixError};
 use crate::topology::{Node, NodeIndex};
 use crate::units::Delay;
-
-/// What a path does to packets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Impairment {
-    /// How long each packet is held. Nanoseconds on the wire of the session protocol.
-    pub delay: Delay,
-}
-
-impl Impairment {
-    /// The netem that does it.
-    pub fn netem(&self) -> super::Netem {
-        super::Netem::delay(self.delay)
-    }
-}
 
 /// One path of a row: the receiver's prefixes and what happens to packets to them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,7 +19,7 @@ pub struct RowPath {
     pub impairment: Impairment,
 }
 
-/// All paths from one node. A path with a zero delay is not impaired and has no entry.
+/// All paths from one node. A path that leaves packets alone has no entry.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Row {
     /// The impaired paths.
@@ -42,13 +29,16 @@ pub struct Row {
 impl Row {
     /// The row of node `from` of `matrix`, whose nodes are `nodes` in the same order.
     pub fn of(matrix: &DelayMatrix, nodes: &[Node], from: NodeIndex) -> Self {
-        let impaired = (0..matrix.len()).filter(|to| *to != from && matrix.delay(from, *to) != Delay::ZERO);
-        let paths = impaired
-            .map(|to| RowPath {
-                prefixes: nodes[to].prefixes(),
-                impairment: Impairment { delay: matrix.delay(from, to) },
-            })
-            .collect();
+        Self::of_paths(nodes, from, |to| Impairment::delay(matrix.delay(from, to)))
+    }
+
+    /// The row of node `from` of `nodes`, with what `impairment` says of the path to each.
+    ///
+    /// A path with dice or a bottleneck gets its own, apart from those of other paths, repeatable where there is a seed.
+    pub fn of_paths(nodes: &[Node], from: NodeIndex, impairment: impl Fn(NodeIndex) -> Impairment) -> Self {
+        let others = (0..nodes.len()).filter(|to| *to != from);
+        let impaired = others.map(|to| (to, own(impairment(to), from, to))).filter(|(_, path)| !path.is_nothing());
+        let paths = impaired.map(|(to, impairment)| RowPath { prefixes: nodes[to].prefixes(), impairment }).collect();
         Self { paths }
     }
 
@@ -69,5 +59,58 @@ impl Row {
             }
         }
         DelayMatrix::new(nodes.iter().map(|node| node.name.clone()).collect(), delays)
+    }
+}
+
+/// The impairment of the path between two nodes, with its own dice if it has any.
+fn own(impairment: Impairment, from: NodeIndex, to: NodeIndex) -> Impairment {
+    if !impairment.has_memory() {
+        return Impairment { seed: None, stream: 0, ..impairment };
+    }
+    let path = (from as u64) << 32 | (to as u64 + 1);
+    let stream = u16::try_from(to + 1).unwrap_or(u16::MAX);
+    Impairment { seed: impairment.seed.map(|seed| mixed(seed ^ mixed(path))), stream, ..impairment }
+}
+
+/// Spreads a number over all bits (the finaliser of `SplitMix64`), so that neighbouring paths get unlike dice.
+fn mixed(number: u64) -> u64 {
+    let number = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let number = (number ^ number >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let number = (number ^ number >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    number ^ number >> 31
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::shaping::{Loss, Share};
+
+    fn nodes(count: usize) -> Vec<Node> {
+        (1..=count)
+            .map(|n| Node {
+                name: format!("n{n}").parse().unwrap(),
+                ipv4: format!("10.0.0.{n}").parse().unwrap(),
+                ipv6: format!("fd00::{n}").parse().unwrap(),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn paths_with_dice_have_their_own_and_plain_ones_share() {
+        let nodes = nodes(3);
+        let lossy =
+            Impairment { loss: Loss::Random(Share::of("1%".parse().unwrap())), seed: Some(7), ..Impairment::default() };
+        let row = Row::of_paths(&nodes, 0, |_| lossy);
+        let [second, third] = [0, 1].map(|path: usize| row.paths[path].impairment);
+        assert_eq!(row.paths.len(), 2, "a path without delay can be impaired");
+        assert_eq!((second.stream, third.stream), (2, 3));
+        assert!(second.seed.is_some() && second.seed != third.seed);
+        assert_eq!(row, Row::of_paths(&nodes, 0, |_| lossy));
+        assert_ne!(row.paths[1].impairment.seed, Row::of_paths(&nodes, 1, |_| lossy).paths[1].impairment.seed);
+        let plain =
+            Row::of_paths(&nodes, 0, |_| Impairment { seed: Some(7), ..Impairment::delay(Delay::from_millis(1)) });
+        assert!(plain.paths.iter().all(|path| path.impairment == Impairment::delay(Delay::from_millis(1))));
+        assert_eq!(Row::of_paths(&nodes, 0, |_| Impairment::default()), Row::default());
     }
 }

@@ -7,11 +7,11 @@ use proptest::prelude::*;
 
 use super::{ApplyError, FakeTc, TrafficControl, apply, clear, impair};
 use crate::shaping::{
-    Abilities, Ability, Backend, DeviceKind, Family, FilterKey, Impairment, Key, Operation, Row, RowPath, State, Table,
-    Target, desired, diff,
+    Abilities, Ability, Backend, DeviceKind, Distribution, Family, FilterKey, GilbertElliott, Impairment, Jitter, Key,
+    Loss, Operation, Reorder, Row, RowPath, Share, State, Table, Target, desired, diff,
 };
 use crate::shaping::{Setting, rule_table};
-use crate::units::Delay;
+use crate::units::{Delay, Span};
 
 /// What an adapter under test can do.
 pub(super) struct Bench<'a> {
@@ -30,7 +30,7 @@ impl Bench<'_> {
 pub(super) fn row(paths: &[(&str, u64)]) -> Row {
     let path = |(prefix, ms): &(&str, u64)| RowPath {
         prefixes: vec![prefix.parse().unwrap()],
-        impairment: Impairment { delay: Delay::from_millis(*ms) },
+        impairment: Impairment::delay(Delay::from_millis(*ms)),
     };
     Row { paths: paths.iter().map(path).collect() }
 }
@@ -42,7 +42,7 @@ pub(super) fn wide_row(count: u32, distinct: u32, first: u64) -> Row {
         let v6 = Ipv6Addr::from(0xfd00_u128 << 112 | u128::from(index + 1));
         RowPath {
             prefixes: vec![std::net::IpAddr::V4(v4).into(), std::net::IpAddr::V6(v6).into()],
-            impairment: Impairment { delay: Delay::from_micros(first * 1_000 + u64::from(index % distinct)) },
+            impairment: Impairment::delay(Delay::from_micros(first * 1_000 + u64::from(index % distinct))),
         }
     };
     Row { paths: (0..count).map(path).collect() }
@@ -55,6 +55,7 @@ pub(super) fn suite(bench: &mut Bench<'_>) {
     adds_and_removes_destinations(bench);
     longest_prefixes_and_crowded_buckets(bench);
     a_thousand_destinations(bench);
+    impairs_in_every_way(bench);
     clear(bench.tc).unwrap();
     assert_eq!(bench.tc.current().unwrap(), State::default());
     assert_eq!(clear(bench.tc).unwrap().operations, 0);
@@ -123,6 +124,52 @@ fn a_thousand_destinations(bench: &mut Bench<'_>) {
         ours.map(|(key, setting)| (*key, *setting)).collect()
     };
     assert_eq!(rules(&before), rules(&after));
+}
+
+/// Everything at once, one thing after the other, and what the kernel does not report is noticed all the same.
+fn impairs_in_every_way(bench: &mut Bench<'_>) {
+    let share = |text: &str| Share { probability: text.parse().unwrap(), correlation: "25%".parse().unwrap() };
+    let delay = Impairment::delay(Delay::from_millis(10));
+    let jitter =
+        |distribution| Jitter { span: Span::from_millis(1), distribution, correlation: "10%".parse().unwrap() };
+    let [to_bad, to_good, bad_loss, good_loss] = ["1%", "10%", "75%", "0.1%"].map(|text| text.parse().unwrap());
+    let chain = GilbertElliott { to_bad, to_good, bad_loss, good_loss };
+    let mut ways: Vec<Impairment> =
+        Distribution::ALL.map(|distribution| Impairment { jitter: jitter(distribution), ..delay }).to_vec();
+    ways.extend([
+        Impairment { loss: Loss::Random(share("0.5%")), ..Impairment::default() },
+        Impairment { loss: Loss::Gilbert(chain), ..delay },
+        Impairment { corrupt: share("0.1%"), ..delay },
+        Impairment { reorder: Some(Reorder { share: share("5%"), gap: 3 }), ..delay },
+        Impairment { rate: Some("10mbit".parse().unwrap()), ..delay },
+        Impairment { rate: Some("10mbit".parse().unwrap()), stream: 4095, ..delay },
+        delay,
+    ]);
+    let row_of = |impairments: &[Impairment]| {
+        let path = |(host, impairment): (usize, &Impairment)| RowPath {
+            prefixes: vec![format!("10.3.0.{host}/32").parse().unwrap()],
+            impairment: *impairment,
+        };
+        Row { paths: (1..).zip(impairments).map(path).collect() }
+    };
+    bench.impair(&row_of(&ways));
+    assert_eq!(bench.impair(&row_of(&ways)), 0, "all is read back as it was written");
+    for way in &ways {
+        bench.impair(&row_of(&[*way]));
+        assert_eq!(bench.impair(&row_of(&[*way])), 0, "{way}");
+    }
+    let seeded = |seed| Impairment { seed: Some(seed), ..ways[0] };
+    if desired(&row_of(&[seeded(1)]), bench.backend, &bench.abilities, &State::default()).is_ok() {
+        bench.impair(&row_of(&[seeded(1)]));
+        assert_eq!(bench.impair(&row_of(&[seeded(1)])), 0);
+        assert_eq!(bench.impair(&row_of(&[seeded(2)])), 1, "another seed is another netem");
+    }
+    let double = [Impairment { duplicate: share("1%"), ..delay }, delay];
+    if desired(&row_of(&double), bench.backend, &bench.abilities, &State::default()).is_ok() {
+        clear(bench.tc).unwrap();
+        bench.impair(&row_of(&double));
+        assert_eq!(bench.impair(&row_of(&double)), 0);
+    }
 }
 
 fn without_skbedit() -> Abilities {
@@ -223,7 +270,7 @@ fn a_prefix_with_two_delays_is_refused() {
     );
     assert_eq!(
         error.unwrap_err().to_string(),
-        "two paths lead to 10.0.0.1/32, with 10ms and with 11ms; a prefix can have one delay only"
+        "two paths lead to 10.0.0.1/32, with 10ms and with 11ms; a prefix can have one impairment only"
     );
     assert!(
         desired(
@@ -251,7 +298,7 @@ fn any_row() -> impl Strategy<Value = Row> {
                 .into_iter()
                 .map(|(prefix, ms)| RowPath {
                     prefixes: vec![prefix],
-                    impairment: Impairment { delay: Delay::from_millis(ms) },
+                    impairment: Impairment::delay(Delay::from_millis(ms)),
                 })
                 .collect(),
         })

@@ -7,7 +7,7 @@ use super::{Testbed, TestbedError};
 use crate::agent::protocol::{Applied, NodeStatus, Request, Response};
 use crate::matrix::DelayMatrix;
 use crate::measure::{Collected, Plan, ProbeOrder, ProbeReport, START_MISSED, collect};
-use crate::shaping::{Abilities, BackendChoice, Row};
+use crate::shaping::{Abilities, BackendChoice, Impairment, Row};
 use crate::topology::{NodeIndex, NodeName};
 use crate::units::Span;
 
@@ -66,12 +66,22 @@ pub fn apply(
     matrix: &DelayMatrix,
     backends: &[BackendChoice],
 ) -> Result<Vec<Applied>, OperationError> {
+    apply_paths(testbed, matrix.len(), |from, to| Impairment::delay(matrix.delay(from, to)), backends)
+}
+
+/// As [`apply`], with everything that `path` says of the path between two of `count` nodes.
+pub fn apply_paths(
+    testbed: &mut dyn Testbed,
+    count: usize,
+    path: impl Fn(NodeIndex, NodeIndex) -> Impairment,
+    backends: &[BackendChoice],
+) -> Result<Vec<Applied>, OperationError> {
     let nodes = testbed.nodes();
-    if nodes.len() != matrix.len() {
-        return Err(OperationError::OtherSize { matrix: matrix.len(), testbed: nodes.len() });
+    if nodes.len() != count {
+        return Err(OperationError::OtherSize { matrix: count, testbed: nodes.len() });
     }
     let choice = |from: NodeIndex| backends.get(from).copied().unwrap_or_default();
-    let request = |from| Request::Apply { row: Row::of(matrix, nodes, from), backend: choice(from) };
+    let request = |from| Request::Apply { row: Row::of_paths(nodes, from, |to| path(from, to)), backend: choice(from) };
     let requests = (0..nodes.len()).map(|from| (from, request(from))).collect();
     let applied = ask(testbed, requests, |response| match response {
         Response::Applied(applied) => Ok(applied),

@@ -185,7 +185,7 @@ pub(crate) fn line(paths: &[(&str, u64)]) -> Line {
 
 /// A table of prefixes and delays in milliseconds.
 pub(crate) fn table(paths: &[(&str, u64)]) -> BTreeMap<ipnet::IpNet, Impairment> {
-    let impairment = |ms: u64| Impairment { delay: Delay::from_millis(ms) };
+    let impairment = |ms: u64| Impairment::delay(Delay::from_millis(ms));
     paths.iter().map(|(net, ms)| (net.parse().unwrap(), impairment(*ms))).collect()
 }
 

@@ -26,6 +26,11 @@ impl MatrixSource {
         self.split.load(&self.matrix)
     }
 
+    /// Reads the matrix that a file names.
+    pub fn load_from(&self, path: &Path) -> anyhow::Result<DelayMatrix> {
+        self.split.load(path)
+    }
+
     /// What a lab or a run made of this matrix is called: the file's name without its ending, as far as names may have it.
     pub fn stem(&self) -> String {
         let stem = self.matrix.file_stem().unwrap_or_default().to_string_lossy();

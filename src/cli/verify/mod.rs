@@ -12,6 +12,7 @@ use anyhow::Context;
 use clap::Args;
 use nix::unistd::{AccessFlags, access};
 
+use super::impairments::Intended;
 use super::input::{MatrixInput, NodeBackendArgs, ProbeArgs, ToleranceText};
 use super::operate::backends_in_words;
 use super::progress::Progress;
@@ -74,12 +75,13 @@ pub(super) struct VerifyArgs {
 
 /// Runs `longhaul verify`.
 pub(super) fn run(args: &VerifyArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
-    let matrix = args.matrix.load()?;
+    let intended = Intended::load(&args.matrix)?;
+    let matrix = &intended.matrix;
     let started = SystemTime::now();
     let json = args.json.as_deref().filter(|file| *file != Path::new(STDOUT));
     check_places(args.out.as_deref().unwrap_or(Path::new(RUNS)), json)?;
-    let trial = trial::run(args, &matrix)?;
-    let evidence = Evidence { args, matrix: &matrix, trial: &trial, started };
+    let trial = trial::run(args, &intended)?;
+    let evidence = Evidence { args, matrix, trial: &trial, started };
     let progress = Progress::new();
     progress.say("write the files");
     let folder = match &args.out {
@@ -95,9 +97,9 @@ pub(super) fn run(args: &VerifyArgs, out: &mut dyn Write) -> anyhow::Result<Exit
     if args.json.is_some() && json.is_none() {
         // Of two things on standard output a program could read neither.
         out.write_all(evidence.result_json().as_bytes())?;
-        print_all(&mut io::stderr(), &matrix, &trial, &folder)?;
+        print_all(&mut io::stderr(), matrix, &trial, &folder)?;
     } else {
-        print_all(out, &matrix, &trial, &folder)?;
+        print_all(out, matrix, &trial, &folder)?;
     }
     Ok(match trial.comparison.verdict {
         Verdict::Pass => ExitCode::SUCCESS,

@@ -7,6 +7,8 @@ use crate::agent::protocol::{Applied, NodeStatus, Traffic};
 use crate::cli::agent_session::lab_environment;
 use crate::cli::caveats::caveats;
 use crate::cli::host::NoiseMeter;
+use crate::cli::impairments::Intended;
+use crate::cli::operate::apply_intended;
 use crate::cli::progress::Progress;
 use crate::matrix::DelayMatrix;
 use crate::measure::{BaseMatrix, Comparison, PathResult, ProbeReport, Sample, compare, subtract_base};
@@ -90,7 +92,8 @@ fn own_name() -> String {
 }
 
 /// Verifies `matrix` as `args` say.
-pub(super) fn run(args: &VerifyArgs, matrix: &DelayMatrix) -> anyhow::Result<Trial> {
+pub(super) fn run(args: &VerifyArgs, intended: &Intended) -> anyhow::Result<Trial> {
+    let matrix = &intended.matrix;
     let tolerance = args.tolerance.0;
     let name = args.name.clone().unwrap_or_else(own_name);
     let progress = Progress::new();
@@ -103,7 +106,7 @@ pub(super) fn run(args: &VerifyArgs, matrix: &DelayMatrix) -> anyhow::Result<Tri
     let base = measure(&mut lab, &progress, "measure the bare paths", first_options)?;
     progress.say("apply the matrix");
     let choices = args.backend.choices(lab.nodes())?;
-    let applied = testbed::apply(&mut lab, matrix, &choices)?;
+    let applied = apply_intended(&mut lab, intended, &choices)?;
     let mut options = args.probes.options(matrix);
     if !args.probes.interval_is_given() {
         options.interval = pace(options.interval, first_options.schedule(matrix.len()), &base.reports);

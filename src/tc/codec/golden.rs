@@ -123,7 +123,7 @@ fn netem_with_everything() {
             cell_size: 53,
             cell_overhead: 5,
         }),
-        seed: None,
+        ..Netem::default()
     };
     same_netem(
         "5a62020088130000 14ae4701 05000000 295c8f02 127a0000 10000100 00000040 9a999919 cdcccc0c \

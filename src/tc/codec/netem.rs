@@ -9,13 +9,18 @@ use crate::units::{Delay, Rate, Span};
 pub(in crate::tc) const KIND: &str = "netem";
 
 const TCA_NETEM_CORR: u16 = 1;
+const TCA_NETEM_DELAY_DIST: u16 = 2;
 const TCA_NETEM_REORDER: u16 = 3;
 const TCA_NETEM_CORRUPT: u16 = 4;
+const TCA_NETEM_LOSS: u16 = 5;
 const TCA_NETEM_RATE: u16 = 6;
 const TCA_NETEM_RATE64: u16 = 8;
 const TCA_NETEM_LATENCY64: u16 = 10;
 const TCA_NETEM_JITTER64: u16 = 11;
 const TCA_NETEM_PRNG_SEED: u16 = 14;
+
+/// Inside the group of loss models: the Gilbert–Elliott chain.
+const NETEM_LOSS_GE: u16 = 2;
 
 /// The bytes of `struct tc_netem_qopt`, which stands before the attributes.
 const STRUCTURE: usize = 24;
@@ -32,13 +37,21 @@ pub(in crate::tc) fn options(netem: &Netem) -> Vec<u8> {
         )
         .attribute(TCA_NETEM_REORDER, &words([netem.reorder.share, netem.reorder.correlation]))
         .attribute(TCA_NETEM_CORRUPT, &words([netem.corrupt.share, netem.corrupt.correlation]))
-        .attribute(TCA_NETEM_RATE, &rate_structure(netem.rate))
+        .attribute(TCA_NETEM_RATE, &rate_structure(netem.rate, netem.mark()))
         .attribute(TCA_NETEM_LATENCY64, &delay.to_ne_bytes())
         .attribute(TCA_NETEM_JITTER64, &jitter.to_ne_bytes());
     if let Some(RateShape { rate, .. }) = netem.rate
         && rate.bytes_per_second() > u64::from(u32::MAX)
     {
         writer = writer.attribute(TCA_NETEM_RATE64, &rate.bytes_per_second().to_ne_bytes());
+    }
+    if let Some(chain) = netem.gilbert {
+        writer = writer.nest(TCA_NETEM_LOSS, &Writer::default().attribute(NETEM_LOSS_GE, &words(chain)));
+    }
+    if jitter != 0 {
+        // Also for the uniform one: a netem that had another table would keep it.
+        let table: Vec<u8> = netem.distribution.table().iter().flat_map(|entry| entry.to_ne_bytes()).collect();
+        writer = writer.attribute(TCA_NETEM_DELAY_DIST, &table);
     }
     if let Some(seed) = netem.seed {
         writer = writer.attribute(TCA_NETEM_PRNG_SEED, &seed.to_ne_bytes());
@@ -51,13 +64,18 @@ fn words<const N: usize>(numbers: [u32; N]) -> Vec<u8> {
 }
 
 /// `struct tc_netem_rate`; a rate of zero is no limit.
-fn rate_structure(shape: Option<RateShape>) -> Vec<u8> {
-    let Some(RateShape { rate, packet_overhead, cell_size, cell_overhead }) = shape else { return words([0; 4]) };
+///
+/// Without cells the kernel keeps their overhead, but makes no use of it: that is where our mark lies.
+fn rate_structure(shape: Option<RateShape>, mark: u32) -> Vec<u8> {
+    let Some(RateShape { rate, packet_overhead, cell_size, cell_overhead }) = shape else {
+        return words([0, 0, 0, mark]);
+    };
     let narrow = u32::try_from(rate.bytes_per_second()).unwrap_or(u32::MAX);
-    words([narrow, packet_overhead.cast_unsigned(), cell_size, cell_overhead.cast_unsigned()])
+    let last = if cell_size == 0 { mark } else { cell_overhead.cast_unsigned() };
+    words([narrow, packet_overhead.cast_unsigned(), cell_size, last])
 }
 
-/// Reads the options. The seed is reported by kernels from 6.6, also when the kernel chose it.
+/// Reads the options. The seed is reported by kernels from 6.6, also when the kernel chose it; then it is left out.
 pub(in crate::tc) fn parse(options: &[u8]) -> Result<Netem, Truncated> {
     let mut fields = Fields::of("struct tc_netem_qopt", options);
     let (delay, limit, loss) = (fields.number()?, fields.number()?, fields.number()?);
@@ -67,7 +85,8 @@ pub(in crate::tc) fn parse(options: &[u8]) -> Result<Netem, Truncated> {
     let nanos = |kind, ticks: u32| long(kind).unwrap_or(u64::from(ticks) * TICK_NS);
     let mut correlation = Fields::of("struct tc_netem_corr", find(attributes, TCA_NETEM_CORR).unwrap_or(&[0; 12]));
     let delay_correlation = correlation.number()?;
-    Ok(Netem {
+    let (rate, mark) = parse_rate(attributes)?;
+    let netem = Netem {
         delay: Delay::from_nanos(nanos(TCA_NETEM_LATENCY64, delay)),
         jitter: Span::from_nanos(nanos(TCA_NETEM_JITTER64, jitter)),
         delay_correlation,
@@ -77,9 +96,20 @@ pub(in crate::tc) fn parse(options: &[u8]) -> Result<Netem, Truncated> {
         reorder: share(attributes, TCA_NETEM_REORDER)?,
         gap,
         corrupt: share(attributes, TCA_NETEM_CORRUPT)?,
-        rate: parse_rate(attributes)?,
+        rate,
         seed: long(TCA_NETEM_PRNG_SEED),
-    })
+        gilbert: gilbert(attributes)?,
+        ..Netem::default()
+    };
+    Ok(netem.marked(mark))
+}
+
+fn gilbert(attributes: &[u8]) -> Result<Option<[u32; 4]>, Truncated> {
+    let Some(chain) = find(attributes, TCA_NETEM_LOSS).and_then(|models| find(models, NETEM_LOSS_GE)) else {
+        return Ok(None);
+    };
+    let mut fields = Fields::of("struct tc_netem_gemodel", chain);
+    Ok(Some([fields.number()?, fields.number()?, fields.number()?, fields.number()?]))
 }
 
 fn share(attributes: &[u8], kind: u16) -> Result<LossShare, Truncated> {
@@ -87,23 +117,23 @@ fn share(attributes: &[u8], kind: u16) -> Result<LossShare, Truncated> {
     Ok(LossShare { share: fields.number()?, correlation: fields.number()? })
 }
 
-fn parse_rate(attributes: &[u8]) -> Result<Option<RateShape>, Truncated> {
-    let Some(value) = find(attributes, TCA_NETEM_RATE) else { return Ok(None) };
+/// The rate, and our mark.
+fn parse_rate(attributes: &[u8]) -> Result<(Option<RateShape>, u32), Truncated> {
+    let Some(value) = find(attributes, TCA_NETEM_RATE) else { return Ok((None, 0)) };
     let mut fields = Fields::of("struct tc_netem_rate", value);
     let narrow = u64::from(fields.number()?);
     let bytes = find(attributes, TCA_NETEM_RATE64).and_then(long_number).map_or(narrow, |wide| wide.max(narrow));
-    let shape = RateShape {
-        rate: Rate::from_bits_per_second(bytes.saturating_mul(8)),
-        packet_overhead: fields.signed()?,
-        cell_size: fields.number()?,
-        cell_overhead: fields.signed()?,
-    };
-    Ok((bytes != 0).then_some(shape))
+    let (packet_overhead, cell_size, last) = (fields.signed()?, fields.number()?, fields.signed()?);
+    let (cell_overhead, mark) = if cell_size == 0 { (0, last.cast_unsigned()) } else { (last, 0) };
+    let rate = Rate::from_bits_per_second(bytes.saturating_mul(8));
+    let shape = RateShape { rate, packet_overhead, cell_size, cell_overhead };
+    Ok(((bytes != 0).then_some(shape), mark))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shaping::Distribution;
     use proptest::prelude::*;
 
     fn any_share() -> impl Strategy<Value = LossShare> {
@@ -111,11 +141,11 @@ mod tests {
     }
 
     fn any_rate() -> impl Strategy<Value = Option<RateShape>> {
-        prop::option::of((1u64..1 << 60, any::<(i32, u32, i32)>()).prop_map(|(bytes, (po, cell_size, co))| RateShape {
+        prop::option::of((1u64..1 << 60, any::<i32>()).prop_map(|(bytes, po)| RateShape {
             rate: Rate::from_bits_per_second(bytes * 8),
             packet_overhead: po,
-            cell_size,
-            cell_overhead: co,
+            cell_size: 0,
+            cell_overhead: 0,
         }))
     }
 
@@ -125,11 +155,12 @@ mod tests {
             (delay, jitter, delay_correlation, limit, gap) in any::<(u64, u64, u32, u32, u32)>(),
             (loss, duplicate, reorder, corrupt) in (any_share(), any_share(), any_share(), any_share()),
             rate in any_rate(),
-            seed in any::<Option<u64>>(),
+            (seed, gilbert, stream) in any::<(Option<u64>, Option<[u32; 4]>, u16)>(),
+            distribution in prop::sample::select(&Distribution::ALL),
         ) {
             let netem = Netem {
                 delay: Delay::from_nanos(delay), jitter: Span::from_nanos(jitter), delay_correlation, limit,
-                loss, duplicate, reorder, gap, corrupt, rate, seed,
+                loss, duplicate, reorder, gap, corrupt, rate, seed, gilbert, stream, distribution,
             };
             prop_assert_eq!(parse(&options(&netem)), Ok(netem));
         }

@@ -90,9 +90,8 @@ impl Snapshot {
             if qdisc.kind == htb::KIND && qdisc.handle == htb::ROOT && qdisc.parent == Handle::ROOT {
                 self.tree.insert(Key::Root, Setting::Present);
             } else if let (netem::KIND, Some(class)) = (qdisc.kind.as_str(), class_of(qdisc.parent)) {
-                // The seed is not compared: kernels before 6.6 do not report it, later ones also report their own.
                 let leaf = netem::parse(qdisc.options()).map_err(TcError::from)?;
-                self.tree.insert(Key::Leaf(class), Setting::Leaf(crate::shaping::Netem { seed: None, ..leaf }));
+                self.tree.insert(Key::Leaf(class), Setting::Leaf(leaf));
             }
         }
         if self.tree.contains_key(&Key::Root) {

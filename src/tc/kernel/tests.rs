@@ -10,8 +10,9 @@ use std::time::Instant;
 
 use super::super::contract::{Bench, row, suite, wide_row};
 use super::*;
-use crate::shaping::{Abilities, Ability, Backend, Row};
+use crate::shaping::{Abilities, Ability, Backend, GilbertElliott, Jitter, Loss, Reorder, Row, RowPath, Share};
 use crate::tc::{ApplyError, abilities, apply, clear, impair, sweep};
+use crate::units::{Delay, Probability, Span};
 
 const INSIDE: &str = "LONGHAUL_TC_TEST_INSIDE";
 
@@ -196,10 +197,11 @@ impl TrafficControl for Leafless {
 
 /// The ways in which this kernel can classify.
 fn ways() -> Vec<Abilities> {
-    let two_steps = Abilities { skbedit: Ability::missing("test", "none"), ..Abilities::all() };
-    let mut ways = vec![two_steps];
-    if abilities::probe().skbedit.is_present() {
-        ways.push(Abilities::all());
+    let Abilities { kernel, netem_duplicate, skbedit, .. } = abilities::probe();
+    let one_step = Abilities { kernel, netem_duplicate, ..Abilities::all() };
+    let mut ways = vec![Abilities { skbedit: Ability::missing("test", "none"), ..one_step.clone() }];
+    if skbedit.is_present() {
+        ways.push(one_step);
     } else {
         assert!(std::env::var_os("LONGHAUL_UML").is_none(), "no skbedit under User-Mode Linux");
     }
@@ -620,6 +622,74 @@ fn changes_lose_no_packet() {
                 assert!(report.contains(" 0% packet loss"), "{backend}: {report}");
                 clear(&mut tc).unwrap();
             }
+        }
+    });
+}
+
+/// What a series of pings saw: answers, duplicates, and the smallest, mean and greatest round trip in milliseconds.
+#[derive(Debug)]
+struct Pings {
+    received: f64,
+    duplicates: f64,
+    times: Vec<f64>,
+}
+
+fn pings(words: &str) -> Pings {
+    let report = run(&format!("ping -q -n -i 0.002 -W 1 {words} 10.77.0.2"));
+    let before = |mark: &str| {
+        let number = report.split(mark).next().filter(|head| head.len() < report.len());
+        number.map_or(0.0, |head| head.rsplit([' ', '+']).next().unwrap().parse().unwrap())
+    };
+    let times = report.split("min/avg/max/mdev = ").nth(1).unwrap();
+    let times = times.split(['/', ' ']).take(3).map(|time| time.parse().unwrap()).collect();
+    Pings { received: before(" received"), duplicates: before(" duplicates"), times }
+}
+
+fn percent(text: &str) -> Probability {
+    text.parse().unwrap()
+}
+
+/// The same impairments mean the same to pings on both back-ends. Shares lie within five standard deviations.
+#[test]
+fn every_impairment_shows_in_pings() {
+    inside("every_impairment_shows_in_pings", || {
+        let _lab = Lab::new();
+        let base = Impairment::delay(Delay::from_millis(5));
+        let [to_bad, to_good, bad_loss, good_loss] = ["10%", "30%", "100%", "0%"].map(percent);
+        let chain = GilbertElliott { to_bad, to_good, bad_loss, good_loss };
+        for backend in [Backend::Netem, Backend::Userspace] {
+            let abilities = ways().pop().unwrap();
+            if backend == Backend::Netem && !abilities::probe().netem.is_present() {
+                println!("no netem here: that back-end is tested under User-Mode Linux");
+                continue;
+            }
+            let mut tc = KernelTc::open("eth0").unwrap();
+            let mut see = |impairment: Impairment, words: &str| {
+                let path = RowPath { prefixes: vec!["10.77.0.2/32".parse().unwrap()], impairment };
+                impair(&mut tc, &Row { paths: vec![path] }, backend, &abilities).unwrap();
+                pings(words)
+            };
+            let random = see(Impairment { loss: Loss::Random(Share::of(percent("30%"))), ..base }, "-c 500");
+            assert!((299.0..401.0).contains(&random.received), "{backend}: {random:?}");
+            let lossy = Impairment { loss: Loss::Random(Share::of(percent("30%"))), ..Impairment::default() };
+            let alone = see(lossy, "-c 500");
+            assert!((299.0..401.0).contains(&alone.received), "{backend}, without a delay: {alone:?}");
+            let bursts = see(Impairment { loss: Loss::Gilbert(chain), ..base }, "-c 500");
+            assert!((290.0..460.0).contains(&bursts.received), "{backend}: {bursts:?}");
+            let double = see(Impairment { duplicate: Share::of(percent("50%")), ..base }, "-c 500");
+            assert!((194.0..306.0).contains(&double.duplicates), "{backend}: {double:?}");
+            let corrupt = see(Impairment { corrupt: Share::of(percent("50%")), ..base }, "-c 500");
+            assert!((190.0..380.0).contains(&corrupt.received), "{backend}: {corrupt:?}");
+            let jitter = Jitter { span: Span::from_millis(20), ..Jitter::default() };
+            let strayed = see(Impairment { jitter, ..Impairment::delay(Delay::from_millis(40)) }, "-c 200");
+            assert!(strayed.times[0] >= 20.0 && strayed.times[2] - strayed.times[0] > 20.0, "{backend}: {strayed:?}");
+            let reorder = Some(Reorder { share: Share::of(percent("100%")), gap: 5 });
+            let ahead = see(Impairment { reorder, ..Impairment::delay(Delay::from_millis(50)) }, "-c 100");
+            assert!(ahead.times[0] < 30.0 && ahead.times[1] > 30.0, "{backend}: {ahead:?}");
+            // 1,000 bytes take 8 ms; of twenty sent at once the last waits for all the others.
+            let slow = see(Impairment { rate: Some("1mbit".parse().unwrap()), ..base }, "-c 20 -l 20 -s 958");
+            assert!(slow.received > 19.5 && slow.times[0] > 13.0 && slow.times[2] > 150.0, "{backend}: {slow:?}");
+            clear(&mut tc).unwrap();
         }
     });
 }

@@ -71,9 +71,14 @@ impl Paths {
         self.impaired.get(path).map_or(Delay::ZERO, |(_, impairment)| impairment.delay)
     }
 
-    /// The shortest delay; `None` when the table is empty.
+    /// What `path` does.
+    pub(super) fn impairment(&self, path: PathIndex) -> Option<Impairment> {
+        self.impaired.get(path).map(|(_, impairment)| *impairment)
+    }
+
+    /// The shortest delay that any packet may have; `None` when the table is empty.
     pub(super) fn shortest(&self) -> Option<Delay> {
-        self.impaired.iter().map(|(_, impairment)| impairment.delay).min()
+        self.impaired.iter().map(|(_, impairment)| impairment.shortest_delay()).min()
     }
 
     /// Every prefix that shares an address with `path` of `other`.
@@ -134,7 +139,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn impairment(ms: u64) -> Impairment {
-        Impairment { delay: Delay::from_millis(ms) }
+        Impairment::delay(Delay::from_millis(ms))
     }
 
     fn table(nets: &[(&str, u64)]) -> Paths {

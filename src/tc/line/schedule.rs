@@ -2,15 +2,31 @@
 //!
 //! Packets leave in the order of their due times, and those of one path in the order of their capture stamps, whatever
 //! the order in which they were offered: several capture queues are merged in here. A table can be replaced while
-//! packets are held; those keep their due time, and no later packet of an overlapping prefix overtakes them.
+//! packets are held; those keep their due time, and no later packet of an overlapping prefix overtakes them. On paths with
+//! jitter or reordering packets do overtake each other; what becomes of them is decided by their [`Lane`].
 
 use std::cmp::Ordering;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashMap};
 use std::net::IpAddr;
+use std::sync::Arc;
 
+use super::fate::{Damage, Fate, Lane};
 use super::moment::Moment;
-use super::paths::Paths;
+use super::paths::{PathIndex, Paths};
+use crate::shaping::Impairment;
 use crate::units::Delay;
+
+/// What is held: copied, damaged and weighed here, otherwise left alone.
+pub(super) trait Cargo: Sized {
+    /// Its length on the line, in bytes.
+    fn length(&self) -> usize;
+
+    /// Another one like it.
+    fn copy(&self) -> Self;
+
+    /// It with one bit flipped; `None` when nobody would take it then.
+    fn damaged(self, damage: Damage) -> Option<Self>;
+}
 
 /// A packet that was captured.
 #[derive(Debug)]
@@ -32,6 +48,8 @@ pub(super) struct Held<T> {
     pub(super) due: Moment,
     stamp: Moment,
     sequence: u64,
+    /// Its place in the queue of its lane.
+    _place: Option<Arc<()>>,
     /// What it occupies, in bytes.
     pub(super) size: usize,
     /// The packet itself.
@@ -45,14 +63,24 @@ pub(super) enum Offered {
     Held,
     /// No prefix holds its destination: it leaves at once.
     Unmatched,
-    /// The memory is used up: it is gone.
+    /// The memory is used up, or the queue of its path: it is gone.
     Dropped,
+    /// It is gone, as its path demands.
+    Lost,
+    /// It is held, and so is a copy of it.
+    Doubled,
 }
 
 /// The packets that are held, and the table that says for how long.
 #[derive(Debug)]
 pub(super) struct Schedule<T> {
     paths: Paths,
+    /// Dice and bottlenecks, one per distinct impairment that needs them.
+    lanes: Vec<Lane>,
+    /// Per path: its lane.
+    lane_of: Vec<Option<usize>>,
+    /// Starts the dice that have no seed.
+    chance: u64,
     /// Per path: no packet offered from now on leaves before this.
     floors: Vec<Moment>,
     /// Per path: the latest due time so far.
@@ -63,11 +91,14 @@ pub(super) struct Schedule<T> {
     memory: usize,
 }
 
-impl<T> Schedule<T> {
-    /// An empty schedule that holds at most `memory` bytes.
-    pub(super) fn new(memory: usize) -> Self {
+impl<T: Cargo> Schedule<T> {
+    /// An empty schedule that holds at most `memory` bytes; `chance` starts the dice that have no seed.
+    pub(super) fn new(memory: usize, chance: u64) -> Self {
         Self {
             paths: Paths::default(),
+            lanes: Vec::new(),
+            lane_of: Vec::new(),
+            chance,
             floors: Vec::new(),
             latest: Vec::new(),
             heap: BinaryHeap::new(),
@@ -83,19 +114,61 @@ impl<T> Schedule<T> {
             return Offered::Dropped;
         }
         let path = arrival.destination.and_then(|address| self.paths.lookup(address));
-        let (due, offered) = match path {
-            Some(path) => {
-                let due = arrival.stamp.after(self.paths.delay(path)).max(self.floors[path]);
-                self.latest[path] = self.latest[path].max(due);
-                (due, Offered::Held)
-            }
-            None => (arrival.stamp, Offered::Unmatched),
+        let Some(path) = path else {
+            let due = arrival.stamp;
+            self.hold(arrival, due, None);
+            return Offered::Unmatched;
         };
-        self.bytes += arrival.size;
+        if let Some(lane) = self.lane_of[path] {
+            return self.roll(arrival, path, lane);
+        }
+        let due = self.in_order(path, arrival.stamp.after(self.paths.delay(path)));
+        self.hold(arrival, due, None);
+        Offered::Held
+    }
+
+    /// Not before what an earlier table has promised to older packets.
+    fn in_order(&mut self, path: PathIndex, due: Moment) -> Moment {
+        let due = due.max(self.floors[path]);
+        self.latest[path] = self.latest[path].max(due);
+        due
+    }
+
+    /// Takes a packet in as the dice fall.
+    fn roll(&mut self, arrival: Arrival<T>, path: PathIndex, lane: usize) -> Offered {
+        let (fate, copy) = self.lanes[lane].decide(arrival.stamp, arrival.packet.length());
+        let room = self.bytes + 2 * arrival.size <= self.memory;
+        let double = copy.filter(|_| room).and_then(|fate| {
+            let copy = Arrival { packet: arrival.packet.copy(), ..arrival };
+            (self.take(copy, path, fate) == Offered::Held).then_some(())
+        });
+        match (self.take(arrival, path, fate), double) {
+            (Offered::Held, Some(())) => Offered::Doubled,
+            // One of the two is there.
+            (_, Some(())) => Offered::Held,
+            (offered, None) => offered,
+        }
+    }
+
+    fn take(&mut self, arrival: Arrival<T>, path: PathIndex, fate: Fate) -> Offered {
+        let Fate::Leaves { due, damage, place } = fate else {
+            return if fate == Fate::Lost { Offered::Lost } else { Offered::Dropped };
+        };
+        let packet = match damage {
+            Some(damage) => arrival.packet.damaged(damage),
+            None => Some(arrival.packet),
+        };
+        let Some(packet) = packet else { return Offered::Lost };
+        let due = self.in_order(path, due);
+        self.hold(Arrival { packet, ..arrival }, due, Some(place));
+        Offered::Held
+    }
+
+    fn hold(&mut self, arrival: Arrival<T>, due: Moment, place: Option<Arc<()>>) {
+        let Arrival { stamp, size, packet, .. } = arrival;
+        self.bytes += size;
         self.sequence += 1;
-        let (stamp, sequence) = (arrival.stamp, self.sequence);
-        self.heap.push(Held { due, stamp, sequence, size: arrival.size, packet: arrival.packet });
-        offered
+        self.heap.push(Held { due, stamp, sequence: self.sequence, _place: place, size, packet });
     }
 
     /// Replaces the table. Packets that are held keep their due time.
@@ -109,6 +182,27 @@ impl<T> Schedule<T> {
         self.latest = vec![Moment::START; floors.len()];
         self.floors = floors;
         self.paths = paths;
+        self.set_lanes();
+    }
+
+    /// Lanes for the table that is in; a lane whose impairment stays goes on where it is.
+    fn set_lanes(&mut self) {
+        let mut before = std::mem::take(&mut self.lanes);
+        let mut places: HashMap<Impairment, usize> = HashMap::new();
+        self.lane_of = (0..self.paths.len())
+            .map(|path| {
+                let impairment = self.paths.impairment(path).filter(Impairment::has_memory)?;
+                Some(*places.entry(impairment).or_insert_with(|| {
+                    let kept = before.iter().position(|lane| *lane.impairment() == impairment);
+                    self.chance = self.chance.wrapping_add(1);
+                    self.lanes.push(match kept {
+                        Some(place) => before.swap_remove(place),
+                        None => Lane::new(impairment, self.chance),
+                    });
+                    self.lanes.len() - 1
+                }))
+            })
+            .collect();
     }
 
     /// When the next packet is to leave; `None` when none is held.

@@ -26,7 +26,11 @@ pub struct LineCounters {
     pub unmatched: u64,
     /// Packets emitted more than a millisecond after their time.
     pub late: u64,
-    /// Packets of `captured` lost because the memory for held packets was used up.
+    /// Packets of `captured` that vanished as their paths demand.
+    pub lost: u64,
+    /// Copies made as paths demand.
+    pub duplicated: u64,
+    /// Packets of `captured` lost because the memory for held packets, or the queue of a path with a rate, was full.
     pub dropped_memory: u64,
     /// Packets of `captured` lost because the real interface did not take them.
     pub dropped_emit: u64,
@@ -45,7 +49,7 @@ pub struct LineCounters {
 }
 
 impl LineCounters {
-    /// All packets lost, wherever.
+    /// All packets lost that should not have been, and those that a rate had no room for.
     pub fn dropped(&self) -> u64 {
         self.dropped_memory + self.dropped_emit + self.dropped_capture + self.dropped_unsupported
     }
@@ -59,6 +63,8 @@ pub(super) struct Numbers {
     pub(super) held: AtomicU64,
     pub(super) unmatched: AtomicU64,
     pub(super) late: AtomicU64,
+    pub(super) lost: AtomicU64,
+    pub(super) doubled: AtomicU64,
     pub(super) dropped_memory: AtomicU64,
     pub(super) dropped_emit: AtomicU64,
     pub(super) dropped_unsupported: AtomicU64,
@@ -202,6 +208,8 @@ impl Shared {
             held,
             unmatched: read(&numbers.unmatched),
             late: read(&numbers.late),
+            lost: read(&numbers.lost),
+            duplicated: read(&numbers.doubled),
             dropped_memory: read(&numbers.dropped_memory),
             dropped_emit: read(&numbers.dropped_emit),
             dropped_capture: read(&numbers.dropped_capture),

@@ -1,5 +1,6 @@
 //! The line's thread: capture, hold, emit, wait.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -70,6 +71,8 @@ struct Taken {
     held: u64,
     unmatched: u64,
     dropped: u64,
+    lost: u64,
+    doubled: u64,
     refused: u64,
     more: bool,
 }
@@ -80,7 +83,17 @@ impl Taken {
             Offered::Held => self.held += 1,
             Offered::Unmatched => self.unmatched += 1,
             Offered::Dropped => self.dropped += 1,
+            Offered::Lost => self.lost += 1,
+            Offered::Doubled => {
+                self.held += 1;
+                self.doubled += 1;
+            }
         }
+    }
+
+    /// All packets that were captured.
+    fn captured(&self) -> u64 {
+        self.held + self.unmatched + self.dropped + self.lost
     }
 }
 
@@ -105,7 +118,7 @@ impl Worker {
         Ok(Self {
             capture,
             emit,
-            schedule: Schedule::new(memory),
+            schedule: Schedule::new(memory, RandomState::new().build_hasher().finish()),
             pool,
             converter: Converter::new(clock::read()),
             alarm,
@@ -226,10 +239,12 @@ impl Worker {
         self.ready = ready;
         self.stretched |= self.schedule.len() > MANY;
         self.complete = if self.capture.is_single() { Moment::END } else { self.emptied };
-        self.down &= taken.held + taken.unmatched == 0;
+        self.down &= taken.held + taken.unmatched + taken.lost == 0;
         self.flowing = taken.held >= FLOW && taken.unmatched == 0;
         let numbers = &self.shared.numbers;
-        add(&numbers.captured, taken.held + taken.unmatched + taken.dropped);
+        add(&numbers.captured, taken.captured());
+        add(&numbers.lost, taken.lost);
+        add(&numbers.doubled, taken.doubled);
         add(&numbers.unmatched, taken.unmatched);
         add(&numbers.dropped_memory, taken.dropped);
         add(&numbers.dropped_unsupported, taken.refused);
@@ -242,7 +257,7 @@ impl Worker {
     fn take_in(&mut self, position: usize, taken: &mut Taken) -> Result<(), LineError> {
         let turn = if self.capture.is_single() { TURN } else { u64::MAX };
         let mut last = Moment::START;
-        while taken.held + taken.unmatched + taken.dropped < turn {
+        while taken.captured() < turn {
             let (converter, schedule, stretched) = (&mut self.converter, &mut self.schedule, &mut self.stretched);
             let batch = self.capture.receive(position, &mut self.pool, |stamp, packet| {
                 last = converter.moment(stamp, clock::now());

@@ -8,9 +8,24 @@ use ipnet::IpNet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::shaping::Impairment;
+use crate::shaping::{Jitter, Loss, Share};
+use crate::units::Span;
 
 const MEMORY: usize = 1_000_000;
+
+impl Cargo for u32 {
+    fn length(&self) -> usize {
+        100
+    }
+
+    fn copy(&self) -> Self {
+        *self
+    }
+
+    fn damaged(self, damage: Damage) -> Option<Self> {
+        Some(self | 1 << (16 + damage.bit))
+    }
+}
 
 fn at(us: u64) -> Moment {
     Moment::from_nanos(us * 1_000)
@@ -18,12 +33,12 @@ fn at(us: u64) -> Moment {
 
 fn table(paths: &[(&str, u64)]) -> Paths {
     let paths: BTreeMap<IpNet, Impairment> =
-        paths.iter().map(|(net, us)| (net.parse().unwrap(), Impairment { delay: Delay::from_micros(*us) })).collect();
+        paths.iter().map(|(net, us)| (net.parse().unwrap(), Impairment::delay(Delay::from_micros(*us)))).collect();
     Paths::new(&paths)
 }
 
 fn schedule(paths: &[(&str, u64)]) -> Schedule<u32> {
-    let mut schedule = Schedule::new(MEMORY);
+    let mut schedule = Schedule::new(MEMORY, 0);
     schedule.replace(table(paths));
     schedule
 }
@@ -74,7 +89,7 @@ fn packets_wait_for_older_ones_that_may_still_be_in_another_queue() {
 
 #[test]
 fn what_does_not_fit_is_dropped_and_leaving_makes_room() {
-    let mut schedule = Schedule::new(250);
+    let mut schedule = Schedule::new(250, 0);
     schedule.replace(table(&[("10.0.0.1/32", 500)]));
     assert_eq!(schedule.offer(arrival(0, "10.0.0.1", 1)), Offered::Held);
     assert_eq!(schedule.offer(arrival(1, "10.0.0.1", 2)), Offered::Held);
@@ -104,6 +119,49 @@ fn a_host_taken_out_of_its_network_does_not_overtake_itself_through_two_tables()
     schedule.replace(table(&[("10.0.0.0/8", 1_000), ("10.0.0.1/32", 50)]));
     schedule.offer(arrival(10, "10.0.0.1", 2));
     assert_eq!(leave(&mut schedule, at(9_999)), [(1_000, 1), (1_000, 2)]);
+}
+
+fn impaired(impairment: Impairment) -> Schedule<u32> {
+    let mut schedule = Schedule::new(MEMORY, 0);
+    schedule.replace(Paths::new(&BTreeMap::from([("10.0.0.1/32".parse().unwrap(), impairment)])));
+    schedule
+}
+
+#[test]
+fn lost_packets_are_told_from_dropped_ones_and_copies_are_held() {
+    let always = Share::of("100%".parse().unwrap());
+    let base = Impairment::delay(Delay::from_micros(500));
+    let mut lossy = impaired(Impairment { loss: Loss::Random(always), ..base });
+    assert_eq!(lossy.offer(arrival(0, "10.0.0.1", 1)), Offered::Lost);
+    assert_eq!((lossy.len(), lossy.bytes), (0, 0));
+    let mut double = impaired(Impairment { duplicate: always, ..base });
+    assert_eq!(double.offer(arrival(0, "10.0.0.1", 1)), Offered::Doubled);
+    assert_eq!(leave(&mut double, at(500)), [(500, 1), (500, 1)]);
+    assert_eq!(double.bytes, 0);
+    let mut damaged = impaired(Impairment { corrupt: always, ..base });
+    damaged.offer(arrival(0, "10.0.0.1", 1));
+    assert_ne!(leave(&mut damaged, at(500)), [(500, 1)]);
+}
+
+#[test]
+fn a_lane_goes_on_when_a_table_is_replaced_around_it() {
+    let jitter = Jitter { span: Span::from_micros(400), ..Jitter::default() };
+    let path = Impairment { jitter, seed: Some(1), ..Impairment::delay(Delay::from_micros(500)) };
+    let send = |schedule: &mut Schedule<u32>, number: u32| {
+        schedule.offer(arrival(u64::from(number) * 10_000, "10.0.0.1", number));
+        leave(schedule, at(u64::from(number) * 10_000 + 9_999))[0].0
+    };
+    let (mut still, mut replaced) = (impaired(path), impaired(path));
+    let expected: Vec<u64> = (0..20).map(|number| send(&mut still, number)).collect();
+    let found: Vec<u64> = (0..20)
+        .map(|number| {
+            let net = |text: &str| text.parse::<IpNet>().unwrap();
+            let other = Impairment::delay(Delay::from_micros(u64::from(number)));
+            replaced.replace(Paths::new(&BTreeMap::from([(net("10.0.0.1/32"), path), (net("10.0.0.2/32"), other)])));
+            send(&mut replaced, number)
+        })
+        .collect();
+    assert_eq!(expected, found);
 }
 
 const DESTINATIONS: [&str; 5] = ["10.0.0.1", "10.0.0.2", "10.9.0.1", "11.0.0.1", "fd00::1"];
@@ -147,7 +205,7 @@ fn delay_of(table: &BTreeMap<usize, u64>, destination: usize) -> Option<u64> {
 
 /// Runs the steps; what is known of each packet, and (time, packet) of each one that left.
 fn run(steps: &[Step]) -> (Vec<Known>, Vec<(u64, u32)>) {
-    let (mut schedule, mut table) = (Schedule::new(usize::MAX), BTreeMap::new());
+    let (mut schedule, mut table) = (Schedule::new(usize::MAX, 0), BTreeMap::new());
     let mut generation = [0u32; DESTINATIONS.len()];
     let (mut known, mut left, mut now) = (Vec::new(), Vec::new(), 10u64);
     for step in steps {
