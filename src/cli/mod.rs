@@ -13,6 +13,7 @@ mod operate;
 mod progress;
 mod terminal;
 mod verify;
+mod watch;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -45,6 +46,7 @@ enum CliCommand {
     Lab(lab::LabArgs),
     Apply(operate::ApplyArgs),
     Measure(operate::MeasureArgs),
+    Watch(watch::WatchArgs),
     Status(operate::StatusArgs),
     Clear(operate::ClearArgs),
     Bench(bench::BenchArgs),
@@ -85,6 +87,7 @@ fn dispatch(command: CliCommand, out: &mut dyn Write) -> anyhow::Result<ExitCode
         CliCommand::Lab(args) => lab::run(args, out),
         CliCommand::Apply(args) => operate::run_apply(&args, out),
         CliCommand::Measure(args) => operate::run_measure(&args, out),
+        CliCommand::Watch(args) => watch::run(&args, out),
         CliCommand::Status(args) => operate::run_status(&args, out),
         CliCommand::Clear(args) => operate::run_clear(&args, out),
         CliCommand::Bench(args) => bench::run(&args, out),

@@ -150,12 +150,12 @@ pub(super) fn run_measure(args: &MeasureArgs, out: &mut dyn Write) -> anyhow::Re
 }
 
 /// Packets that the delay elements have dropped so far.
-fn dropped(statuses: &[NodeStatus]) -> u64 {
+pub(super) fn dropped(statuses: &[NodeStatus]) -> u64 {
     statuses.iter().filter_map(|status| status.traffic).map(|traffic| traffic.dropped).sum()
 }
 
 /// The matrix that the nodes say they are applying.
-fn applied_matrix(nodes: &[Node], statuses: &[NodeStatus]) -> anyhow::Result<DelayMatrix> {
+pub(super) fn applied_matrix(nodes: &[Node], statuses: &[NodeStatus]) -> anyhow::Result<DelayMatrix> {
     let rows: Vec<Row> = statuses.iter().map(|status| status.row.clone()).collect();
     Row::to_matrix(nodes, &rows).context("put the nodes' rows together")
 }
@@ -232,7 +232,8 @@ pub(super) fn run_clear(args: &ClearArgs, out: &mut dyn Write) -> anyhow::Result
 }
 
 impl LabName {
-    fn find(&self) -> anyhow::Result<Lab> {
+    /// Connects to it.
+    pub(super) fn find(&self) -> anyhow::Result<Lab> {
         Ok(find_running(self.name.as_deref())?)
     }
 }
