@@ -15,8 +15,8 @@ use crate::testbed::lab::Lab;
 use crate::testbed::{self, MeasureOptions, Testbed};
 use crate::units::Span;
 
-/// Between two probes of a path.
-const PROBE_INTERVAL: Span = Span::from_millis(8);
+/// The least and the most between two probes of a path.
+const PROBE_INTERVALS: (Span, Span) = (Span::from_millis(8), Span::from_millis(100));
 /// How often a round is begun anew because the delays were changed meanwhile.
 const ATTEMPTS: usize = 3;
 /// How long to wait, when measuring fails, for the news that the lab has ended: then that is why.
@@ -33,6 +33,15 @@ pub(super) struct Pace {
     pub(super) rounds: Option<u32>,
     /// Which family.
     pub(super) ipv6: bool,
+}
+
+impl Pace {
+    /// Spreads the probes of a round over half of its time: bursts would delay what is watched. A node probes one other at
+    /// a time, so a round takes this long for each probe of each other node.
+    fn between_probes(self, nodes: usize) -> Span {
+        let steps = (u64::from(self.probes) + 1) * nodes.max(1) as u64;
+        Span::from_nanos(self.interval.as_nanos() / 2 / steps).clamp(PROBE_INTERVALS.0, PROBE_INTERVALS.1)
+    }
 }
 
 /// What happens.
@@ -165,7 +174,7 @@ impl Rounds {
             let options = MeasureOptions {
                 probes: self.pace.probes,
                 warm_up: 1,
-                interval: PROBE_INTERVAL,
+                interval: self.pace.between_probes(applied.len()),
                 grace: MeasureOptions::grace_for(&applied),
                 ipv6: self.pace.ipv6,
                 // Never 0, and another for each round, so that what is late from one is not taken for the next's.
@@ -203,5 +212,21 @@ impl Rounds {
                 Err(RecvTimeoutError::Disconnected) => return Err(anyhow!("nobody watches any more")),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn probes_are_spread_over_half_of_a_round() {
+        let between = |interval, probes, nodes| {
+            let pace = Pace { interval: Span::from_millis(interval), probes, rounds: None, ipv6: false };
+            pace.between_probes(nodes)
+        };
+        assert_eq!(between(5_000, 4, 10), Span::from_millis(50));
+        assert_eq!(between(100, 100, 2), Span::from_millis(8));
+        assert_eq!(between(3_600_000, 1, 2), Span::from_millis(100));
     }
 }

@@ -130,13 +130,17 @@ fn paint_matrix(screen: &Screen, round: &Round, colour: Colour, frame: &mut Fram
         spans.extend(tiles.iter().map(|tile| Span::styled(tile.text.clone(), style(tile, colour))));
         lines.push(Line::from(spans));
     }
-    lines.push(legend_line(screen, round, &shown, colour));
+    lines.push(legend_line(screen, round, colour));
     frame.render_widget(Paragraph::new(lines), area);
     Drawn { rows: shown.rows.len(), corner: shown.corner }
 }
 
 fn head(shown: &Board) -> String {
-    if shown.header.is_empty() { "to →".to_owned() } else { shown.header.concat() }
+    match shown.block {
+        _ if !shown.header.is_empty() => shown.header.concat(),
+        1 => "to →".to_owned(),
+        block => format!("to → ({block}×{block} paths a cell)"),
+    }
 }
 
 fn style(tile: &Tile, colour: Colour) -> Style {
@@ -159,7 +163,7 @@ fn shade(rgb: Rgb, colour: Colour) -> Color {
     }
 }
 
-fn legend_line(screen: &Screen, round: &Round, shown: &Board, colour: Colour) -> Line<'static> {
+fn legend_line(screen: &Screen, round: &Round, colour: Colour) -> Line<'static> {
     let (low, steps, high) = legend(&round.comparison, screen.quantity);
     let mut spans = vec![Span::raw(format!("{low} "))];
     match colour {
@@ -167,9 +171,6 @@ fn legend_line(screen: &Screen, round: &Round, shown: &Board, colour: Colour) ->
         _ => spans.extend(steps.into_iter().map(|step| Span::styled(" ", Style::new().bg(shade(step, colour))))),
     }
     spans.push(Span::raw(format!(" {high}")));
-    if shown.block > 1 {
-        spans.push(Span::raw(format!(", {0}×{0} a cell", shown.block)));
-    }
     Line::from(spans)
 }
 
@@ -289,7 +290,7 @@ mod tests {
     fn large_labs_are_averaged_and_scroll() {
         let mut screen = screen(100);
         let (text, shown, _) = drawn(&screen, (80, 24), Colour::None);
-        assert!(text.contains("6×6 a cell") && text.contains("n1→n2"), "{text}");
+        assert!(text.contains("to → (6×6 paths a cell)") && text.contains("n1→n2"), "{text}");
         screen.press(Key::Scroll(1, 0), shown.rows);
         let (text, shown, _) = drawn(&screen, (80, 24), Colour::None);
         assert!(shown.corner == (0, 0) && !text.contains("a cell"), "{text}");
