@@ -15,6 +15,7 @@ mod progress;
 mod status;
 mod terminal;
 mod verify;
+mod watch;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -48,6 +49,7 @@ enum CliCommand {
     Apply(operate::ApplyArgs),
     Measure(operate::MeasureArgs),
     Status(status::StatusArgs),
+    Watch(watch::WatchArgs),
     Clear(operate::ClearArgs),
     Bench(bench::BenchArgs),
     Matrix(matrix::MatrixArgs),
@@ -88,6 +90,7 @@ fn dispatch(command: CliCommand, out: &mut dyn Write) -> anyhow::Result<ExitCode
         CliCommand::Apply(args) => operate::run_apply(&args, out),
         CliCommand::Measure(args) => operate::run_measure(&args, out),
         CliCommand::Status(args) => status::run(&args, out),
+        CliCommand::Watch(args) => watch::run(&args, out),
         CliCommand::Clear(args) => operate::run_clear(&args, out),
         CliCommand::Bench(args) => bench::run(&args, out),
         CliCommand::Matrix(args) => matrix::run(args, out),

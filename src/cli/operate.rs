@@ -146,12 +146,12 @@ pub(super) fn run_measure(args: &MeasureArgs, out: &mut dyn Write) -> anyhow::Re
 }
 
 /// Packets that the delay elements have dropped so far.
-fn dropped(statuses: &[NodeStatus]) -> u64 {
+pub(super) fn dropped(statuses: &[NodeStatus]) -> u64 {
     statuses.iter().filter_map(|status| status.traffic).map(|traffic| traffic.dropped).sum()
 }
 
 /// The matrix that the nodes say they are applying.
-fn applied_matrix(nodes: &[Node], statuses: &[NodeStatus]) -> anyhow::Result<DelayMatrix> {
+pub(super) fn applied_matrix(nodes: &[Node], statuses: &[NodeStatus]) -> anyhow::Result<DelayMatrix> {
     let rows: Vec<Row> = statuses.iter().map(|status| status.row.clone()).collect();
     Row::to_matrix(nodes, &rows).context("put the nodes' rows together")
 }

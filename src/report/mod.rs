@@ -4,11 +4,13 @@ pub mod files;
 mod heat;
 mod palette;
 pub mod plot;
+pub mod rounds;
 mod run_record;
 #[cfg(test)]
 mod small_run;
 pub mod table;
 pub mod terminal;
+pub mod tiles;
 
 pub use heat::{HeatMap, HeatMapError, HeatMapKind};
 pub use palette::Rgb;

@@ -256,7 +256,7 @@ fn legend(map: &HeatMap, painter: &Painter, cells: Cells) -> Vec<String> {
 }
 
 /// The nearest of xterm's 216 cube colours and 24 greys.
-fn nearest_256(Rgb(red, green, blue): Rgb) -> u8 {
+pub fn nearest_256(Rgb(red, green, blue): Rgb) -> u8 {
     const LEVELS: [u8; 6] = [0, 95, 135, 175, 215, 255];
     let level = |channel: u8| (0u8..6).min_by_key(|step| LEVELS[usize::from(*step)].abs_diff(channel)).unwrap_or(0);
     let distance =

@@ -10,3 +10,4 @@ mod life;
 mod surroundings;
 mod user;
 mod verify;
+mod watch;

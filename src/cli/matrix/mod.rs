@@ -11,6 +11,7 @@ mod show;
 mod stats;
 
 pub use files::{MatrixSource, SplitRtt};
+pub(crate) use show::terminal_colour;
 
 use std::io::Write;
 use std::process::ExitCode;

@@ -54,15 +54,18 @@ fn colour(asked: ColourArg) -> Colour {
         ColourArg::None => Colour::None,
         ColourArg::Ansi256 => Colour::Ansi256,
         ColourArg::True => Colour::TrueColour,
-        ColourArg::Auto => {
-            let variable = |name: &str| std::env::var(name).unwrap_or_default();
-            if !std::io::stdout().is_terminal() || !variable("NO_COLOR").is_empty() || variable("TERM") == "dumb" {
-                Colour::None
-            } else if ["truecolor", "24bit"].contains(&variable("COLORTERM").as_str()) {
-                Colour::TrueColour
-            } else {
-                Colour::Ansi256
-            }
-        }
+        ColourArg::Auto => terminal_colour(),
+    }
+}
+
+/// What the terminal on standard output says that it can show.
+pub(crate) fn terminal_colour() -> Colour {
+    let variable = |name: &str| std::env::var(name).unwrap_or_default();
+    if !std::io::stdout().is_terminal() || !variable("NO_COLOR").is_empty() || variable("TERM") == "dumb" {
+        Colour::None
+    } else if ["truecolor", "24bit"].contains(&variable("COLORTERM").as_str()) {
+        Colour::TrueColour
+    } else {
+        Colour::Ansi256
     }
 }
