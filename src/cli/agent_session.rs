@@ -103,6 +103,13 @@ struct KernelNode {
 }
 
 impl KernelNode {
+    /// Whether the counter of drops also counts losses that were asked for, as netem's does: then it says nothing of the
+    /// emulation's own.
+    fn drops_are_meant(&self) -> bool {
+        let lossy = |last: &Last| last.row.paths.iter().any(|path| path.impairment.expected_loss() > 0.0);
+        self.applied.as_ref().is_some_and(|last| last.backend == Backend::Netem && lossy(last))
+    }
+
     fn tc(&mut self) -> Result<&mut KernelTc, String> {
         if self.tc.is_none() {
             self.tc = Some(KernelTc::open(&self.interface).map_err(|error| error.to_string())?);
@@ -142,9 +149,10 @@ impl NodeControl for KernelNode {
             backend: self.applied.as_ref().map(|last| last.backend),
             row: self.applied.as_ref().map(|last| last.row.clone()).unwrap_or_default(),
             differences: diff(&current, &wanted).iter().map(ToString::to_string).collect(),
-            traffic: traffic
-                .map_err(|error| error.to_string())?
-                .map(|traffic| Traffic { packets: traffic.packets, dropped: traffic.dropped }),
+            traffic: traffic.map_err(|error| error.to_string())?.map(|traffic| Traffic {
+                packets: traffic.packets,
+                dropped: if self.drops_are_meant() { 0 } else { traffic.dropped },
+            }),
         })
     }
 
