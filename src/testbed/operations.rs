@@ -246,7 +246,7 @@ fn lead(testbed: &mut dyn Testbed) -> Result<Duration, OperationError> {
 
 fn ready(testbed: &mut dyn Testbed) -> Result<(), OperationError> {
     let answers = ask_all(testbed, &Request::Ready, |response| match response {
-        Response::Ready => Ok(()),
+        Response::Ready { .. } => Ok(()),
         other => Err(other),
     });
     answers.map(|_| ())
@@ -317,7 +317,7 @@ mod tests {
         fn answer(&mut self, request: &Request) -> Response {
             let Request::Probe(order) = request else {
                 std::thread::sleep(std::mem::take(&mut self.first_answer_takes));
-                return Response::Ready;
+                return Response::Ready { now_realtime_ns: since_epoch() };
             };
             self.runs.insert(order.run);
             if order.me == 0 {
