@@ -90,8 +90,9 @@ mod tests {
         (1..=count)
             .map(|n| Node {
                 name: format!("n{n}").parse().unwrap(),
-                ipv4: format!("10.0.0.{n}").parse().unwrap(),
-                ipv6: format!("fd00::{n}").parse().unwrap(),
+                ipv4: format!("10.0.0.{n}").parse().ok(),
+                ipv6: format!("fd00::{n}").parse().ok(),
+                networks: vec![],
             })
             .collect()
     }
