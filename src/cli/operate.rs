@@ -9,11 +9,7 @@ use anyhow::Context;
 use clap::Args;
 
 use super::caveats::caveats;
-    let intended = args.matrix.intended()?;
-    let mut target = args.target.connect()?;
-    let intended = in_order_of(&target, intended, &args.matrix.place())?;
-    let choices = args.backend.choices(target.nodes())?;
-    let applied = apply_intended(target.testbed(), &intended, &choices)?;
+use super::input::{MatrixInput, NodeBackendArgs, ProbeArgs, ToleranceText};
 use super::progress::Progress;
 use super::target::{Target, TargetArgs};
 use crate::agent::protocol::{Applied, NodeStatus};
@@ -83,26 +79,20 @@ pub(super) struct ClearArgs {
 
 /// Runs `longhaul apply`.
 pub(super) fn run_apply(args: &ApplyArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
-/// The matrix in the order of the testbed's nodes. One with names must have those; one with only n1…nN is taken as it stands.
-fn in_order_of(target: &Target, intended: Intended, place: &str) -> anyhow::Result<Intended> {
-    let matrix = intended.matrix();
-    let nodes = target.nodes();
+    let intended = args.matrix.intended()?;
+    let mut target = args.target.connect()?;
+    let intended = in_order_of(&target, intended, &args.matrix.place())?;
+    let choices = args.backend.choices(target.nodes())?;
+    let applied = apply_intended(target.testbed(), &intended, &choices)?;
     let operations: usize = applied.iter().map(|applied| applied.operations).sum();
     writeln!(out, "applied to {target}: {operations} writes, {}", backends_in_words(&applied))?;
     Ok(ExitCode::SUCCESS)
 }
 
-<<<<<<< HEAD
-/// The matrix in the order of the lab's nodes. One with names must have the lab's; one with only n1…nN is taken as it stands.
-fn in_order_of(lab: &Lab, intended: Intended, place: &str) -> anyhow::Result<Intended> {
-    let matrix = intended.matrix();
-    let (name, nodes) = (&lab.info().name, lab.nodes());
-=======
 /// The matrix in the order of the testbed's nodes. One with names must have those; one with only n1…nN is taken as it stands.
 fn in_order_of(target: &Target, intended: Intended, place: &str) -> anyhow::Result<Intended> {
-    let matrix = &intended.matrix;
+    let matrix = intended.matrix();
     let nodes = target.nodes();
->>>>>>> hosts
     anyhow::ensure!(
         matrix.len() == nodes.len(),
         "{place} has {} nodes, but {target} has {}",
