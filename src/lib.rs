@@ -8,6 +8,7 @@
 //! ```
 //!
 //! - [`units`], [`topology`], [`matrix`]: what is asked for. They import nothing above them.
+//! - [`inventory`]: pure; the hosts of a testbed and how ssh reaches them.
 //! - [`shaping`]: pure; a node's row becomes the desired state, two states become the operations between them.
 //! - [`netlink`]: the kernel's configuration protocol: sockets, batches, links and addresses.
 //! - [`tc`]: the port `TrafficControl` and its adapters: netem by netlink, the user-space delay line, a fake.
@@ -19,6 +20,7 @@
 
 pub mod agent;
 pub mod cli;
+pub mod inventory;
 pub mod matrix;
 pub mod measure;
 pub mod netlink;
