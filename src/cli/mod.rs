@@ -5,7 +5,6 @@ mod bench;
 mod caveats;
 mod doctor;
 mod host;
-mod impairments;
 mod input;
 mod lab;
 mod manual;

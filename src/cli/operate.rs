@@ -9,11 +9,11 @@ use anyhow::Context;
 use clap::Args;
 
 use super::caveats::caveats;
-use super::impairments::Intended;
 use super::input::{MatrixInput, NodeBackendArgs, ProbeArgs, ToleranceText};
 use super::progress::Progress;
 use super::target::{Target, TargetArgs};
 use crate::agent::protocol::{Applied, NodeStatus};
+use crate::intended::Intended;
 use crate::matrix::DelayMatrix;
 use crate::matrix::csv::{CsvOptions, to_csv};
 use crate::measure::{Verdict, compare};
@@ -79,7 +79,7 @@ pub(super) struct ClearArgs {
 
 /// Runs `longhaul apply`.
 pub(super) fn run_apply(args: &ApplyArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
-    let intended = Intended::load(&args.matrix)?;
+    let intended = args.matrix.intended()?;
     let mut target = args.target.connect()?;
     let intended = in_order_of(&target, intended, &args.matrix.place())?;
     let choices = args.backend.choices(target.nodes())?;
@@ -91,7 +91,7 @@ pub(super) fn run_apply(args: &ApplyArgs, out: &mut dyn Write) -> anyhow::Result
 
 /// The matrix in the order of the testbed's nodes. One with names must have those; one with only n1…nN is taken as it stands.
 fn in_order_of(target: &Target, intended: Intended, place: &str) -> anyhow::Result<Intended> {
-    let matrix = &intended.matrix;
+    let matrix = intended.matrix();
     let nodes = target.nodes();
     anyhow::ensure!(
         matrix.len() == nodes.len(),
@@ -108,7 +108,7 @@ fn in_order_of(target: &Target, intended: Intended, place: &str) -> anyhow::Resu
         let stranger = nodes.iter().find(|node| place_of(node).is_none()).map_or("", |node| node.name.as_str());
         anyhow::bail!("{place} is for other nodes: {target} has `{stranger}`, which it has not");
     };
-    intended.in_order(&order)
+    Ok(intended.in_order(&order)?)
 }
 
 /// Runs `longhaul measure`.
@@ -188,7 +188,7 @@ pub(super) fn apply_intended(
     backends: &[BackendChoice],
 ) -> anyhow::Result<Vec<Applied>> {
     let path = |from, to| intended.path(from, to);
-    Ok(testbed::apply_paths(testbed, intended.matrix.len(), path, backends)?)
+    Ok(testbed::apply_paths(testbed, intended.matrix().len(), path, backends)?)
 }
 
 /// "back-end userspace (this kernel or user has no netem; …)", or all of them when the nodes differ.

@@ -67,8 +67,11 @@ fn document(status: &Result<NodeStatus, String>, nodes: &[Node]) -> Value {
 }
 
 fn path_document(path: &RowPath, nodes: &[Node]) -> Value {
-    let receiver = nodes.iter().find(|node| node.prefixes() == path.prefixes).map(|node| node.name.to_string());
-    json!({ "to": receiver, "prefixes": path.prefixes, "delay_ms": path.impairment.delay.as_millis_f64() })
+    let receiver = nodes
+        .iter()
+        .find(|node| RowPath::to(&node.prefixes(), path.impairment) == *path)
+        .map(|node| node.name.to_string());
+    json!({ "to": receiver, "prefixes": path.selectors, "delay_ms": path.impairment.delay.as_millis_f64() })
 }
 
 fn table(nodes: &[Node], statuses: &[Result<NodeStatus, String>]) -> String {

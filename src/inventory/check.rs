@@ -151,7 +151,7 @@ fn interface(field: &Spanned<String>) -> Result<Interface, Complaint> {
 fn address(field: &Spanned<String>) -> Result<IpAddr, Complaint> {
     let text = field.value.as_str();
     let address: IpAddr = text.parse().map_err(|_| {
-        let network = text.contains('/').then_some("; networks have a field of their own").unwrap_or_default();
+        let network = if text.contains('/') { "; networks have a field of their own" } else { "" };
         at(field, format!("`{text}` is no IP address{network}"))
     })?;
     let link_local = match address {

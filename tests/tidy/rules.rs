@@ -11,12 +11,13 @@ pub(crate) const LINES: (usize, usize) = (400, 500);
 const FUNCTION_LINES: usize = 60;
 
 /// What each room may import, from the ground up. A port sits with its domain; adapters do not know each other.
-const ROOMS: [(&str, &[&str]); 14] = [
+const ROOMS: [(&str, &[&str]); 15] = [
     ("units", &[]),
     ("topology", &["units"]),
     ("matrix", &["units", "topology"]),
     ("inventory", &["units", "topology"]),
     ("shaping", &["units", "topology", "matrix"]),
+    ("intended", &["units", "topology", "matrix", "shaping"]),
     ("measure", &["units", "topology", "matrix"]),
     ("report", &["units", "topology", "matrix", "shaping", "measure"]),
     ("agent", &["units", "topology", "matrix", "shaping", "measure"]),
@@ -31,6 +32,7 @@ const ROOMS: [(&str, &[&str]); 14] = [
             "matrix",
             "inventory",
             "shaping",
+            "intended",
             "measure",
             "report",
             "agent",
@@ -44,12 +46,13 @@ const ROOMS: [(&str, &[&str]); 14] = [
 ];
 
 /// Rooms and files that decide without acting.
-const PURE: [&str; 11] = [
+const PURE: [&str; 12] = [
     "src/units.rs",
     "src/topology/",
     "src/matrix/",
     "src/inventory/",
     "src/shaping/",
+    "src/intended/",
     "src/report/",
     "src/measure/schedule.rs",
     "src/measure/collect.rs",
