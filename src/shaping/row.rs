@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::Impairment;
+use super::{Impairment, Tables};
 use crate::matrix::{DelayMatrix, MatrixError};
 use crate::topology::{Node, NodeIndex};
 use crate::units::Delay;
@@ -21,9 +21,30 @@ pub struct RowPath {
 
 /// All paths from one node. A path that leaves packets alone has no entry.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(from = "WrittenRow", into = "WrittenRow")]
 pub struct Row {
     /// The impaired paths.
     pub paths: Vec<RowPath>,
+}
+
+/// A row as it travels: tables stand before the paths that refer to them.
+#[derive(Serialize, Deserialize)]
+struct WrittenRow {
+    #[serde(default, skip_serializing_if = "Tables::is_empty")]
+    tables: Tables,
+    paths: Vec<RowPath>,
+}
+
+impl From<WrittenRow> for Row {
+    fn from(written: WrittenRow) -> Self {
+        Self { paths: written.paths }
+    }
+}
+
+impl From<Row> for WrittenRow {
+    fn from(row: Row) -> Self {
+        Self { tables: Tables::of(row.paths.iter().filter_map(|path| path.impairment.own_table())), paths: row.paths }
+    }
 }
 
 impl Row {
@@ -94,6 +115,24 @@ mod tests {
                 ipv6: format!("fd00::{n}").parse().unwrap(),
             })
             .collect()
+    }
+
+    #[test]
+    fn own_tables_travel_once_and_in_front() {
+        let table = crate::shaping::OwnTable::new("travel", (0..64).collect()).unwrap();
+        let jitter = crate::shaping::Jitter {
+            span: crate::units::Span::from_millis(1),
+            distribution: crate::shaping::Distribution::Own(table),
+            ..Default::default()
+        };
+        let row = Row::of_paths(&nodes(3), 0, |_| Impairment { jitter, ..Impairment::delay(Delay::from_millis(5)) });
+        let text = serde_json::to_string(&row).unwrap();
+        assert_eq!(text.matches("\"entries\"").count(), 1, "{text}");
+        assert_eq!(serde_json::from_str::<Row>(&text).unwrap(), row);
+        let strange = text.replace("own:", "own:f");
+        let error = serde_json::from_str::<Row>(&strange).unwrap_err().to_string();
+        assert!(error.contains("is used before it is given"), "{error}");
+        assert!(!serde_json::to_string(&Row::default()).unwrap().contains("tables"));
     }
 
     #[test]
