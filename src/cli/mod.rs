@@ -12,6 +12,7 @@ pub mod matrix;
 mod operate;
 mod progress;
 mod status;
+mod target;
 mod terminal;
 mod verify;
 mod watch;

@@ -18,6 +18,7 @@ mod key;
 mod netem;
 mod own_table;
 mod row;
+mod selector;
 mod state;
 
 pub use ability::{Abilities, Ability, Backend, BackendChoice, ChoiceError, choose};
@@ -32,4 +33,5 @@ pub use key::{DeviceKind, Exempt, Family, FilterKey, Key, Table};
 pub use netem::{LossChain, LossShare, Netem, RateShape, limit_at, limit_for};
 pub use own_table::{OwnTable, TableError, Tables};
 pub use row::{Row, RowPath};
+pub use selector::{PortRange, Protocol, Selector, SelectorError, Service, Transport};
 pub use state::{Setting, State, Target};
