@@ -1,11 +1,11 @@
 //! The command line: one file per subcommand; the only room that builds adapters.
 
+mod agent_host;
 mod agent_session;
 mod bench;
 mod caveats;
 mod doctor;
 mod host;
-mod impairments;
 mod input;
 mod lab;
 mod manual;
@@ -13,6 +13,7 @@ pub mod matrix;
 mod operate;
 mod progress;
 mod status;
+mod target;
 mod terminal;
 mod verify;
 mod watch;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::{Impairment, Selector, Service};
+use super::{Impairment, Selector, Service, Tables};
 use crate::matrix::{DelayMatrix, MatrixError};
 use crate::topology::{Node, NodeIndex};
 use crate::units::Delay;
@@ -20,13 +20,13 @@ pub struct RowPath {
     pub impairment: Impairment,
 }
 
-/// All paths from one node. A path that leaves packets alone has no entry.
+/// All paths from one node.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(from = "WrittenRow", into = "WrittenRow")]
 pub struct Row {
     /// The impaired paths.
     pub paths: Vec<RowPath>,
     /// Packets that are left alone, although a less specific selector of a path means them.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exclusions: Vec<Selector>,
 }
 
@@ -34,6 +34,29 @@ impl RowPath {
     /// Everything to these prefixes.
     pub fn to(prefixes: &[IpNet], impairment: Impairment) -> Self {
         Self { selectors: prefixes.iter().copied().map(Selector::all).collect(), impairment }
+    }
+}
+
+/// A row as it travels: tables stand before the paths that refer to them.
+#[derive(Serialize, Deserialize)]
+struct WrittenRow {
+    #[serde(default, skip_serializing_if = "Tables::is_empty")]
+    tables: Tables,
+    paths: Vec<RowPath>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    exclusions: Vec<Selector>,
+}
+
+impl From<WrittenRow> for Row {
+    fn from(written: WrittenRow) -> Self {
+        Self { paths: written.paths, exclusions: written.exclusions }
+    }
+}
+
+impl From<Row> for WrittenRow {
+    fn from(row: Row) -> Self {
+        let tables = Tables::of(row.paths.iter().filter_map(|path| path.impairment.own_table()));
+        Self { tables, paths: row.paths, exclusions: row.exclusions }
     }
 }
 
@@ -45,11 +68,17 @@ impl Row {
 
     /// The row of node `from` of `nodes`, with what `impairment` says of the path to each.
     ///
-    /// A path with dice or a bottleneck gets its own, apart from those of other paths, repeatable where there is a seed.
+    /// A node whose packets are left alone has no entry, unless its address is within the network of another one that has: then
+    /// it is excluded. A path with dice or a bottleneck gets its own, apart from those of other paths, repeatable where there is a seed.
     pub fn of_paths(nodes: &[Node], from: NodeIndex, impairment: impl Fn(NodeIndex) -> Impairment) -> Self {
         let others = (0..nodes.len()).filter(|to| *to != from);
-        let impaired = others.map(|to| (to, own(impairment(to), from, to))).filter(|(_, path)| !path.is_nothing());
-        impaired.map(|(to, impairment)| RowPath::to(&nodes[to].prefixes(), impairment)).collect()
+        let paths = others.map(|to| RowPath::to(&nodes[to].prefixes(), own(impairment(to), from, to)));
+        let (nothing, paths): (Vec<RowPath>, Vec<RowPath>) = paths.partition(|path| path.impairment.is_nothing());
+        let impaired = || paths.iter().flat_map(|path| &path.selectors).map(|selector| selector.prefix);
+        let networks: Vec<IpNet> = impaired().filter(|net| net.prefix_len() < net.max_prefix_len()).collect();
+        let within = |one: &Selector| networks.iter().any(|net| net.contains(&one.prefix) && *net != one.prefix);
+        let exclusions = nothing.into_iter().flat_map(|path| path.selectors).filter(within).collect();
+        Self { paths, exclusions }
     }
 
     /// The matrix that the `rows` of all `nodes` make: the inverse of [`Row::of`]. Paths to strangers are left out,
@@ -109,10 +138,41 @@ mod tests {
         (1..=count)
             .map(|n| Node {
                 name: format!("n{n}").parse().unwrap(),
-                ipv4: format!("10.0.0.{n}").parse().unwrap(),
-                ipv6: format!("fd00::{n}").parse().unwrap(),
+                ipv4: format!("10.0.0.{n}").parse().ok(),
+                ipv6: format!("fd00::{n}").parse().ok(),
+                networks: vec![],
             })
             .collect()
+    }
+
+    #[test]
+    fn own_tables_travel_once_and_in_front() {
+        let table = crate::shaping::OwnTable::new("travel", (0..64).collect()).unwrap();
+        let jitter = crate::shaping::Jitter {
+            span: crate::units::Span::from_millis(1),
+            distribution: crate::shaping::Distribution::Own(table),
+            ..Default::default()
+        };
+        let row = Row::of_paths(&nodes(3), 0, |_| Impairment { jitter, ..Impairment::delay(Delay::from_millis(5)) });
+        let text = serde_json::to_string(&row).unwrap();
+        assert_eq!(text.matches("\"entries\"").count(), 1, "{text}");
+        assert_eq!(serde_json::from_str::<Row>(&text).unwrap(), row);
+        let strange = text.replace("own:", "own:f");
+        let error = serde_json::from_str::<Row>(&strange).unwrap_err().to_string();
+        assert!(error.contains("is used before it is given"), "{error}");
+        assert!(!serde_json::to_string(&Row::default()).unwrap().contains("tables"));
+    }
+
+    #[test]
+    fn a_node_within_the_network_of_another_is_excluded_if_it_is_left_alone() {
+        let mut nodes = nodes(4);
+        nodes[1].networks = vec!["10.0.0.0/24".parse().unwrap(), "fd00:1::/64".parse().unwrap()];
+        let plain = |to| if to == 1 { Impairment::delay(Delay::from_millis(5)) } else { Impairment::default() };
+        let row = Row::of_paths(&nodes, 0, plain);
+        let exclusions: Vec<String> = row.exclusions.iter().map(ToString::to_string).collect();
+        assert_eq!(exclusions, ["10.0.0.3/32", "10.0.0.4/32"], "not those of IPv6, which are elsewhere");
+        assert_eq!(row.paths.len(), 1);
+        assert_eq!(Row::of_paths(&nodes, 1, |_| Impairment::default()), Row::default());
     }
 
     #[test]
