@@ -2,6 +2,8 @@
 //!
 //! There is no listening port: the session is spawned by whoever asks, and its end clears the node.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::measure::{ProbeOrder, ProbeReport};
@@ -40,6 +42,30 @@ impl CancelLine {
     }
 }
 
+/// Instead of a request: the asker is still there. It has no answer, and renews the session's lease as any line does.
+pub const ALIVE: &str = r#"{"alive":true}"#;
+
+/// Whether a line only says that the asker is still there.
+pub fn is_alive(line: &str) -> bool {
+    line.starts_with(r#"{"alive":"#)
+}
+
+/// Instead of a request, from whoever watches over the agent: is it alive? The same line is the answer, at once, whatever is
+/// under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BeatLine {
+    /// Chosen by the watcher.
+    pub beat: u64,
+}
+
+impl BeatLine {
+    /// Reads a line; `None` when it is a request or an answer.
+    pub fn read(line: &str) -> Option<Self> {
+        // Requests may be long; they are told apart without reading them.
+        if line.starts_with(r#"{"beat":"#) { serde_json::from_str(line).ok() } else { None }
+    }
+}
+
 /// What may be asked of an agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -61,6 +87,11 @@ pub enum Request {
     Status,
     /// Probe the other nodes by this plan.
     Probe(ProbeOrder),
+    /// Keep what is applied for so long after the session's end; [`Request::Clear`] ends that. A keeper's to answer.
+    Detach {
+        /// Seconds.
+        seconds: u64,
+    },
 }
 
 /// What an agent answers.
@@ -73,9 +104,18 @@ pub enum Response {
         version: String,
         /// What its kernel and its user can do.
         abilities: Box<Abilities>,
+        /// Names the boot of its kernel: agents with the same one share a clock.
+        boot: String,
+        /// What its real-time clock says, nanoseconds since 1970.
+        now_realtime_ns: u64,
+        /// The interface that it impairs, and the addresses that others reach it by.
+        place: Place,
     },
     /// To [`Request::Ready`].
-    Ready,
+    Ready {
+        /// What its real-time clock says, nanoseconds since 1970.
+        now_realtime_ns: u64,
+    },
     /// To [`Request::Apply`].
     Applied(Applied),
     /// To [`Request::Clear`]: how many operations it took.
@@ -87,11 +127,25 @@ pub enum Response {
     Status(Box<NodeStatus>),
     /// To [`Request::Probe`].
     Probed(ProbeReport),
+    /// To [`Request::Detach`].
+    Detached {
+        /// Seconds after the session's end.
+        seconds: u64,
+    },
     /// To any: it could not be done, and why.
     Failed {
         /// In words.
         message: String,
     },
+}
+
+/// Where an agent is at work.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// The interface that faces the other nodes.
+    pub interface: String,
+    /// Its addresses, without link-local and temporary ones.
+    pub addresses: Vec<IpAddr>,
 }
 
 /// What applying a row came to.
@@ -116,6 +170,9 @@ pub struct NodeStatus {
     pub differences: Vec<String>,
     /// Packets that passed the delay element, and what became of them; `None` when nothing is applied.
     pub traffic: Option<Traffic>,
+    /// What made the agent begin anew, in words, the latest last; the row was put in place again each time unless it says so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub restarts: Vec<String>,
 }
 
 /// Counters of a delay element since it was set up.
