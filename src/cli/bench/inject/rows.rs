@@ -1,6 +1,8 @@
 //! The rows that `bench inject` applies: many destinations of one node, one of which is there. Pure.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
+
+use ipnet::IpNet;
 
 use crate::shaping::{Impairment, Row, RowPath};
 use crate::units::{Delay, Span};
@@ -53,11 +55,8 @@ fn stranger(at: usize) -> Ipv4Addr {
 
 /// What longhaul is asked for.
 pub(super) fn row(destinations: &[Destination]) -> Row {
-    let path = |one: &Destination| RowPath {
-        prefixes: vec![std::net::IpAddr::V4(one.address).into()],
-        impairment: Impairment::delay(one.delay),
-    };
-    Row { paths: destinations.iter().map(path).collect() }
+    let host = |one: &Destination| IpNet::from(IpAddr::V4(one.address));
+    destinations.iter().map(|one| RowPath::to(&[host(one)], Impairment::delay(one.delay))).collect()
 }
 
 #[cfg(test)]
