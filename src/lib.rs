@@ -9,6 +9,7 @@
 //!
 //! - [`wording`]: pure; how messages repeat foreign text.
 //! - [`units`], [`topology`], [`matrix`]: what is asked for. They import nothing above them.
+//! - [`inventory`]: pure; the hosts of a testbed and how ssh reaches them.
 //! - [`shaping`]: pure; a node's row becomes the desired state, two states become the operations between them.
 //! - [`intended`]: pure; a matrix or an impairment file becomes what each path is to do.
 //! - [`netlink`]: the kernel's configuration protocol: sockets, batches, links and addresses.
@@ -22,6 +23,7 @@
 pub mod agent;
 pub mod cli;
 pub mod intended;
+pub mod inventory;
 pub mod matrix;
 pub mod measure;
 pub mod netlink;

@@ -53,6 +53,7 @@ targets! {
     addresses: lists::addresses, lists::CSV, 1_500;
     selector: yaml::selector, yaml::SELECTOR, 4_000;
     impairments: yaml::impairments, yaml::IMPAIRMENTS, 1_500;
+    inventory: yaml::inventory, yaml::INVENTORY, 1_500;
     request: session::request, session::WORDS, 1_500;
     response: session::response, session::WORDS, 1_500;
     session: session::whole, session::WORDS, 300;

@@ -11,11 +11,12 @@ pub(crate) const LINES: (usize, usize) = (400, 500);
 const FUNCTION_LINES: usize = 60;
 
 /// What each room may import, from the ground up. A port sits with its domain; adapters do not know each other.
-const ROOMS: [(&str, &[&str]); 15] = [
+const ROOMS: [(&str, &[&str]); 16] = [
     ("wording", &[]),
     ("units", &["wording"]),
     ("topology", &["wording", "units"]),
     ("matrix", &["wording", "units", "topology"]),
+    ("inventory", &["wording", "units", "topology"]),
     ("shaping", &["wording", "units", "topology", "matrix"]),
     ("intended", &["wording", "units", "topology", "matrix", "shaping"]),
     ("measure", &["wording", "units", "topology", "matrix"]),
@@ -23,12 +24,22 @@ const ROOMS: [(&str, &[&str]); 15] = [
     ("agent", &["wording", "units", "topology", "matrix", "shaping", "measure"]),
     ("netlink", &[]),
     ("tc", &["wording", "units", "topology", "matrix", "shaping", "netlink"]),
-    ("testbed", &["wording", "units", "topology", "matrix", "shaping", "measure", "agent", "netlink"]),
+    ("testbed", &["wording", "units", "topology", "matrix", "shaping", "measure", "agent", "netlink", "inventory"]),
     (
         "cli",
         &[
-            "wording", "units", "topology", "matrix", "shaping", "intended", "measure", "report", "agent", "netlink",
-            "tc", "testbed",
+            "units",
+            "topology",
+            "matrix",
+            "inventory",
+            "shaping",
+            "intended",
+            "measure",
+            "report",
+            "agent",
+            "netlink",
+            "tc",
+            "testbed",
         ],
     ),
     ("lib", &[]),
@@ -36,11 +47,12 @@ const ROOMS: [(&str, &[&str]); 15] = [
 ];
 
 /// Rooms and files that decide without acting.
-const PURE: [&str; 12] = [
+const PURE: [&str; 13] = [
     "src/wording.rs",
     "src/units.rs",
     "src/topology/",
     "src/matrix/",
+    "src/inventory/",
     "src/shaping/",
     "src/intended/",
     "src/report/",
