@@ -231,7 +231,7 @@ impl Run<'_> {
 }
 
 /// Enters an event of this run that concerns this node; anything else is somebody else's.
-fn record(ledger: &mut Ledger, run: u64, me: u32, event: Event) {
+pub(super) fn record(ledger: &mut Ledger, run: u64, me: u32, event: Event) {
     let (Event::Arrived(_, probe, at_ns) | Event::Stamped(probe, at_ns)) = event;
     let Sequence::Probe(seq) = probe.seq else { return };
     if probe.run != run {
