@@ -90,7 +90,8 @@ fn checked_duration(order: &ProbeOrder) -> Result<Duration, ProbeError> {
         return Err(ProbeError::UnknownNode { me, nodes });
     }
     let per_peer = u64::from(order.probes) + u64::from(order.warm_up);
-    let probes = per_peer.saturating_mul(nodes as u64 - 1);
+    // The books have room for the node itself, too, also where it is alone.
+    let probes = per_peer.saturating_mul((nodes as u64 - 1).max(1));
     if probes > MAX_PROBES {
         return Err(ProbeError::TooMany { probes });
     }
