@@ -7,6 +7,8 @@ mod error;
 mod fake;
 mod kernel;
 pub mod line;
+#[doc(hidden)]
+pub mod outside;
 
 pub use apply::{Applied, ApplyError, TrafficControl, apply, clear, impair};
 pub use error::TcError;

@@ -22,7 +22,20 @@ use super::codec::{Handle, Object};
 use super::line::{Line, LineConfig};
 use super::{TcError, TrafficControl};
 use crate::netlink::{Connection, NetlinkError, Request, link};
-use crate::shaping::{DeviceKind, FilterKey, Impairment, Key, Operation, Selector, Setting, State};
+use crate::shaping::{DeviceKind, Family, FilterKey, Impairment, Key, Operation, Selector, Setting, State};
+
+/// Whether `recognise` keeps to what it may say of a u32 object of any list, for [`outside`](super::outside).
+pub(in crate::tc) fn recognised(handle: u32, options: &super::codec::u32::Options) -> Result<(), String> {
+    for family in [Family::V4, Family::V6] {
+        if let rules::Found::Ours(key, target) = rules::recognise(family, handle, options, 1) {
+            let is_rule = matches!(key, FilterKey::Rule(..));
+            if target.is_some() && !is_rule {
+                return Err(format!("{key:?} has the target {target:?}"));
+            }
+        }
+    }
+    Ok(())
+}
 
 /// How long a table may stay in use after the last link to it is gone: the kernel frees links after a grace period.
 const GRACE: Duration = Duration::from_secs(5);
