@@ -14,8 +14,8 @@ const NAME: &str = "update";
 
 /// All delays differ, and each change changes all of them.
 const SHAPE: Shape = Shape { destinations: 1_000, delays: 1_000 };
-/// How much longer every second set of delays is.
-const LONGER: Span = Span::from_millis(1);
+/// How much longer every second set of delays is. None of its delays is one of the first set, so that all change.
+const LONGER: Span = Span::from_micros(5_025);
 /// Packets per second from the first node to the second.
 const RATE: u32 = 10_000;
 /// A packet that takes less was not delayed at all, or not by a delay of either set.
