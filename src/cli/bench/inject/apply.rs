@@ -25,8 +25,6 @@ const SHAPES: [Shape; 5] = [
 const LARGE: usize = 1_000;
 /// No call of tcset for one row begins later.
 const PATIENCE: Duration = Duration::from_secs(180);
-/// A row from a file cannot be stopped halfway, and calls the same program for every line: larger ones are not tried.
-const LARGEST_IMPORT: usize = 100;
 
 /// What is known of one row.
 struct Figures {
@@ -180,13 +178,11 @@ fn beside_tcconfig(ground: &Ground<'_>, tcset: &Tcset, lab: &BenchLab, shape: Sh
     let patience = if ground.effort.quick { PATIENCE / 6 } else { PATIENCE };
     let doing = if ground.has_netem() { Doing::Set } else { Doing::Print };
     let each = tcset.each(lab, &all, doing, patience)?;
-    if doing == Doing::Print {
+    if doing == Doing::Print || each.whole > patience {
         return Ok(each);
     }
-    if shape.destinations > LARGEST_IMPORT || ground.effort.quick && shape.destinations > 10 {
-        return Ok(each);
-    }
-    // What cannot be imported is set by calls.
+    // A file cannot be stopped halfway and calls the same program for every line, so that it is tried only where calls took
+    // little enough. What cannot be imported is set by calls.
     let import = tcset.import(lab, &all, 2 * PATIENCE);
     Ok(import.ok().filter(|import| import.whole < each.whole).unwrap_or(each))
 }
