@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
 
+use super::catch::catches;
 use super::classes::{MAX_CLASSES, number};
 use super::filters::{capture_list, list};
 use super::{
-    Abilities, Ability, Backend, ClassShape, DeviceKind, Impairment, ImpairmentError, Key, Row, Selector, Service,
-    Setting, Share, State, Target,
+    Abilities, Ability, Backend, CaptureKind, ClassShape, DeviceKind, Impairment, ImpairmentError, Key, Row, Selector,
+    Service, Setting, Share, State, Target,
 };
 
 /// The kernel from which on netem takes a seed.
@@ -87,7 +88,7 @@ pub fn desired(row: &Row, backend: Backend, abilities: &Abilities, current: &Sta
             supported(&wanted, &state, abilities)?;
             Ok(state)
         }
-        Backend::Userspace => Ok(userspace(&wanted)),
+        Backend::Userspace => Ok(userspace(&wanted, abilities.capture(), current)),
     }
 }
 
@@ -166,11 +167,17 @@ fn netem(wanted: &BTreeMap<IpNet, Impairment>, skbedit: bool, current: &State) -
     Ok(state)
 }
 
-fn userspace(wanted: &BTreeMap<IpNet, Impairment>) -> State {
+fn userspace(wanted: &BTreeMap<IpNet, Impairment>, by: CaptureKind, current: &State) -> State {
     let mut state = State::default();
     state.insert(Key::Device(DeviceKind::Veth), Setting::Present);
     state.extend(wanted.iter().map(|(prefix, impairment)| (Key::Line(*prefix), Setting::Line(*impairment))));
-    capture(&mut state, &wanted.keys().map(|prefix| (*prefix, Target::Detour(None))).collect());
+    if by == CaptureKind::Program {
+        let taken = wanted.keys().map(|prefix| (Selector::all(*prefix), true)).collect();
+        state.extend(catches(&taken, current));
+        state.insert(Key::Program, Setting::Rule(Target::Detour(None)));
+    } else {
+        capture(&mut state, &wanted.keys().map(|prefix| (*prefix, Target::Detour(None))).collect());
+    }
     state
 }
 

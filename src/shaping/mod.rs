@@ -6,6 +6,7 @@
 //! ```
 
 mod ability;
+mod catch;
 mod classes;
 mod desired;
 mod diff;
@@ -18,7 +19,8 @@ mod row;
 mod selector;
 mod state;
 
-pub use ability::{Abilities, Ability, Backend, BackendChoice, ChoiceError, choose};
+pub use ability::{Abilities, Ability, Backend, BackendChoice, CaptureKind, ChoiceError, choose};
+pub use catch::{Block, Catch, Caught, Profile, Verdict, Verdicts};
 pub use classes::{ClassId, ClassShape};
 pub use desired::{ShapingError, desired};
 pub use diff::{Operation, diff};

@@ -2,6 +2,7 @@
 
 pub mod abilities;
 mod apply;
+mod bpf;
 mod codec;
 mod error;
 mod fake;
@@ -9,6 +10,7 @@ mod kernel;
 pub mod line;
 
 pub use apply::{Applied, ApplyError, TrafficControl, apply, clear, impair};
+pub use bpf::BpfError;
 pub use error::TcError;
 pub use fake::FakeTc;
 pub use kernel::{KernelTc, LinePaths, StartLine, Traffic, sweep};
