@@ -56,7 +56,7 @@ fn describe(abilities: &Abilities, user: Uid, columns: usize) -> String {
         };
         text.extend(["back-end ", &backend.to_string(), ": ", &verdict, "\n"]);
     }
-    text.push_str(&hanging("capture for userspace:", &capture(abilities), 4, columns));
+    text.push_str(&hanging("capture for userspace: ", &capture(abilities), 4, columns));
     text.push('\n');
     let conclusion = match choose(BackendChoice::Auto, abilities) {
         Ok((backend, _)) => format!("longhaul uses {backend}\n"),
