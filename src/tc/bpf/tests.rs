@@ -9,8 +9,9 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
 use super::*;
-use crate::shaping::{Ability, Verdict};
+use crate::shaping::{Abilities, Ability, Backend, Key, Setting, State, Verdict, desired};
 use crate::tc::abilities;
+use crate::tc::oracle::{any_probe, any_row};
 
 /// `TC_ACT_REDIRECT`: taken. `TCX_NEXT` is −1.
 const TAKEN: i32 = 7;
@@ -309,6 +310,41 @@ fn the_program_does_what_the_tables_say() {
         }
         for packet in &packets {
             prop_assert_eq!(verdict(&program, packet), model(&prefixes, &services, packet), "{:?}", packet);
+        }
+        Ok(())
+    });
+    checked.unwrap();
+}
+
+/// Puts a wanted state's tables in.
+fn fill(capture: &Capture, state: &State) {
+    for (key, setting) in state.iter() {
+        match (key, setting) {
+            (Key::Caught(caught), Setting::Caught(catch)) => capture.set_prefix(caught.prefix(), Some(*catch)).unwrap(),
+            (Key::Service(profile, block), Setting::Service(verdicts)) => {
+                capture.set_service(*profile, *block, Some(*verdicts)).unwrap();
+            }
+            _ => {}
+        }
+    }
+}
+
+/// From a row to the kernel's verdict on single packets, against trying every selector.
+#[test]
+fn packets_meet_what_the_oracle_says() {
+    if capture("packets_meet_what_the_oracle_says").is_none() {
+        return;
+    }
+    let mut runner = TestRunner::new(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) });
+    let strategy = (any_row(), prop::collection::vec(any_probe(), 40));
+    let checked = runner.run(&strategy, |(row, probes)| {
+        let state = desired(&row, Backend::Userspace, &Abilities::all(), &State::default()).unwrap();
+        let capture = Capture::new().unwrap();
+        fill(&capture, &state);
+        let program = load(&capture);
+        for probe in &probes {
+            let verdict = syscall::try_out(program.as_fd(), &probe.frame(), 1).unwrap().0;
+            prop_assert_eq!(verdict == TAKEN, probe.meets(&row).is_some(), "{:?}", probe);
         }
         Ok(())
     });
