@@ -3,7 +3,7 @@
 
 use std::io::Write;
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -38,13 +38,12 @@ impl<'a> Scene<'a> {
     fn ping(&self) -> Output {
         let target = self.inside.to_string();
         let mut words = vec!["--target", &target, "--net"];
-        if same("user", self.inside) {
-            // As root the lab has no user namespace of its own.
-        } else {
+        // As root the lab has no user namespace of its own.
+        if !same("user", self.inside) {
             words.extend(["--user", "--preserve-credentials"]);
         }
         words.extend(["ping", "-n", "-c", "1", "-W", "1", "10.77.0.2"]);
-        Command::new("nsenter").args(words).output().unwrap()
+        self.user.tool("nsenter").args(words).output().unwrap()
     }
 
     /// The round trip in milliseconds; `None` when the packet was lost.
