@@ -1,7 +1,8 @@
 //! The session protocol: single lines, and a whole session that is fed anything.
 
 use std::cell::RefCell;
-use std::io::Cursor;
+use std::io::{self, Cursor, Write};
+use std::sync::{Arc, Mutex};
 
 use longhaul::agent::protocol::{Applied, CancelLine, NodeStatus, Place, Request, RequestLine, Response, ResponseLine};
 use longhaul::agent::session::{NodeControl, serve};
@@ -108,12 +109,25 @@ impl NodeControl for Counting {
     fn resume(&mut self) {}
 }
 
+/// What a session says, which it may say from several threads.
+#[derive(Clone, Default)]
+struct Said(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Said {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Whatever the lines are, each but the silent ones has one answer, which can be read, and the node is cleared at the end.
 pub(crate) fn whole(bytes: &[u8]) {
-    let (mut node, mut output) = (Counting::default(), Vec::new());
-    serve(Cursor::new(bytes.to_vec()), &mut output, &mut node, || {}).unwrap();
+    let (mut node, said) = (Counting::default(), Said::default());
+    serve(Cursor::new(bytes.to_vec()), said.clone(), &mut node, || {}).unwrap();
     assert!(node.cleared, "the node is not cleared");
-    let said = String::from_utf8(output).unwrap();
+    let said = String::from_utf8(said.0.lock().unwrap().clone()).unwrap();
     for line in said.lines() {
         let answer: ResponseLine<Response> = serde_json::from_str(line).unwrap();
         if let Response::Failed { message } = answer.response {
