@@ -5,6 +5,7 @@ use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
+use super::lease::Moment;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl;
@@ -142,6 +143,13 @@ impl Process {
             }
         }
     }
+}
+
+/// How long to poll until a moment, rounded up so that it has come then.
+pub fn timeout(until: Moment, now: Moment) -> PollTimeout {
+    let left = until.saturating_sub(now);
+    let milliseconds = left.as_millis() + u128::from(left.subsec_nanos() % 1_000_000 != 0);
+    PollTimeout::try_from(milliseconds).unwrap_or(PollTimeout::MAX)
 }
 
 #[cfg(test)]

@@ -44,14 +44,20 @@ impl Ground for KernelGround {
 
     fn work(&mut self, stream: UnixStream) -> i32 {
         // What a former life has left goes before anything is asked: there is nobody who wants it.
-        let _ = tc::sweep(&self.interface);
+        let _ = self.sweep();
         let (Ok(stop), Ok(input)) = (StopSignal::new(), stream.try_clone()) else { return 2 };
         let mut node = KernelNode::new(self.interface.clone(), self.abilities.clone(), stop.clone());
         i32::from(serve(BufReader::new(input), stream, &mut node, move || stop.stop()).is_err())
     }
 
     fn sweep(&mut self) -> Result<(), String> {
-        tc::sweep(&self.interface).map_err(|error| error.to_string())
+        let there = self.index().is_some();
+        if there && tc::sweep(&self.interface).is_ok() {
+            return Ok(());
+        }
+        // Under another name its rules would lead into a device that is gone, and packets with them.
+        let removal = tc::remove_all(Some(&self.interface), false).map_err(|error| error.to_string())?;
+        if removal.stuck.is_empty() { Ok(()) } else { Err(removal.stuck.join("; ")) }
     }
 
     fn index(&mut self) -> Option<u32> {

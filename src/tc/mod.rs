@@ -11,7 +11,7 @@ pub mod line;
 pub use apply::{Applied, ApplyError, TrafficControl, apply, clear, impair};
 pub use error::TcError;
 pub use fake::FakeTc;
-pub use kernel::{KernelTc, LinePaths, StartLine, Traffic, sweep};
+pub use kernel::{KernelTc, LinePaths, Removal, StartLine, Traffic, examine, remove_all, sweep};
 
 #[cfg(test)]
 mod contract;

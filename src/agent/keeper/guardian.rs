@@ -12,8 +12,8 @@ use nix::sys::socket::{
 };
 use nix::unistd::Pid;
 
-use super::{Ground, timeout};
-use crate::agent::process::{Process, close_all_but, fork_off, outlast_signals, set_name};
+use super::Ground;
+use crate::agent::process::{Process, close_all_but, fork_off, outlast_signals, set_name, timeout};
 use crate::agent::pulse::{Finding, Pulse};
 
 /// The keeper lives: with the time that it may be silent from now on, in milliseconds. The same byte comes back.

@@ -1,7 +1,9 @@
 //! [`KernelTc`]: the kernel of this machine, by netlink, in the network namespace of the thread that opened it.
 
 mod device;
+mod examine;
 mod read;
+mod removal;
 mod rules;
 mod sweep;
 mod traffic;
@@ -14,7 +16,9 @@ use std::time::{Duration, Instant};
 use ipnet::IpNet;
 use netlink_packet_route::RouteNetlinkMessage;
 
+pub use self::examine::examine;
 use self::read::{Hook, Snapshot};
+pub use self::removal::{Removal, remove_all};
 pub use self::sweep::sweep;
 pub use self::traffic::Traffic;
 use self::write::{Covered, request};
