@@ -148,7 +148,7 @@ impl Process {
 /// How long to poll until a moment, rounded up so that it has come then.
 pub fn timeout(until: Moment, now: Moment) -> PollTimeout {
     let left = until.saturating_sub(now);
-    let milliseconds = left.as_millis() + u128::from(left.subsec_nanos() % 1_000_000 != 0);
+    let milliseconds = left.as_millis() + u128::from(!left.subsec_nanos().is_multiple_of(1_000_000));
     PollTimeout::try_from(milliseconds).unwrap_or(PollTimeout::MAX)
 }
 
@@ -159,6 +159,7 @@ mod tests {
     use std::process::Command;
 
     #[test]
+    #[allow(clippy::zombie_processes)] // they are waited for by their process files
     fn a_child_is_killed_and_its_end_told() {
         let child = Command::new("sleep").arg("1000").spawn().unwrap();
         let process = Process::open(Pid::from_raw(i32::try_from(child.id()).unwrap())).unwrap();

@@ -12,7 +12,7 @@ use crate::measure::StopSignal;
 use crate::netlink::monitor::LinkMonitor;
 use crate::netlink::{Connection, link};
 use crate::shaping::Abilities;
-use crate::tc;
+use crate::tc::{self, KernelTc};
 
 /// The devices whose changes may break what is applied, beside the interface itself.
 const OURS: [&str; 2] = ["lh0", "lh1"];
@@ -51,11 +51,10 @@ impl Ground for KernelGround {
     }
 
     fn sweep(&mut self) -> Result<(), String> {
-        let there = self.index().is_some();
-        if there && tc::sweep(&self.interface).is_ok() {
-            return Ok(());
-        }
-        // Under another name its rules would lead into a device that is gone, and packets with them.
+        // The way that lets a line send on what it holds, where it works.
+        let _ = KernelTc::open(&self.interface).map(|mut kernel| tc::clear(&mut kernel));
+        // What is half made, mixed with what others have put there, or under another name: there its rules would lead into a
+        // device that is gone, and packets with them.
         let removal = tc::remove_all(Some(&self.interface), false).map_err(|error| error.to_string())?;
         if removal.stuck.is_empty() { Ok(()) } else { Err(removal.stuck.join("; ")) }
     }

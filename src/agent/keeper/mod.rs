@@ -226,6 +226,9 @@ impl<'a> Keeper<'a> {
         if let Some(guardian) = self.guardian.take() {
             guardian.stand_down();
         }
+        for number in self.sessions.keys().copied().collect::<Vec<_>>() {
+            self.bid_farewell(number, "");
+        }
     }
 }
 

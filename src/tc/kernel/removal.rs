@@ -38,8 +38,12 @@ pub fn remove_all(only: Option<&str>, dry: bool) -> Result<Removal, TcError> {
     {
         return Ok(removal);
     }
+    let qdiscs: Vec<Object> =
+        connection.dump_as(&RouteNetlinkMessage::GetQueueDiscipline(Object::default().to_message()))?;
+    let hooked =
+        |link: &&Link| qdiscs.iter().any(|qdisc| qdisc.interface == link.index && qdisc.parent == Handle::CLSACT);
     let mut sweeper = Sweeper { connection: &mut connection, dry, removal: &mut removal };
-    for link in links.iter().filter(|link| ![device::NAME, device::FAR_NAME].contains(&link.name.as_str())) {
+    for link in links.iter().filter(hooked) {
         sweeper.interface(link, ours.as_ref())?;
     }
     if let Some(ours) = &ours {
@@ -149,7 +153,11 @@ impl Sweeper<'_> {
                     Some(libc::EBUSY) if Instant::now() < deadline => sleep(GRACE_POLL),
                     // Somebody else was faster.
                     Some(libc::ENOENT | libc::ENODEV) => break,
-                    _ => return self.removal.stuck.push(format!("{what}: {error}")),
+                    Some(errno) => {
+                        let why = nix::Error::from_raw(errno).desc();
+                        return self.removal.stuck.push(format!("{what}: {why}"));
+                    }
+                    None => return self.removal.stuck.push(format!("{what}: {error}")),
                 }
             }
         }
