@@ -15,3 +15,5 @@ pub use kernel::{KernelTc, LinePaths, Removal, StartLine, Traffic, examine, remo
 
 #[cfg(test)]
 mod contract;
+#[cfg(test)]
+mod oracle;
