@@ -2,8 +2,10 @@
 
 mod compare;
 mod device;
+mod examine;
 mod program;
 mod read;
+mod removal;
 mod rules;
 mod sweep;
 mod traffic;
@@ -15,7 +17,9 @@ use std::time::{Duration, Instant};
 
 use netlink_packet_route::RouteNetlinkMessage;
 
+pub use self::examine::examine;
 use self::read::{Hook, Snapshot};
+pub use self::removal::{Removal, remove_all};
 pub use self::sweep::sweep;
 pub use self::traffic::Traffic;
 use self::write::{Covered, request};
@@ -29,7 +33,8 @@ use crate::shaping::{DeviceKind, Family, FilterKey, Impairment, Key, Operation, 
 /// Whether `recognise` keeps to what it may say of a u32 object of any list, for [`outside`](super::outside).
 pub(in crate::tc) fn recognised(handle: u32, options: &super::codec::u32::Options) -> Result<(), String> {
     for family in [Family::V4, Family::V6] {
-        if let rules::Found::Ours(key, target) = rules::recognise(family, handle, options, 1) {
+        let tables = rules::Tables::of_list(family, std::iter::once((handle, options)));
+        if let rules::Found::Ours(key, target) = tables.recognise(handle, options, 1) {
             let is_rule = matches!(key, FilterKey::Rule(..));
             if target.is_some() && !is_rule {
                 return Err(format!("{key:?} has the target {target:?}"));
