@@ -1,7 +1,10 @@
-//! Where nodes live. The port [`Testbed`]: nodes that answer requests of the session protocol. Its adapter so far: the [`lab`].
+//! Where nodes live. The port [`Testbed`]: nodes that answer requests of the session protocol. Its adapters: the [`lab`], and
+//! [`hosts`] reached by ssh.
 
+pub mod hosts;
 pub mod lab;
 mod operations;
+mod patience;
 
 pub use operations::{
     MeasureOptions, Measured, NodeFailure, OperationError, abilities, apply, apply_paths, clear, measure, status,
@@ -26,4 +29,7 @@ pub enum TestbedError {
     /// The lab.
     #[error(transparent)]
     Lab(#[from] lab::LabError),
+    /// The hosts.
+    #[error(transparent)]
+    Hosts(#[from] hosts::HostsError),
 }

@@ -15,11 +15,8 @@ use super::namespaces::NodeNamespaces;
 use super::protocol::{Ask, Birth, ClientLine, HolderLine, LabInfo, Order, Tell};
 use super::{LabError, registry};
 use crate::agent::protocol::{Request, Response};
-use crate::testbed::{Testbed, TestbedError};
+use crate::testbed::{Testbed, TestbedError, patience};
 use crate::topology::{Node, NodeIndex, NodeName};
-
-/// How long an agent may take to answer, beyond what its task takes.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long the birth of a lab may take.
 const BIRTH_TIMEOUT: Duration = Duration::from_secs(120);
@@ -176,7 +173,7 @@ impl Testbed for Lab {
             places.insert(self.send(Ask::Relay { node: *node, request })?, place);
         }
         let mut answers: Vec<Option<Result<Response, String>>> = requests.iter().map(|_| None).collect();
-        let patience = patience(requests.iter().map(|(_, request)| request));
+        let patience = patience::of(requests.iter().map(|(_, request)| request));
         self.reader.get_ref().set_read_timeout(Some(patience)).map_err(lost)?;
         while !places.is_empty() {
             let line = match self.receive() {
@@ -197,17 +194,6 @@ impl Testbed for Lab {
         self.reader.get_ref().set_read_timeout(None).map_err(lost)?;
         Ok(answers.into_iter().flatten().collect())
     }
-}
-
-/// How long the next answer to one of these requests may take: what they themselves take, and far more than a busy machine
-/// needs on top.
-fn patience<'a>(requests: impl Iterator<Item = &'a Request>) -> Duration {
-    let own = |request: &Request| match request {
-        Request::Probe(order) => order.plan().duration().as_duration() + order.grace.as_duration(),
-        _ => Duration::ZERO,
-    };
-    let (count, longest) = requests.fold((0, Duration::ZERO), |(count, most), one| (count + 1, most.max(own(one))));
-    longest + ANSWER_TIMEOUT + Duration::from_millis(200) * count
 }
 
 impl Drop for Lab {
@@ -318,27 +304,5 @@ fn unexpected(tell: &Tell) -> LabError {
     match tell {
         Tell::Failed { message } => LabError::Refused { message: message.clone() },
         other => LabError::Holder { what: format!("answered something else than was asked: {other:?}") },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn patience_grows_with_the_task() {
-        let quick = patience([Request::Ready].iter());
-        assert!((60..120).contains(&quick.as_secs()), "{quick:?}");
-        let order = crate::measure::ProbeOrder {
-            run: 1,
-            me: 0,
-            addresses: vec![std::net::Ipv4Addr::LOCALHOST.into(); 2],
-            probes: 1_000,
-            warm_up: 0,
-            interval: crate::units::Span::from_millis(1_000),
-            start_realtime_ns: 0,
-            grace: crate::units::Span::from_millis(5_000),
-        };
-        assert!(patience([Request::Probe(order)].iter()) > quick + Duration::from_secs(1_000));
     }
 }

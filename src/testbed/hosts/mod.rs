@@ -1,0 +1,248 @@
+//! Hosts reached by the user's own ssh: an agent's session on each, JSON lines over its standard input and output.
+//!
+//! ```text
+//! longhaul ──pipes──► ssh ──► longhaul-agent session (host a)
+//!          ──pipes──► ssh ──► longhaul-agent session (host b)
+//! ```
+//!
+//! No port, no token: who may log in may measure. A host that cannot be reached, or is lost, is its own node's failure.
+
+mod command;
+mod complaint;
+mod nodes;
+mod session;
+mod timeline;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::IpAddr;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use self::command::SessionOrder;
+use self::session::{Heard, Session};
+use self::timeline::Timeline;
+use super::{Testbed, TestbedError, patience};
+use crate::agent::protocol::{CancelLine, Request, RequestLine, Response, ResponseLine};
+use crate::inventory::Inventory;
+use crate::topology::{Node, NodeIndex, NodeName};
+
+/// How long a host may take from the call of ssh to its first answer.
+const FIRST_ANSWER: Duration = Duration::from_secs(30);
+
+/// How long hosts may take to end their sessions.
+const END: Duration = Duration::from_secs(10);
+
+/// Why hosts cannot be a testbed.
+#[derive(Debug, thiserror::Error)]
+pub enum HostsError {
+    /// The program that reaches hosts cannot be run.
+    #[error("run `{program}`: {source}")]
+    Ssh {
+        /// Its name.
+        program: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// An address was found elsewhere than the inventory says.
+    #[error(
+        "`{address}` is the address of host `{of}` by the inventory, but host `{on}` has it: correct the inventory"
+    )]
+    Misplaced {
+        /// Which.
+        address: IpAddr,
+        /// Whose it should be.
+        of: NodeName,
+        /// Where it is.
+        on: NodeName,
+    },
+    /// No address of a host's interface can be used.
+    #[error("interface {interface} of host `{node}` has no address that others could reach; write its addresses")]
+    NoAddress {
+        /// The host.
+        node: NodeName,
+        /// Its interface.
+        interface: String,
+    },
+    /// A request cannot be written as a line.
+    #[error("write a request: {0}")]
+    Line(#[from] serde_json::Error),
+}
+
+/// What one host is to this side.
+enum Link {
+    /// There is a session.
+    Up(Session),
+    /// There is none any more, or never was one.
+    Lost(String),
+}
+
+/// A testbed of hosts. Dropping it ends the sessions, and returns when the hosts are done with them.
+pub struct Hosts {
+    nodes: Vec<Node>,
+    links: Vec<Link>,
+    heard: Receiver<(NodeIndex, Heard)>,
+    timeline: Timeline,
+    last_id: u64,
+}
+
+impl Hosts {
+    /// Calls all hosts of an inventory at once, by `program` with its first arguments. `version` is this longhaul's: agents
+    /// of another one are refused. A host that does not answer does not stop the others: asking it fails.
+    pub fn connect(inventory: &Inventory, program: &[String], version: &str) -> Result<Self, HostsError> {
+        let (sender, heard) = channel();
+        let mut hosts = Self { nodes: Vec::new(), links: Vec::new(), heard, timeline: Timeline::start(), last_id: 0 };
+        hosts.call_all(inventory, program, version, &sender)?;
+        let hello = serde_json::to_value(Request::Hello)?;
+        let requests = (0..inventory.hosts.len()).map(|node| (node, hello.clone())).collect();
+        let answers = hosts.ask_values(requests, FIRST_ANSWER)?;
+        let mut places = Vec::new();
+        for (node, answer) in answers.into_iter().enumerate() {
+            let place = answer.and_then(|hello| nodes::place(hello, version));
+            if let Err(why) = &place {
+                hosts.lose(node, why);
+            }
+            places.push(place.ok());
+        }
+        hosts.nodes = nodes::of(inventory, &places)?;
+        Ok(hosts)
+    }
+
+    /// The hosts that cannot be asked, and why.
+    pub fn lost(&self) -> impl Iterator<Item = (NodeIndex, &str)> {
+        self.links.iter().enumerate().filter_map(|(node, link)| match link {
+            Link::Up(_) => None,
+            Link::Lost(why) => Some((node, why.as_str())),
+        })
+    }
+
+    fn call_all(
+        &mut self,
+        inventory: &Inventory,
+        program: &[String],
+        version: &str,
+        sender: &Sender<(NodeIndex, Heard)>,
+    ) -> Result<(), HostsError> {
+        for (node, host) in inventory.hosts.iter().enumerate() {
+            let others = inventory.hosts.iter().enumerate().filter(|(other, _)| *other != node);
+            let toward: Vec<IpAddr> = others.flat_map(|(_, host)| host.addresses.iter().copied()).collect();
+            let script = command::session_script(host, SessionOrder { version, toward: &toward });
+            let arguments = command::arguments(host, &script);
+            let session = Session::start(program, &arguments, node, sender.clone(), self.timeline);
+            let failed = |source| HostsError::Ssh { program: program.first().cloned().unwrap_or_default(), source };
+            self.links.push(Link::Up(session.map_err(failed)?));
+        }
+        Ok(())
+    }
+
+    /// Gives a host up for a reason of this side's.
+    fn lose(&mut self, node: NodeIndex, why: &str) {
+        if let Link::Up(mut session) = std::mem::replace(&mut self.links[node], Link::Lost(why.to_owned())) {
+            session.hang_up();
+        }
+    }
+
+    /// The host has ended its session: why.
+    fn bury(&mut self, node: NodeIndex) -> String {
+        match std::mem::replace(&mut self.links[node], Link::Lost(String::new())) {
+            Link::Up(session) => {
+                let why = session.bury();
+                self.links[node] = Link::Lost(why.clone());
+                why
+            }
+            Link::Lost(why) => {
+                self.links[node] = Link::Lost(why.clone());
+                why
+            }
+        }
+    }
+
+    /// Asks several hosts at once; answers come in the order of the requests, when all are there or `patience` is over.
+    fn ask_values(
+        &mut self,
+        requests: Vec<(NodeIndex, Value)>,
+        patience: Duration,
+    ) -> Result<Vec<Result<Value, String>>, HostsError> {
+        let mut answers: Vec<Option<Result<Value, String>>> = requests.iter().map(|_| None).collect();
+        // By number: the place of the answer, and the host.
+        let mut waiting: BTreeMap<u64, (usize, NodeIndex)> = BTreeMap::new();
+        for (place, (node, request)) in requests.into_iter().enumerate() {
+            self.last_id += 1;
+            let line = serde_json::to_string(&RequestLine { id: self.last_id, request })?;
+            match &self.links[node] {
+                Link::Up(session) => {
+                    session.send(line);
+                    waiting.insert(self.last_id, (place, node));
+                }
+                Link::Lost(why) => answers[place] = Some(Err(why.clone())),
+            }
+        }
+        let deadline = Instant::now() + patience;
+        while !waiting.is_empty() {
+            match self.heard.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok((node, Heard::Line { line, .. })) => {
+                    // What is no answer comes from the host's shell, or answers what nobody waits for any more.
+                    let Ok(line) = serde_json::from_slice::<ResponseLine<Value>>(&line) else { continue };
+                    if waiting.get(&line.id).is_some_and(|(_, asked)| *asked == node)
+                        && let Some((place, _)) = waiting.remove(&line.id)
+                    {
+                        answers[place] = Some(Ok(line.response));
+                    }
+                }
+                Ok((node, Heard::Ended)) => {
+                    let why = self.bury(node);
+                    waiting.retain(|_, (place, asked)| {
+                        if *asked == node {
+                            answers[*place] = Some(Err(why.clone()));
+                        }
+                        *asked != node
+                    });
+                }
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        for (id, (place, node)) in waiting {
+            answers[place] = Some(Err(format!("no answer within {patience:?}; the host or its agent hangs")));
+            if let (Link::Up(session), Ok(line)) =
+                (&self.links[node], serde_json::to_string(&CancelLine { cancel: id }))
+            {
+                session.send(line);
+            }
+        }
+        Ok(answers.into_iter().flatten().collect())
+    }
+}
+
+impl Testbed for Hosts {
+    fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    fn ask(&mut self, requests: Vec<(NodeIndex, Request)>) -> Result<Vec<Result<Response, String>>, TestbedError> {
+        let patience = patience::of(requests.iter().map(|(_, request)| request));
+        let to_value = |(node, request)| Ok((node, serde_json::to_value(request)?));
+        let values: Vec<(NodeIndex, Value)> =
+            requests.into_iter().map(to_value).collect::<Result<_, serde_json::Error>>().map_err(HostsError::from)?;
+        let answers = self.ask_values(values, patience)?;
+        let read = |value: Value| serde_json::from_value(value).map_err(|error| error.to_string());
+        Ok(answers.into_iter().map(|answer| answer.and_then(read)).collect())
+    }
+}
+
+impl Drop for Hosts {
+    fn drop(&mut self) {
+        for link in &mut self.links {
+            if let Link::Up(session) = link {
+                session.hang_up();
+            }
+        }
+        let deadline = Instant::now() + END;
+        for link in &mut self.links {
+            if let Link::Up(session) = link {
+                session.end_by(deadline);
+            }
+        }
+    }
+}
