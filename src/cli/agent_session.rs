@@ -84,7 +84,7 @@ fn outcome(served: io::Result<()>) -> ExitCode {
 fn run(interface: String, abilities: Option<Abilities>) -> io::Result<()> {
     let stop = StopSignal::new()?;
     let mut node = KernelNode { interface, tc: None, abilities, applied: None, stop: stop.clone() };
-    serve(BufReader::new(io::stdin()), &mut io::stdout().lock(), &mut node, move || stop.stop())
+    serve(BufReader::new(io::stdin()), io::stdout(), &mut node, move || stop.stop())
 }
 
 /// Removes the delays of the lab node whose network namespace the calling thread is in.
@@ -185,6 +185,7 @@ impl NodeControl for KernelNode {
                 packets: traffic.packets,
                 dropped: if self.drops_are_meant() { 0 } else { traffic.dropped },
             }),
+            restarts: Vec::new(),
         })
     }
 
