@@ -4,6 +4,7 @@ mod agent_session;
 mod bench;
 mod caveats;
 mod doctor;
+mod hold;
 mod host;
 mod input;
 mod lab;

@@ -133,6 +133,8 @@ fn millis(ms: f64, signed: bool) -> String {
 pub enum TestbedName<'a> {
     /// A lab's.
     Lab(&'a str),
+    /// That of hosts.
+    Testbed(&'a str),
 }
 
 /// A round as JSON in one line, with its line break: all paths in sum, and every path outside the tolerance.

@@ -1,14 +1,15 @@
 //! Where nodes live. The port [`Testbed`]: nodes that answer requests of the session protocol. Its adapters: the [`lab`], and
 //! [`hosts`] reached by ssh.
 
+mod apply;
 pub mod hosts;
 pub mod lab;
 mod operations;
 mod patience;
 
+pub use apply::{apply, apply_paths};
 pub use operations::{
-    MeasureOptions, Measured, NodeFailure, OperationError, abilities, apply, apply_paths, clear, measure, status,
-    statuses,
+    MeasureOptions, Measured, NodeFailure, OperationError, abilities, clear, measure, status, statuses,
 };
 
 use crate::agent::protocol::{Request, Response};

@@ -4,15 +4,18 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::{Testbed, TestbedError};
-use crate::agent::protocol::{Applied, NodeStatus, Request, Response};
+use crate::agent::protocol::{NodeStatus, Request, Response};
 use crate::matrix::DelayMatrix;
 use crate::measure::{Collected, Plan, ProbeOrder, ProbeReport, START_MISSED, collect};
-use crate::shaping::{Abilities, BackendChoice, Impairment, Row};
+use crate::shaping::Abilities;
 use crate::topology::{Node, NodeIndex, NodeName};
 use crate::units::Span;
 
 /// How often a measurement is begun whose start some nodes miss: how busy a machine will be shows only then.
 const ATTEMPTS: u64 = 3;
+
+/// How many failed nodes an error names.
+const SHOWN_FAILURES: usize = 10;
 
 /// A node that could not do what it was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +40,14 @@ pub enum OperationError {
     /// Some nodes failed.
     #[error("{}", describe(.0))]
     Nodes(Vec<NodeFailure>),
+    /// Some nodes could not apply their rows.
+    #[error("{}; {}", describe(.failures), given_back(.left))]
+    NotApplied {
+        /// Which.
+        failures: Vec<NodeFailure>,
+        /// Those that could not be given back what they had before.
+        left: Vec<NodeFailure>,
+    },
     /// The testbed failed.
     #[error(transparent)]
     Testbed(#[from] TestbedError),
@@ -60,45 +71,24 @@ impl OperationError {
     }
 }
 
+fn given_back(left: &[NodeFailure]) -> String {
+    if left.is_empty() {
+        return "every node has what it had before".to_owned();
+    }
+    format!("all others have what they had before; what is left of it here is not known: {}", describe(left))
+}
+
 fn describe(failures: &[NodeFailure]) -> String {
     match failures {
         [] => "no node failed".to_owned(),
         [only] => format!("node `{}`: {}", only.node, only.message),
-        [first, rest @ ..] => format!("node `{}`: {} (and {} more nodes)", first.node, first.message, rest.len()),
+        several => {
+            let shown = several.iter().take(SHOWN_FAILURES).map(|one| format!("\n  {}: {}", one.node, one.message));
+            let more = several.len().saturating_sub(SHOWN_FAILURES);
+            let rest = if more == 0 { String::new() } else { format!("\n  and {more} more") };
+            format!("{} nodes failed:{}{rest}", several.len(), shown.collect::<String>())
+        }
     }
-}
-
-/// Applies every row of `matrix`, each node with its own choice of back-end; when a node fails, all are cleared again.
-pub fn apply(
-    testbed: &mut dyn Testbed,
-    matrix: &DelayMatrix,
-    backends: &[BackendChoice],
-) -> Result<Vec<Applied>, OperationError> {
-    apply_paths(testbed, matrix.len(), |from, to| Impairment::delay(matrix.delay(from, to)), backends)
-}
-
-/// As [`apply`], with everything that `path` says of the path between two of `count` nodes.
-pub fn apply_paths(
-    testbed: &mut dyn Testbed,
-    count: usize,
-    path: impl Fn(NodeIndex, NodeIndex) -> Impairment,
-    backends: &[BackendChoice],
-) -> Result<Vec<Applied>, OperationError> {
-    let nodes = testbed.nodes();
-    if nodes.len() != count {
-        return Err(OperationError::OtherSize { matrix: count, testbed: nodes.len() });
-    }
-    let choice = |from: NodeIndex| backends.get(from).copied().unwrap_or_default();
-    let request = |from| Request::Apply { row: Row::of_paths(nodes, from, |to| path(from, to)), backend: choice(from) };
-    let requests = (0..nodes.len()).map(|from| (from, request(from))).collect();
-    let applied = ask(testbed, requests, |response| match response {
-        Response::Applied(applied) => Ok(applied),
-        other => Err(other),
-    });
-    if matches!(applied, Err(OperationError::Nodes(_))) {
-        let _ = clear(testbed);
-    }
-    applied
 }
 
 /// What the nodes' kernels can do; the first node's, as all nodes of a lab share one kernel.
@@ -257,7 +247,7 @@ fn since_epoch() -> u64 {
     u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
 }
 
-fn ask_all<T>(
+pub(super) fn ask_all<T>(
     testbed: &mut dyn Testbed,
     request: &Request,
     expect: impl Fn(Response) -> Result<T, Response>,
@@ -267,7 +257,7 @@ fn ask_all<T>(
 }
 
 /// Asks and sorts the answers: all as expected, or the failures.
-fn ask<T>(
+pub(super) fn ask<T>(
     testbed: &mut dyn Testbed,
     requests: Vec<(NodeIndex, Request)>,
     expect: impl Fn(Response) -> Result<T, Response>,

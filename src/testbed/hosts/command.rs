@@ -70,6 +70,7 @@ pub(super) fn session_script(host: &Host, order: SessionOrder<'_>) -> String {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::os::unix::fs::PermissionsExt;
     use std::process::Command;
 
     use super::*;
@@ -92,14 +93,14 @@ mod tests {
 
     #[test]
     fn the_shell_runs_what_is_meant() {
-        // A shell that prints its words instead of running them, whatever signs they hold.
-        let host = &hosts(", agent: \"/opt/my 'agent' $HOME\"")[0];
+        let folder = tempfile::tempdir().unwrap();
+        let agent = folder.path().join("my 'agent' $HOME");
+        std::fs::write(&agent, "#!/bin/sh\nprintf '%s|' \"$@\"\n").unwrap();
+        std::fs::set_permissions(&agent, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let host = &hosts(&format!(", agent: {:?}", agent.to_str().unwrap()))[0];
         let order = SessionOrder { version: "1", toward: &["10.0.0.2".parse().unwrap()] };
-        let script = session_script(host, order).replace("exec '", "printf '%s|' '").replacen("exec ", "", 1);
-        let printed = script.replace(r"exec '\''", r"printf '\''%s|'\'' '\''");
-        let output = Command::new("sh").args(["-c", &printed]).output().unwrap();
-        let said = String::from_utf8(output.stdout).unwrap();
-        assert_eq!(said, "/opt/my 'agent' $HOME|session|--interface|auto|--toward|10.0.0.2|");
+        let output = Command::new("sh").args(["-c", &session_script(host, order)]).output().unwrap();
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), "session|--interface|auto|--toward|10.0.0.2|");
     }
 
     #[test]

@@ -7,10 +7,9 @@ const SSH_FAILED: i32 = 255;
 pub(super) fn describe(code: Option<i32>, said: &str) -> String {
     let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let with = |part: &str| lines.iter().rev().find(|line| line.contains(part)).copied();
-    if code == Some(SSH_FAILED) || code.is_none() {
-        if let Some(words) = of_ssh(&with) {
-            return words;
-        }
+    let ssh_failed = code == Some(SSH_FAILED) || code.is_none();
+    if let Some(words) = ssh_failed.then(|| of_ssh(&with)).flatten() {
+        return words;
     }
     if let Some(line) = with("sudo:") {
         return format!("{line}: `sudo -n` needs a rule without a password (NOPASSWD) for the agent");

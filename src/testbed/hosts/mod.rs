@@ -110,6 +110,19 @@ impl Hosts {
         Ok(hosts)
     }
 
+    /// What has happened since anything was asked last: the hosts that have been lost meanwhile, and why. Waits for them,
+    /// as long as `patience`.
+    pub fn news(&mut self, patience: Duration) -> Vec<(NodeIndex, String)> {
+        let mut news = Vec::new();
+        let deadline = Instant::now() + patience;
+        while let Ok((node, heard)) = self.heard.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            if matches!(heard, Heard::Ended) && matches!(self.links[node], Link::Up(_)) {
+                news.push((node, self.bury(node)));
+            }
+        }
+        news
+    }
+
     /// The hosts that cannot be asked, and why.
     pub fn lost(&self) -> impl Iterator<Item = (NodeIndex, &str)> {
         self.links.iter().enumerate().filter_map(|(node, link)| match link {

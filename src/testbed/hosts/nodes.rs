@@ -94,14 +94,14 @@ hosts:
         .unwrap()
     }
 
-    fn at(addresses: &[&str]) -> Option<Place> {
+    fn at(addresses: &[&str]) -> Place {
         let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
-        Some(Place { interface: "eth0".to_owned(), addresses })
+        Place { interface: "eth0".to_owned(), addresses }
     }
 
     #[test]
     fn addresses_are_the_inventorys_or_the_interfaces() {
-        let nodes = of(&inventory(), &[at(&["10.0.0.1", "fd00::1"]), at(&["192.168.0.2"]), None]).unwrap();
+        let nodes = of(&inventory(), &[Some(at(&["10.0.0.1", "fd00::1"])), Some(at(&["192.168.0.2"])), None]).unwrap();
         let prefixes = |node: &Node| node.prefixes().iter().map(ToString::to_string).collect::<Vec<_>>();
         assert_eq!(prefixes(&nodes[0]), ["10.0.0.1/32", "fd00::1/128", "10.42.0.0/24"]);
         assert_eq!(prefixes(&nodes[1]), ["10.0.0.2/32", "fd00::2/128", "10.0.0.3/32"]);
@@ -112,12 +112,12 @@ hosts:
 
     #[test]
     fn an_address_on_another_host_is_refused() {
-        let error = of(&inventory(), &[at(&["10.0.0.2"]), None, None]).unwrap_err().to_string();
+        let error = of(&inventory(), &[Some(at(&["10.0.0.2"])), None, None]).unwrap_err().to_string();
         assert!(
             error.contains("`10.0.0.2` is the address of host `b` by the inventory, but host `a` has it"),
             "{error}"
         );
-        let error = of(&inventory(), &[at(&[]), None, None]).unwrap_err().to_string();
+        let error = of(&inventory(), &[Some(at(&[])), None, None]).unwrap_err().to_string();
         assert!(error.contains("interface eth0 of host `a` has no address"), "{error}");
     }
 

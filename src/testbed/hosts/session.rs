@@ -8,8 +8,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::SigSet;
+
 use super::complaint;
 use super::timeline::Timeline;
+use crate::agent::protocol::ALIVE;
 use crate::topology::NodeIndex;
 
 /// The longest line that a host may say.
@@ -20,9 +23,6 @@ const MAX_SAID: usize = 8 * 1024;
 
 /// How often a host is told that somebody is still there: several times within its lease.
 const ALIVE_EVERY: Duration = Duration::from_secs(2);
-
-/// That somebody is still there. It has no answer.
-const ALIVE: &str = "{\"alive\":true}";
 
 /// How long an ssh process may take to end when its session is over.
 const END: Duration = Duration::from_secs(10);
@@ -125,7 +125,13 @@ impl Session {
 }
 
 fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    thread::Builder::new().name(format!("ssh {name}")).stack_size(STACK).spawn(work).map(|_| ())
+    let named = thread::Builder::new().name(format!("ssh {name}")).stack_size(STACK);
+    let quiet = move || {
+        // Signals are for the main thread, which may want to wait for them.
+        let _ = SigSet::all().thread_block();
+        work();
+    };
+    named.spawn(quiet).map(|_| ())
 }
 
 /// Writes what is queued, and in pauses that somebody is still there; a host that cannot be written to has ended.
