@@ -1,6 +1,8 @@
-//! What runs on a node: the session [`protocol`] and the [`session`] that answers it.
+//! What runs on a node: the session [`protocol`] and the [`session`] that answers it; and on a host, which others use too, the
+//! [`keeper`] that lets sessions in, keeps their leases and clears up, and the [`front`] by which a session gets there.
 
 pub mod claim;
+pub mod front;
 pub mod greeting;
 pub mod keeper;
 pub mod lease;
