@@ -68,6 +68,8 @@ pub fn main() -> ExitCode {
     match arguments.get(1).and_then(|argument| argument.to_str()) {
         Some(HOLDER_COMMAND) => return exit_code(holder_main(&agent_session::rescue)),
         Some(AGENT_COMMAND) => return agent_session::main(),
+        // One binary is enough for a host: under the agent's name it is the agent.
+        _ if is_agent(arguments.first()) => return agent_session::command(),
         _ => {}
     }
     let mut out = io::stdout().lock();
@@ -76,6 +78,12 @@ pub fn main() -> ExitCode {
         Ok(code)
     });
     outcome.unwrap_or_else(|error| report(&error))
+}
+
+/// Whether the program was started by the agent's name, which may be followed by a version.
+fn is_agent(program: Option<&std::ffi::OsString>) -> bool {
+    let name = program.and_then(|program| std::path::Path::new(program).file_name()).and_then(std::ffi::OsStr::to_str);
+    name.is_some_and(|name| name.starts_with("longhaul-agent"))
 }
 
 /// A parent that ignores `SIGCHLD` (many servers do) passes that on, and then no child of ours could be waited for.

@@ -39,11 +39,16 @@ pub(super) fn pushed_file(version: &str) -> String {
     format!("\"${{XDG_CACHE_HOME:-$HOME/.cache}}/longhaul/longhaul-agent-{}\"", version.trim_end_matches('-'))
 }
 
+/// How long a host keeps its delays when this side falls silent.
+const LEASE: &str = "10s";
+
 /// What one session is to be.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SessionOrder<'a> {
     /// The version of this longhaul.
     pub version: &'a str,
+    /// The testbed's name.
+    pub testbed: &'a str,
     /// The other hosts' addresses, as far as they are known.
     pub toward: &'a [IpAddr],
 }
@@ -59,6 +64,7 @@ pub(super) fn session_script(host: &Host, order: SessionOrder<'_>) -> String {
             words.extend(order.toward.iter().flat_map(|address| ["--toward".to_owned(), address.to_string()]));
         }
     }
+    words.extend(["--testbed".to_owned(), quoted(order.testbed), "--lease".to_owned(), LEASE.to_owned()]);
     let words = words.join(" ");
     if let Some(agent) = &host.agent {
         return by_sh(&format!("exec {sudo}{} {words}", quoted(agent)));
@@ -98,17 +104,20 @@ mod tests {
         std::fs::write(&agent, "#!/bin/sh\nprintf '%s|' \"$@\"\n").unwrap();
         std::fs::set_permissions(&agent, std::fs::Permissions::from_mode(0o755)).unwrap();
         let host = &hosts(&format!(", agent: {:?}", agent.to_str().unwrap()))[0];
-        let order = SessionOrder { version: "1", toward: &["10.0.0.2".parse().unwrap()] };
+        let order = SessionOrder { version: "1", testbed: "edge", toward: &["10.0.0.2".parse().unwrap()] };
         let output = Command::new("sh").args(["-c", &session_script(host, order)]).output().unwrap();
-        assert_eq!(String::from_utf8(output.stdout).unwrap(), "session|--interface|auto|--toward|10.0.0.2|");
+        assert_eq!(
+            String::from_utf8(output.stdout).unwrap(),
+            "session|--interface|auto|--toward|10.0.0.2|--testbed|edge|--lease|10s|"
+        );
     }
 
     #[test]
     fn without_a_name_the_pushed_agent_goes_before_the_one_in_the_path() {
         let host = &hosts(", sudo: true, interface: eth1")[0];
-        let script = session_script(host, SessionOrder { version: "0.1.0 (abc)", toward: &[] });
+        let script = session_script(host, SessionOrder { version: "0.1.0 (abc)", testbed: "edge", toward: &[] });
         let pushed = r#""${XDG_CACHE_HOME:-$HOME/.cache}/longhaul/longhaul-agent-0.1.0--abc""#;
-        let words = r"session --interface '\''eth1'\''";
+        let words = r"session --interface '\''eth1'\'' --testbed '\''edge'\'' --lease 10s";
         let expected = format!(
             "exec sh -c 'if [ -x {pushed} ]; then exec sudo -n {pushed} {words}; fi; exec sudo -n longhaul-agent {words}'"
         );

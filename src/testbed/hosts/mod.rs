@@ -141,7 +141,8 @@ impl Hosts {
         for (node, host) in inventory.hosts.iter().enumerate() {
             let others = inventory.hosts.iter().enumerate().filter(|(other, _)| *other != node);
             let toward: Vec<IpAddr> = others.flat_map(|(_, host)| host.addresses.iter().copied()).collect();
-            let script = command::session_script(host, SessionOrder { version, toward: &toward });
+            let script =
+                command::session_script(host, SessionOrder { version, testbed: &inventory.testbed, toward: &toward });
             let arguments = command::arguments(host, &script);
             let session = Session::start(program, &arguments, node, sender.clone(), self.timeline);
             let failed = |source| HostsError::Ssh { program: program.first().cloned().unwrap_or_default(), source };

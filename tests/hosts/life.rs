@@ -1,0 +1,119 @@
+//! What works: delays on hosts, held, left, measured, watched and removed.
+
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use serde_json::Value;
+
+use super::bridged_nodes::{v4, v6};
+use super::ground::{Ground, by_v4, by_v6, in_own_namespaces};
+
+const MATRIX: &str = "0,60,120\n40,0,80\n20,100,0\n";
+
+/// Wide enough for a busy machine.
+const WIDE: [&str; 2] = ["--tolerance", "0%,45ms"];
+
+/// What a lease and a busy machine take.
+const LEASE_AND_MORE: Duration = Duration::from_secs(30);
+
+fn addresses(host: usize) -> String {
+    format!("addresses: [{}, \"{}\"]", v4(host), v6(host))
+}
+
+#[test]
+fn delays_are_held_until_ctrl_c() {
+    in_own_namespaces("life::delays_are_held_until_ctrl_c", || {
+        let ground = Ground::new(3);
+        ground.inventory("edge.yaml", by_v4, addresses);
+        ground.write("net.csv", MATRIX);
+        let said = ground.path("applied.txt");
+        let mut holding = ground.start(&["apply", "--hosts", "edge.yaml", "net.csv"], &said);
+        let text = holding.says(&said, "Ctrl-C clears it");
+        assert!(text.starts_with("applied to testbed `edge`: "), "{text}");
+        let ping = ground.ping_ms(0, 1);
+        assert!((100.0..190.0).contains(&ping), "{ping} ms instead of 60 + 40");
+        let (table, _) = ground.ends(&["status", "--hosts", "edge.yaml"], 0);
+        assert!(table.contains("10.9.0.1") && table.contains("60ms–120ms"), "{table}");
+        let (json, _) = ground.ends(&["status", "--hosts", "edge.yaml", "--json"], 0);
+        let status: Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(status["testbed"], "edge");
+        assert_eq!(status["nodes"]["n3"]["paths"][1]["delay_ms"], 100.0);
+        let (measured, _) = ground.ends(&["measure", "--hosts", "edge.yaml", "--json", "m.json", WIDE[0], WIDE[1]], 0);
+        assert!(measured.contains("6 paths, 60 probes"), "{measured}");
+        let (watched, _) =
+            ground.ends(&["watch", "--hosts", "edge.yaml", "--rounds", "1", "--json", "--ipv6", WIDE[0], WIDE[1]], 0);
+        let round: Value = serde_json::from_str(&watched).unwrap();
+        assert_eq!(
+            (&round["testbed"], &round["paths"], &round["verdict"]),
+            (&"edge".into(), &6.into(), &"pass".into())
+        );
+        holding.signal(Signal::SIGINT);
+        let (code, error) = holding.end();
+        assert_eq!(code, Some(0), "{error}");
+        let text = std::fs::read_to_string(&said).unwrap();
+        assert!(text.contains("cleared testbed `edge`: "), "{text}");
+        for host in 0..3 {
+            assert!(ground.is_clear_within(host, Duration::ZERO.max(Duration::from_secs(1))), "host {host}");
+        }
+    });
+}
+
+#[test]
+fn what_is_left_behind_can_be_attached_to_and_ends() {
+    in_own_namespaces("life::what_is_left_behind_can_be_attached_to_and_ends", || {
+        let ground = Ground::new(3);
+        // By IPv6, with the interface's own addresses.
+        ground.inventory("edge.yaml", by_v6, |_| "interface: eth0".to_owned());
+        ground.write("net.csv", MATRIX);
+        let (text, _) = ground.ends(&["apply", "--hosts", "edge.yaml", "net.csv", "--detach", "--for", "1h"], 0);
+        assert!(text.contains("testbed `edge` keeps its delays until 2"), "{text}");
+        let (table, _) = ground.ends(&["status", "--hosts", "edge.yaml"], 0);
+        assert!(table.contains("60ms–120ms") && table.contains("0 of 3 nodes differ"), "{table}");
+        ground.write("other.csv", "0,1,1\n1,0,1\n1,1,0\n");
+        ground.ends(&["apply", "--hosts", "edge.yaml", "other.csv", "--detach", "--for", "2s"], 0);
+        for host in 0..3 {
+            assert!(ground.is_clear_within(host, LEASE_AND_MORE), "host {host} is not clear after the time is over");
+        }
+        ground.ends(&["apply", "--hosts", "edge.yaml", "net.csv", "--detach", "--for", "1h"], 0);
+        let (cleared, _) = ground.ends(&["clear", "--hosts", "edge.yaml"], 0);
+        assert!(cleared.starts_with("cleared testbed `edge`: "), "{cleared}");
+        assert!(ground.is_clear_within(2, Duration::from_secs(1)));
+    });
+}
+
+#[test]
+fn whoever_is_killed_leaves_nothing() {
+    in_own_namespaces("life::whoever_is_killed_leaves_nothing", || {
+        let ground = Ground::new(2);
+        ground.inventory("edge.yaml", by_v4, addresses);
+        ground.write("net.csv", "0,30\n30,0\n");
+        let said = ground.path("applied.txt");
+        let arguments = ["apply", "--hosts", "edge.yaml", "net.csv"];
+        let mut holding = ground.start(&arguments, &said);
+        holding.says(&said, "Ctrl-C clears it");
+        holding.signal(Signal::SIGKILL);
+        assert_eq!(holding.end().0, None);
+        for host in 0..2 {
+            assert!(
+                ground.is_clear_within(host, LEASE_AND_MORE),
+                "host {host} is not clear after the program was killed"
+            );
+        }
+        let mut holding = ground.start(&arguments, &said);
+        holding.says(&said, "Ctrl-C clears it");
+        let all = holding.ssh_processes();
+        assert_eq!(all.len(), 2);
+        kill(all[0], Signal::SIGKILL).unwrap();
+        assert!(ground.is_clear_within(0, LEASE_AND_MORE), "the host whose ssh was killed is not clear");
+        assert!(ground.on(1, "tc filter show dev eth0 egress").contains("mirred"), "the other goes on");
+        // A client that neither speaks nor ends: the lease decides.
+        holding.signal(Signal::SIGSTOP);
+        assert!(ground.is_clear_within(1, LEASE_AND_MORE), "the host of a silent client is not clear");
+        holding.signal(Signal::SIGKILL);
+        let (_, error) = holding.end();
+        assert!(
+            error.contains("host `n1` is lost: the connection was lost: ssh was killed; the others go on"),
+            "{error}"
+        );
+    });
+}
