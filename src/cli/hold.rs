@@ -58,7 +58,7 @@ fn detach(target: &mut Target, stay: Duration, out: &mut dyn Write) -> anyhow::R
         anyhow::bail!("host `{name}` does not leave its delays: {refusal}; those of the others end with --for");
     }
     let until = humantime::format_rfc3339_seconds(std::time::SystemTime::now() + stay);
-    writeln!(out, "{target} keeps its delays until {until}, or until `longhaul clear --hosts …`")?;
+    writeln!(out, "{target} keeps its delays at least until {until}, or until `longhaul clear --hosts …`")?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -17,7 +17,7 @@ use crate::agent::protocol::{Applied, NodeStatus};
 use crate::intended::Intended;
 use crate::matrix::DelayMatrix;
 use crate::matrix::csv::{CsvOptions, to_csv};
-use crate::measure::{Verdict, compare};
+use crate::measure::{Verdict, compare_by};
 use crate::report::files::{measured_matrix, result_json};
 use crate::report::table;
 use crate::shaping::{BackendChoice, Row};
@@ -132,7 +132,7 @@ pub(super) fn run_measure(args: &MeasureArgs, out: &mut dyn Write) -> anyhow::Re
     let measured = testbed::measure(target.testbed(), args.probes.options(&applied), &started)?;
     progress.finish();
     let dropped = dropped(&testbed::status(target.testbed())?).saturating_sub(dropped(&statuses));
-    let comparison = compare(&applied, &measured.collected.samples, args.tolerance.0);
+    let comparison = compare_by(&measured.clocks, &applied, &measured.collected.samples, args.tolerance.0);
     let columns = super::terminal::columns(io::stdout()).unwrap_or(usize::MAX);
     write!(out, "{}", table::path_table(applied.names(), &comparison, WORST_PATHS, columns))?;
     if let Some(file) = &args.csv {

@@ -10,7 +10,7 @@ use crate::inventory::{self, Inventory};
 use crate::testbed::Testbed;
 use crate::testbed::hosts::Hosts;
 use crate::testbed::lab::{Lab, find_running};
-use crate::topology::{Node, NodeIndex, NodeName};
+use crate::topology::{Node, NodeIndex};
 
 /// The variable that names another program than `ssh`.
 const SSH_VARIABLE: &str = "LONGHAUL_SSH";
@@ -122,11 +122,6 @@ impl Target {
             Connected::Lab(lab) => lab.nodes(),
             Connected::Hosts(hosts) => hosts.nodes(),
         }
-    }
-
-    /// Their names, in order.
-    pub(super) fn names(&self) -> Vec<NodeName> {
-        self.nodes().iter().map(|node| node.name.clone()).collect()
     }
 
     /// The sessions with its hosts; `None` for a lab, which needs none.

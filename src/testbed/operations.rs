@@ -1,12 +1,12 @@
 //! What is done to a testbed as a whole, whatever its nodes are: apply a matrix, clear, ask for status, measure.
 
 use std::net::IpAddr;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use super::{Testbed, TestbedError};
 use crate::agent::protocol::{NodeStatus, Request, Response};
 use crate::matrix::DelayMatrix;
-use crate::measure::{Collected, Plan, ProbeOrder, ProbeReport, START_MISSED, collect};
+use crate::measure::{Clocks, Collected, Plan, ProbeOrder, ProbeReport, START_MISSED, collect_by};
 use crate::shaping::Abilities;
 use crate::topology::{Node, NodeIndex, NodeName};
 use crate::units::Span;
@@ -166,6 +166,8 @@ pub struct Measured {
     pub collected: Collected,
     /// The nodes' own reports, in node order.
     pub reports: Vec<ProbeReport>,
+    /// What is known of their clocks meanwhile.
+    pub clocks: Clocks,
 }
 
 /// Measures every path. `started` is told beforehand how long it will take.
@@ -174,25 +176,28 @@ pub fn measure(
     options: MeasureOptions,
     started: &dyn Fn(Duration),
 ) -> Result<Measured, OperationError> {
+    let clocks = testbed.clocks()?;
     let mut lead = lead(testbed)?;
     for attempt in 1..ATTEMPTS {
         // A number of its own for each: what is left of an earlier one is not taken for this one's.
         let run = options.run ^ (attempt << 32);
-        match measure_once(testbed, MeasureOptions { run, ..options }, lead, started) {
+        match measure_once(testbed, MeasureOptions { run, ..options }, &clocks, lead, started) {
             Err(error) if error.missed_start() => lead *= 4,
             outcome => return outcome,
         }
     }
-    measure_once(testbed, options, lead, started)
+    measure_once(testbed, options, &clocks, lead, started)
 }
 
 fn measure_once(
     testbed: &mut dyn Testbed,
     options: MeasureOptions,
+    clocks: &Clocks,
     lead: Duration,
     started: &dyn Fn(Duration),
 ) -> Result<Measured, OperationError> {
     let addresses = addresses(testbed.nodes(), options.ipv6)?;
+    let start_ns = testbed.now_ns().saturating_add(u64::try_from(lead.as_nanos()).unwrap_or(u64::MAX));
     let order = |me: NodeIndex| ProbeOrder {
         run: options.run,
         me,
@@ -200,18 +205,19 @@ fn measure_once(
         probes: options.probes,
         warm_up: options.warm_up,
         interval: options.interval,
-        start_realtime_ns: since_epoch() + u64::try_from(lead.as_nanos()).unwrap_or(u64::MAX),
+        start_realtime_ns: clocks.theirs(me, start_ns),
         grace: options.grace,
     };
-    let first = order(0);
-    started(lead + first.plan().duration().as_duration());
-    let orders = (0..addresses.len()).map(|me| (me, Request::Probe(ProbeOrder { me, ..first.clone() }))).collect();
+    let orders: Vec<(NodeIndex, Request)> = (0..addresses.len()).map(|me| (me, Request::Probe(order(me)))).collect();
+    let plan = order(0).plan();
+    started(lead + plan.duration().as_duration());
     let reports = ask(testbed, orders, |response| match response {
         Response::Probed(report) => Ok(report),
         other => Err(other),
     })?;
     let taken: Vec<Option<ProbeReport>> = reports.iter().cloned().map(Some).collect();
-    Ok(Measured { collected: collect(&taken, options.probes), reports })
+    let clocks = clocks.clone().until(testbed.clocks()?);
+    Ok(Measured { collected: collect_by(&clocks, &taken, options.probes), reports, clocks })
 }
 
 /// Where every node is probed. All by one family: IPv6 where that is asked for, and where no node has anything else.
@@ -240,11 +246,6 @@ fn ready(testbed: &mut dyn Testbed) -> Result<(), OperationError> {
         other => Err(other),
     });
     answers.map(|_| ())
-}
-
-fn since_epoch() -> u64 {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
 }
 
 pub(super) fn ask_all<T>(
@@ -307,11 +308,11 @@ mod tests {
         fn answer(&mut self, request: &Request) -> Response {
             let Request::Probe(order) = request else {
                 std::thread::sleep(std::mem::take(&mut self.first_answer_takes));
-                return Response::Ready { now_realtime_ns: since_epoch() };
+                return Response::Ready { now_realtime_ns: self.now_ns() };
             };
             self.runs.insert(order.run);
             if order.me == 0 {
-                self.ahead.push(Duration::from_nanos(order.start_realtime_ns.saturating_sub(since_epoch())));
+                self.ahead.push(Duration::from_nanos(order.start_realtime_ns.saturating_sub(self.now_ns())));
             } else if self.misses > 0 {
                 self.misses -= 1;
                 return Response::Failed { message: format!("{START_MISSED} by 5s; set it further ahead") };

@@ -4,7 +4,7 @@
 //! but its own user, needs no second user to shut itself in, and passes on the capabilities that the namespace gives.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -153,6 +153,7 @@ impl Ground {
 
     /// longhaul with arguments, where longhaul runs.
     pub(crate) fn start(&self, arguments: &[&str], stdout: &Path) -> Running {
+        let stderr = fs::File::create(errors_of(stdout)).unwrap();
         let (folder, stdout) = (self.folder.path().to_owned(), fs::File::create(stdout).unwrap());
         let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
         let start = move || {
@@ -162,7 +163,7 @@ impl Ground {
                 .env_remove("LONGHAUL_SSH")
                 .stdin(Stdio::null())
                 .stdout(stdout)
-                .stderr(Stdio::piped())
+                .stderr(stderr)
                 .spawn()
                 .unwrap()
         };
@@ -229,6 +230,11 @@ impl Drop for Ground {
     }
 }
 
+/// Where a longhaul that is running writes its standard error when its standard output goes to `file`.
+pub(crate) fn errors_of(file: &Path) -> PathBuf {
+    file.with_extension("err")
+}
+
 /// A longhaul that is running.
 pub(crate) struct Running(Child);
 
@@ -241,8 +247,7 @@ impl Running {
                 return said;
             }
             if let Some(status) = self.0.try_wait().unwrap() {
-                let mut error = String::new();
-                let _ = self.0.stderr.take().unwrap().read_to_string(&mut error);
+                let error = fs::read_to_string(errors_of(file)).unwrap_or_default();
                 panic!("longhaul ended with {status} without saying `{part}`: {said}\n{error}");
             }
             std::thread::sleep(Duration::from_millis(10));
@@ -253,11 +258,9 @@ impl Running {
         kill(Pid::from_raw(i32::try_from(self.0.id()).unwrap()), signal).unwrap();
     }
 
-    /// Its exit code and what it wrote to standard error.
-    pub(crate) fn end(mut self) -> (Option<i32>, String) {
-        let mut error = String::new();
-        let _ = self.0.stderr.take().unwrap().read_to_string(&mut error);
-        (self.0.wait().unwrap().code(), error)
+    /// Its exit code.
+    pub(crate) fn end(mut self) -> Option<i32> {
+        self.0.wait().unwrap().code()
     }
 
     /// The ssh processes that it has started.

@@ -61,15 +61,15 @@ fn what_ssh_refuses_is_said_and_nothing_is_changed() {
 fn interfaces_are_found_by_the_routes() {
     in_own_namespaces("trouble::interfaces_are_found_by_the_routes", || {
         let ground = Ground::new(2);
-        ground.on(0, "ip link add dummy0 type dummy");
-        ground.on(0, "ip link set dummy0 up");
-        ground.on(0, "ip route add 10.200.0.0/16 dev dummy0");
+        ground.on(0, "ip link add br9 type bridge");
+        ground.on(0, "ip link set br9 up");
+        ground.on(0, "ip route add 10.200.0.0/16 dev br9");
         ground.inventory("edge.yaml", by_v4, |host| {
             let further = if host == 1 { ", 10.200.0.1" } else { "" };
             format!("addresses: [{}{further}]", v4(host))
         });
         let (table, _) = ground.ends(&["status", "--hosts", "edge.yaml"], 1);
-        let words = "the other nodes are behind different interfaces (10.9.0.2 by eth0, 10.200.0.1 by dummy0); name the one to impair";
+        let words = "the other nodes are behind different interfaces (10.9.0.2 by eth0, 10.200.0.1 by br9); name the one to impair";
         assert!(table.contains(words), "{table}");
         ground.inventory("swapped.yaml", by_v4, |host| format!("interface: eth0, addresses: [{}]", v4(1 - host)));
         let (_, error) = ground.ends(&["status", "--hosts", "swapped.yaml"], 2);

@@ -11,7 +11,7 @@ use crate::cli::operate::apply_intended;
 use crate::cli::progress::Progress;
 use crate::intended::Intended;
 use crate::matrix::DelayMatrix;
-use crate::measure::{BaseMatrix, Comparison, PathResult, ProbeReport, Sample, compare, subtract_base};
+use crate::measure::{BaseMatrix, Comparison, PathResult, ProbeReport, Sample, compare_by, subtract_base};
 use crate::report::{HostNoise, Probing};
 use crate::shaping::Abilities;
 use crate::testbed::lab::Lab;
@@ -122,8 +122,8 @@ pub(super) fn run(args: &VerifyArgs, intended: &Intended) -> anyhow::Result<Tria
     } else {
         measured.collected.samples.clone()
     };
-    let comparison = compare(matrix, &samples, tolerance);
-    let base = compare(&unimpaired, &base.collected.samples, tolerance);
+    let comparison = compare_by(&measured.clocks, matrix, &samples, tolerance);
+    let base = compare_by(&base.clocks, &unimpaired, &base.collected.samples, tolerance);
     let slowed = options.interval > args.probes.options(matrix).interval;
     Ok(Trial {
         slowed,

@@ -27,6 +27,8 @@ use self::timeline::Timeline;
 use super::{Testbed, TestbedError, patience};
 use crate::agent::protocol::{CancelLine, Request, RequestLine, Response, ResponseLine};
 use crate::inventory::Inventory;
+use crate::measure::Clocks;
+use crate::measure::clock::{Clock, HostClock, Reading};
 use crate::topology::{Node, NodeIndex, NodeName};
 
 /// How long a host may take from the call of ssh to its first answer.
@@ -71,6 +73,11 @@ pub enum HostsError {
     Line(#[from] serde_json::Error),
 }
 
+/// How often clocks are read, at most and at least, and after how long no round is begun any more.
+const READINGS: usize = 8;
+const LEAST_READINGS: usize = 2;
+const READING_TIME: Duration = Duration::from_millis(400);
+
 /// What one host is to this side.
 enum Link {
     /// There is a session.
@@ -79,10 +86,19 @@ enum Link {
     Lost(String),
 }
 
+/// An answer, and when it was asked for and here by this side's time line.
+struct Answer {
+    value: Value,
+    asked_ns: u64,
+    answered_ns: u64,
+}
+
 /// A testbed of hosts. Dropping it ends the sessions, and returns when the hosts are done with them.
 pub struct Hosts {
     nodes: Vec<Node>,
     links: Vec<Link>,
+    /// The boot of each host's kernel; empty where it is not known.
+    boots: Vec<String>,
     heard: Receiver<(NodeIndex, Heard)>,
     timeline: Timeline,
     last_id: u64,
@@ -93,18 +109,27 @@ impl Hosts {
     /// of another one are refused. A host that does not answer does not stop the others: asking it fails.
     pub fn connect(inventory: &Inventory, program: &[String], version: &str) -> Result<Self, HostsError> {
         let (sender, heard) = channel();
-        let mut hosts = Self { nodes: Vec::new(), links: Vec::new(), heard, timeline: Timeline::start(), last_id: 0 };
+        let mut hosts = Self {
+            nodes: Vec::new(),
+            links: Vec::new(),
+            boots: Vec::new(),
+            heard,
+            timeline: Timeline::start(),
+            last_id: 0,
+        };
         hosts.call_all(inventory, program, version, &sender)?;
         let hello = serde_json::to_value(Request::Hello)?;
         let requests = (0..inventory.hosts.len()).map(|node| (node, hello.clone())).collect();
         let answers = hosts.ask_values(requests, FIRST_ANSWER)?;
         let mut places = Vec::new();
         for (node, answer) in answers.into_iter().enumerate() {
-            let place = answer.and_then(|hello| nodes::place(hello, version));
-            if let Err(why) = &place {
+            let said = answer.and_then(|hello| nodes::place(hello.value, version));
+            if let Err(why) = &said {
                 hosts.lose(node, why);
             }
-            places.push(place.ok());
+            let (place, boot) = said.map_or_else(|_| (None, String::new()), |(place, boot)| (Some(place), boot));
+            places.push(place);
+            hosts.boots.push(boot);
         }
         hosts.nodes = nodes::of(inventory, &places)?;
         Ok(hosts)
@@ -178,17 +203,17 @@ impl Hosts {
         &mut self,
         requests: Vec<(NodeIndex, Value)>,
         patience: Duration,
-    ) -> Result<Vec<Result<Value, String>>, HostsError> {
-        let mut answers: Vec<Option<Result<Value, String>>> = requests.iter().map(|_| None).collect();
-        // By number: the place of the answer, and the host.
-        let mut waiting: BTreeMap<u64, (usize, NodeIndex)> = BTreeMap::new();
+    ) -> Result<Vec<Result<Answer, String>>, HostsError> {
+        let mut answers: Vec<Option<Result<Answer, String>>> = requests.iter().map(|_| None).collect();
+        // By number: the place of the answer, the host, and when it was asked.
+        let mut waiting: BTreeMap<u64, (usize, NodeIndex, u64)> = BTreeMap::new();
         for (place, (node, request)) in requests.into_iter().enumerate() {
             self.last_id += 1;
             let line = serde_json::to_string(&RequestLine { id: self.last_id, request })?;
             match &self.links[node] {
                 Link::Up(session) => {
+                    waiting.insert(self.last_id, (place, node, self.timeline.now_ns()));
                     session.send(line);
-                    waiting.insert(self.last_id, (place, node));
                 }
                 Link::Lost(why) => answers[place] = Some(Err(why.clone())),
             }
@@ -196,18 +221,18 @@ impl Hosts {
         let deadline = Instant::now() + patience;
         while !waiting.is_empty() {
             match self.heard.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok((node, Heard::Line { line, .. })) => {
+                Ok((node, Heard::Line { line, at_ns: answered_ns })) => {
                     // What is no answer comes from the host's shell, or answers what nobody waits for any more.
                     let Ok(line) = serde_json::from_slice::<ResponseLine<Value>>(&line) else { continue };
-                    if waiting.get(&line.id).is_some_and(|(_, asked)| *asked == node)
-                        && let Some((place, _)) = waiting.remove(&line.id)
+                    if waiting.get(&line.id).is_some_and(|(_, asked, _)| *asked == node)
+                        && let Some((place, _, asked_ns)) = waiting.remove(&line.id)
                     {
-                        answers[place] = Some(Ok(line.response));
+                        answers[place] = Some(Ok(Answer { value: line.response, asked_ns, answered_ns }));
                     }
                 }
                 Ok((node, Heard::Ended)) => {
                     let why = self.bury(node);
-                    waiting.retain(|_, (place, asked)| {
+                    waiting.retain(|_, (place, asked, _)| {
                         if *asked == node {
                             answers[*place] = Some(Err(why.clone()));
                         }
@@ -217,7 +242,7 @@ impl Hosts {
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
             }
         }
-        for (id, (place, node)) in waiting {
+        for (id, (place, node, _)) in waiting {
             answers[place] = Some(Err(format!("no answer within {patience:?}; the host or its agent hangs")));
             if let (Link::Up(session), Ok(line)) =
                 (&self.links[node], serde_json::to_string(&CancelLine { cancel: id }))
@@ -234,13 +259,38 @@ impl Testbed for Hosts {
         &self.nodes
     }
 
+    fn clocks(&mut self) -> Result<Clocks, TestbedError> {
+        let mut readings: Vec<Vec<Reading>> = self.nodes.iter().map(|_| Vec::new()).collect();
+        let began = Instant::now();
+        let ready = serde_json::to_value(Request::Ready).map_err(HostsError::from)?;
+        for round in 0..READINGS {
+            if round >= LEAST_READINGS && began.elapsed() > READING_TIME {
+                break;
+            }
+            // One host after the other: the answers of many at once wait for each other, and are late then.
+            for (node, readings) in readings.iter_mut().enumerate() {
+                let answer = self.ask_values(vec![(node, ready.clone())], FIRST_ANSWER)?.pop();
+                let Some(Ok(Answer { value, asked_ns, answered_ns })) = answer else { continue };
+                if let Ok(Response::Ready { now_realtime_ns: theirs_ns }) = serde_json::from_value(value) {
+                    readings.push(Reading { asked_ns, answered_ns, theirs_ns });
+                }
+            }
+        }
+        let clocks = self.boots.iter().cloned().zip(&readings);
+        Ok(Clocks::of(clocks.map(|(boot, readings)| HostClock { boot, clock: Clock::of(readings) }).collect()))
+    }
+
+    fn now_ns(&self) -> u64 {
+        self.timeline.now_ns()
+    }
+
     fn ask(&mut self, requests: Vec<(NodeIndex, Request)>) -> Result<Vec<Result<Response, String>>, TestbedError> {
         let patience = patience::of(requests.iter().map(|(_, request)| request));
         let to_value = |(node, request)| Ok((node, serde_json::to_value(request)?));
         let values: Vec<(NodeIndex, Value)> =
             requests.into_iter().map(to_value).collect::<Result<_, serde_json::Error>>().map_err(HostsError::from)?;
         let answers = self.ask_values(values, patience)?;
-        let read = |value: Value| serde_json::from_value(value).map_err(|error| error.to_string());
+        let read = |answer: Answer| serde_json::from_value(answer.value).map_err(|error| error.to_string());
         Ok(answers.into_iter().map(|answer| answer.and_then(read)).collect())
     }
 }

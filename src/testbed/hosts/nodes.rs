@@ -10,8 +10,8 @@ use crate::agent::protocol::{Place, Response};
 use crate::inventory::{Host, Inventory};
 use crate::topology::Node;
 
-/// What an agent's first answer says, if it is an agent of this version.
-pub(super) fn place(hello: Value, version: &str) -> Result<Place, String> {
+/// The place and the kernel's boot that an agent's first answer tells, if it is an agent of this version.
+pub(super) fn place(hello: Value, version: &str) -> Result<(Place, String), String> {
     // Looked at first: the rest of another version's answer may be unlike ours.
     let theirs = hello.pointer("/hello/version").and_then(Value::as_str).map(str::to_owned);
     if let Some(theirs) = theirs.filter(|theirs| theirs != version) {
@@ -19,7 +19,7 @@ pub(super) fn place(hello: Value, version: &str) -> Result<Place, String> {
         return Err(format!("its agent is of longhaul {theirs}, this is longhaul {version}: {advice}"));
     }
     match serde_json::from_value(hello) {
-        Ok(Response::Hello { place, .. }) => Ok(place),
+        Ok(Response::Hello { place, boot, .. }) => Ok((place, boot)),
         Ok(Response::Failed { message }) => Err(message),
         Ok(other) => Err(format!("an unexpected answer: {other:?}")),
         Err(error) => Err(format!("its agent's answer cannot be read: {error}")),
