@@ -101,7 +101,7 @@ pub(super) fn run_apply(args: &ApplyArgs, out: &mut dyn Write) -> anyhow::Result
 }
 
 /// The matrix in the order of the testbed's nodes. One with names must have those; one with only n1…nN is taken as it stands.
-fn in_order_of(target: &Target, intended: Intended, place: &str) -> anyhow::Result<Intended> {
+pub(super) fn in_order_of(target: &Target, intended: Intended, place: &str) -> anyhow::Result<Intended> {
     let matrix = intended.matrix();
     let nodes = target.nodes();
     anyhow::ensure!(

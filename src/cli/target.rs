@@ -7,9 +7,9 @@ use anyhow::Context;
 use clap::Args;
 
 use crate::inventory::{self, Inventory};
-use crate::testbed::Testbed;
 use crate::testbed::hosts::Hosts;
 use crate::testbed::lab::{Lab, find_running};
+use crate::testbed::{self, Testbed};
 use crate::topology::{Node, NodeIndex};
 
 /// The variable that names another program than `ssh`.
@@ -31,6 +31,9 @@ pub(super) struct HostsArgs {
     /// Work on the hosts of this inventory, by ssh, instead of a lab
     #[arg(long, value_name = "INVENTORY")]
     hosts: Option<PathBuf>,
+    /// Copy this program to the hosts first, as their agent, where they have not got it
+    #[arg(long, requires = "hosts")]
+    push: bool,
 }
 
 impl TargetArgs {
@@ -39,8 +42,7 @@ impl TargetArgs {
         if let Some(target) = self.hosts.connect()? {
             return Ok(target);
         }
-        let lab = find_running(self.name.as_deref())?;
-        Ok(Target { name: lab.info().name.clone(), testbed: Connected::Lab(lab) })
+        Ok(Target::of_lab(find_running(self.name.as_deref())?))
     }
 }
 
@@ -50,7 +52,7 @@ impl HostsArgs {
         let Some(file) = &self.hosts else { return Ok(None) };
         let inventory = load(file)?;
         let program = ssh_program(&inventory);
-        let hosts = Hosts::connect(&inventory, &program, env!("LONGHAUL_VERSION"))?;
+        let hosts = Hosts::connect(&inventory, &program, env!("LONGHAUL_VERSION"), self.push)?;
         Ok(Some(Target { name: inventory.testbed, testbed: Connected::Hosts(hosts) }))
     }
 }
@@ -106,6 +108,22 @@ impl Target {
             Connected::Lab(_) => Kind::Lab,
             Connected::Hosts(_) => Kind::Hosts,
         }
+    }
+
+    /// A lab that was started for this command.
+    pub(super) fn of_lab(lab: Lab) -> Self {
+        Self { name: lab.info().name.clone(), testbed: Connected::Lab(lab) }
+    }
+
+    /// Takes the lab down, or clears the hosts and leaves them.
+    pub(super) fn end(self) -> anyhow::Result<()> {
+        match self.testbed {
+            Connected::Lab(lab) => lab.stop()?,
+            Connected::Hosts(mut hosts) => {
+                testbed::clear(&mut hosts)?;
+            }
+        }
+        Ok(())
     }
 
     /// To be operated on.

@@ -137,7 +137,9 @@ impl Clocks {
         if hosts.first().is_some_and(|first| named(&first.boot, &hosts)) {
             // Even then this side's may be another: the start of a schedule is told by it.
             let best = hosts.iter().filter_map(|host| host.clock).min_by_key(Clock::bound);
-            hosts.iter_mut().for_each(|host| host.clock = best);
+            for host in &mut hosts {
+                host.clock = best;
+            }
             return Self::Apart(hosts);
         }
         let known: Vec<(String, Clock)> =

@@ -8,7 +8,7 @@ use super::table::tolerance_text;
 use crate::matrix::{DelayMatrix, MatrixError};
 use crate::measure::{Basis, Comparison, DelaySummary, PathResult, RttSummary, Sample, Verdict};
 use crate::topology::{NodeIndex, NodeName};
-use crate::units::{Delay, Deviation, Rtt};
+use crate::units::{Delay, Deviation, Rtt, Span};
 
 /// Why measurements are not a delay matrix.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -137,7 +137,7 @@ impl<'a> PathEntry<'a> {
             sent: path.sent,
             lost: path.lost,
             error_ms: path.error.map(Deviation::as_millis_f64),
-            clock_bound_ms: path.clock_bound.map(|bound| bound.as_millis_f64()),
+            clock_bound_ms: path.clock_bound.map(Span::as_millis_f64),
             verdict: path.verdict,
         }
     }
@@ -255,6 +255,7 @@ mod tests {
             "text": "larger of 5 % and 1 ms"
           },
           "summary": {
+            "basis": "one_way",
             "error_ms": {
               "p50": 0.044,
               "p99": 3.51,
@@ -285,6 +286,7 @@ mod tests {
               "sent": 2,
               "lost": 1,
               "error_ms": 0.033,
+              "clock_bound_ms": 0.0,
               "verdict": "pass"
             },
             {
@@ -297,6 +299,7 @@ mod tests {
               "sent": 2,
               "lost": 2,
               "error_ms": null,
+              "clock_bound_ms": 0.0,
               "verdict": "fail"
             }
           ]

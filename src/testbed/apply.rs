@@ -50,12 +50,9 @@ pub fn apply_paths(
 fn give_back(testbed: &mut dyn Testbed, former: &[NodeStatus]) -> Result<Vec<NodeFailure>, TestbedError> {
     let requests: Vec<(NodeIndex, Request)> = former.iter().map(before).enumerate().collect();
     let answers = testbed.ask(requests)?;
-    let failed = answers.into_iter().zip(testbed.nodes()).filter_map(|(answer, node)| {
-        let message = match answer {
-            Ok(Response::Failed { message }) | Err(message) => message,
-            Ok(_) => return None,
-        };
-        Some(NodeFailure { node: node.name.clone(), message })
+    let failed = answers.into_iter().zip(testbed.nodes()).filter_map(|(answer, node)| match answer {
+        Ok(Response::Failed { message }) | Err(message) => Some(NodeFailure { node: node.name.clone(), message }),
+        Ok(_) => None,
     });
     Ok(failed.collect())
 }

@@ -177,6 +177,7 @@ pub fn measure(
     started: &dyn Fn(Duration),
 ) -> Result<Measured, OperationError> {
     let clocks = testbed.clocks()?;
+    let options = MeasureOptions { run: own_run(options.run, &clocks, testbed.now_ns()), ..options };
     let mut lead = lead(testbed)?;
     for attempt in 1..ATTEMPTS {
         // A number of its own for each: what is left of an earlier one is not taken for this one's.
@@ -218,6 +219,11 @@ fn measure_once(
     let taken: Vec<Option<ProbeReport>> = reports.iter().cloned().map(Some).collect();
     let clocks = clocks.clone().until(testbed.clocks()?);
     Ok(Measured { collected: collect_by(&clocks, &taken, options.probes), reports, clocks })
+}
+
+/// The name of a measurement. Hosts may be measured by several at once, who must not take each other's probes for their own.
+fn own_run(run: u64, clocks: &Clocks, now_ns: u64) -> u64 {
+    if *clocks == Clocks::One { run } else { (run ^ now_ns.rotate_left(20)) | 2 }
 }
 
 /// Where every node is probed. All by one family: IPv6 where that is asked for, and where no node has anything else.

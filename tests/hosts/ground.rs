@@ -6,7 +6,6 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::symlink;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -52,6 +51,15 @@ pub(crate) struct Ground {
 impl Ground {
     /// So many hosts, called n1, n2 and so on, with an agent in their path.
     pub(crate) fn new(hosts: usize) -> Self {
+        Self::build(hosts, false)
+    }
+
+    /// As [`Ground::new`], of hosts that each say they have booted by themselves, as those with kernels of their own do.
+    pub(crate) fn of_many_kernels(hosts: usize) -> Self {
+        Self::build(hosts, true)
+    }
+
+    fn build(hosts: usize, many_kernels: bool) -> Self {
         let folder = tempfile::Builder::new().prefix("lh").tempdir().unwrap();
         let mut ground = Self { bridged: Bridged::build(hosts + 1), folder, servers: vec![], hosts };
         for key in ["host_key", "user_key", "other_key"] {
@@ -69,7 +77,7 @@ impl Ground {
             let bin = ground.path(&format!("h{host}/bin"));
             fs::create_dir_all(&bin).unwrap();
             symlink(env!("CARGO_BIN_EXE_longhaul"), bin.join("longhaul-agent")).unwrap();
-            ground.serve(host);
+            ground.serve(host, many_kernels);
         }
         ground
     }
@@ -108,7 +116,7 @@ impl Ground {
     }
 
     /// Starts the sshd of a host and waits until it listens.
-    fn serve(&mut self, host: usize) {
+    fn serve(&mut self, host: usize, own_kernel: bool) {
         let own = self.path(&format!("h{host}"));
         let config = format!(
             "Port 22\nListenAddress {}\nListenAddress [{}]\nHostKey {}\nAuthorizedKeysFile {}\nUsePAM no\nStrictModes no\n\
@@ -122,13 +130,16 @@ impl Ground {
             own.join("cache").display(),
         );
         fs::write(own.join("sshd_config"), config).unwrap();
+        fs::write(own.join("boot"), format!("00000000-0000-0000-0000-{host:012}\n")).unwrap();
+        let boot = "mount --bind \"$0/boot\" /proc/sys/kernel/random/boot_id && ";
+        let script = format!("{}exec /usr/sbin/sshd -D -e -f \"$0/sshd_config\"", if own_kernel { boot } else { "" });
+        #[allow(clippy::zombie_processes)] // Waited for when the ground is given up.
         let start = move || {
-            Command::new("/usr/sbin/sshd")
-                .args(["-D", "-e", "-f"])
-                .arg(own.join("sshd_config"))
+            Command::new("unshare")
+                .args(["--mount", "--", "sh", "-c", &script])
+                .arg(own)
                 .stdin(Stdio::null())
                 .stderr(Stdio::piped())
-                .process_group(0)
                 .spawn()
                 .unwrap()
         };

@@ -114,3 +114,49 @@ fn whoever_is_killed_leaves_nothing() {
         holding.end();
     });
 }
+
+#[test]
+fn a_verification_leaves_evidence_and_nothing_else() {
+    in_own_namespaces("life::a_verification_leaves_evidence_and_nothing_else", || {
+        let ground = Ground::new(3);
+        ground.inventory("edge.yaml", by_v4, addresses);
+        ground.write("net.csv", MATRIX);
+        let verify = ["verify", "--hosts", "edge.yaml", "net.csv", "--out", "v", "--probes", "5", WIDE[0], WIDE[1]];
+        let (text, _) = ground.ends(&verify, 0);
+        assert!(text.contains("6 paths, 30 probes") && text.contains("PASS"), "{text}");
+        let words = "note: all hosts run on one kernel and have one clock: one-way delays are judged, and exact\n";
+        assert!(text.contains(words), "{text}");
+        let result: Value =
+            serde_json::from_str(&std::fs::read_to_string(ground.path("v/result.json")).unwrap()).unwrap();
+        assert_eq!(result["summary"]["basis"], "one_way");
+        for host in 0..3 {
+            assert!(ground.is_clear_within(host, Duration::from_secs(1)), "host {host}");
+        }
+        ground.ends(&["apply", "--hosts", "edge.yaml", "net.csv", "--detach", "--for", "1h"], 0);
+        let (_, error) = ground.ends(&verify, 2);
+        assert!(error.starts_with("error: host `n1` has delays already; remove them with"), "{error}");
+        ground.ends(&["clear", "--hosts", "edge.yaml"], 0);
+    });
+}
+
+#[test]
+fn hosts_with_clocks_of_their_own_are_judged_by_round_trips() {
+    in_own_namespaces("life::hosts_with_clocks_of_their_own_are_judged_by_round_trips", || {
+        let ground = Ground::of_many_kernels(2);
+        ground.inventory("edge.yaml", by_v4, addresses);
+        ground.write("net.csv", "0,60\n10,0\n");
+        let (text, _) = ground.ends(&["verify", "--hosts", "edge.yaml", "net.csv", "--out", "v", WIDE[0], WIDE[1]], 0);
+        assert!(text.contains("intended/measured round-trip time") && text.contains("|rtt error| p50 "), "{text}");
+        assert!(text.contains("note: the hosts have clocks of their own: round-trip times are judged"), "{text}");
+        let result: Value =
+            serde_json::from_str(&std::fs::read_to_string(ground.path("v/result.json")).unwrap()).unwrap();
+        assert_eq!(result["summary"]["basis"], "round_trip");
+        for path in result["paths"].as_array().unwrap() {
+            let number = |pointer: &str| path.pointer(pointer).unwrap().as_f64().unwrap();
+            assert!((number("/rtt_ms/p50") - 70.0).abs() < 45.0, "{path}");
+            // The clocks are in truth one: what is said of one way holds within what is said of the clocks.
+            let (bound, error) = (number("/clock_bound_ms"), number("/one_way_ms/p50") - number("/intended_ms"));
+            assert!(bound > 0.0 && error.abs() < bound + 45.0, "{path}");
+        }
+    });
+}

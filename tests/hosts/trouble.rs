@@ -79,3 +79,32 @@ fn interfaces_are_found_by_the_routes() {
         );
     });
 }
+
+#[test]
+fn an_agent_is_pushed_where_it_is_missing() {
+    in_own_namespaces("trouble::an_agent_is_pushed_where_it_is_missing", || {
+        let ground = Ground::new(2);
+        ground.inventory("edge.yaml", by_v4, addresses);
+        for host in 0..2 {
+            fs::remove_file(ground.path(&format!("h{host}/bin/longhaul-agent"))).unwrap();
+        }
+        let status = ["status", "--hosts", "edge.yaml"];
+        let pushing = ["status", "--hosts", "edge.yaml", "--push"];
+        ground.ends(&status, 1);
+        ground.ends(&pushing, 0);
+        // The next call needs no --push, and another --push copies nothing.
+        ground.ends(&status, 0);
+        let pushed = || {
+            let all = fs::read_dir(ground.path("h1/cache/longhaul")).unwrap();
+            all.map(|one| std::os::unix::fs::MetadataExt::ino(&one.unwrap().metadata().unwrap())).collect::<Vec<_>>()
+        };
+        let before = pushed();
+        ground.ends(&pushing, 0);
+        assert_eq!((pushed(), before.len()), (before, 1));
+        // One that is broken is replaced.
+        let name = fs::read_dir(ground.path("h1/cache/longhaul")).unwrap().next().unwrap().unwrap().path();
+        fs::write(&name, "#!/bin/sh\n").unwrap();
+        ground.ends(&status, 1);
+        ground.ends(&pushing, 0);
+    });
+}

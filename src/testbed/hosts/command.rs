@@ -47,6 +47,8 @@ const LEASE: &str = "10s";
 pub(super) struct SessionOrder<'a> {
     /// The version of this longhaul.
     pub version: &'a str,
+    /// Whether the agent is the one that was pushed, whatever the inventory says.
+    pub use_pushed: bool,
     /// The testbed's name.
     pub testbed: &'a str,
     /// The other hosts' addresses, as far as they are known.
@@ -66,7 +68,7 @@ pub(super) fn session_script(host: &Host, order: SessionOrder<'_>) -> String {
     }
     words.extend(["--testbed".to_owned(), quoted(order.testbed), "--lease".to_owned(), LEASE.to_owned()]);
     let words = words.join(" ");
-    if let Some(agent) = &host.agent {
+    if let Some(agent) = host.agent.as_ref().filter(|_| !order.use_pushed) {
         return by_sh(&format!("exec {sudo}{} {words}", quoted(agent)));
     }
     let pushed = pushed_file(order.version);
@@ -104,7 +106,8 @@ mod tests {
         std::fs::write(&agent, "#!/bin/sh\nprintf '%s|' \"$@\"\n").unwrap();
         std::fs::set_permissions(&agent, std::fs::Permissions::from_mode(0o755)).unwrap();
         let host = &hosts(&format!(", agent: {:?}", agent.to_str().unwrap()))[0];
-        let order = SessionOrder { version: "1", testbed: "edge", toward: &["10.0.0.2".parse().unwrap()] };
+        let order =
+            SessionOrder { version: "1", use_pushed: false, testbed: "edge", toward: &["10.0.0.2".parse().unwrap()] };
         let output = Command::new("sh").args(["-c", &session_script(host, order)]).output().unwrap();
         assert_eq!(
             String::from_utf8(output.stdout).unwrap(),
@@ -115,7 +118,10 @@ mod tests {
     #[test]
     fn without_a_name_the_pushed_agent_goes_before_the_one_in_the_path() {
         let host = &hosts(", sudo: true, interface: eth1")[0];
-        let script = session_script(host, SessionOrder { version: "0.1.0 (abc)", testbed: "edge", toward: &[] });
+        let script = session_script(
+            host,
+            SessionOrder { version: "0.1.0 (abc)", use_pushed: false, testbed: "edge", toward: &[] },
+        );
         let pushed = r#""${XDG_CACHE_HOME:-$HOME/.cache}/longhaul/longhaul-agent-0.1.0--abc""#;
         let words = r"session --interface '\''eth1'\'' --testbed '\''edge'\'' --lease 10s";
         let expected = format!(

@@ -10,6 +10,7 @@
 mod command;
 mod complaint;
 mod nodes;
+mod push;
 mod session;
 mod timeline;
 
@@ -45,6 +46,12 @@ pub enum HostsError {
     Ssh {
         /// Its name.
         program: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// This program cannot be read, to be pushed.
+    #[error("take the checksum of this program, to push it: {source}")]
+    OwnProgram {
         /// Why.
         source: io::Error,
     },
@@ -106,8 +113,10 @@ pub struct Hosts {
 
 impl Hosts {
     /// Calls all hosts of an inventory at once, by `program` with its first arguments. `version` is this longhaul's: agents
-    /// of another one are refused. A host that does not answer does not stop the others: asking it fails.
-    pub fn connect(inventory: &Inventory, program: &[String], version: &str) -> Result<Self, HostsError> {
+    /// of another one are refused. With `push` this program is put there first, as the agent. A host that does not answer
+    /// does not stop the others: asking it fails.
+    pub fn connect(inventory: &Inventory, program: &[String], version: &str, push: bool) -> Result<Self, HostsError> {
+        let pushed = if push { Some(push::push_all(inventory, program, version)?) } else { None };
         let (sender, heard) = channel();
         let mut hosts = Self {
             nodes: Vec::new(),
@@ -117,7 +126,7 @@ impl Hosts {
             timeline: Timeline::start(),
             last_id: 0,
         };
-        hosts.call_all(inventory, program, version, &sender)?;
+        hosts.call_all(inventory, program, version, pushed, &sender)?;
         let hello = serde_json::to_value(Request::Hello)?;
         let requests = (0..inventory.hosts.len()).map(|node| (node, hello.clone())).collect();
         let answers = hosts.ask_values(requests, FIRST_ANSWER)?;
@@ -161,13 +170,22 @@ impl Hosts {
         inventory: &Inventory,
         program: &[String],
         version: &str,
+        pushed: Option<Vec<Result<(), String>>>,
         sender: &Sender<(NodeIndex, Heard)>,
     ) -> Result<(), HostsError> {
+        let use_pushed = pushed.is_some();
+        let mut refusals = pushed.unwrap_or_default().into_iter().map(Result::err);
         for (node, host) in inventory.hosts.iter().enumerate() {
+            if let Some(why) = refusals.next().flatten() {
+                self.links.push(Link::Lost(why));
+                continue;
+            }
             let others = inventory.hosts.iter().enumerate().filter(|(other, _)| *other != node);
             let toward: Vec<IpAddr> = others.flat_map(|(_, host)| host.addresses.iter().copied()).collect();
-            let script =
-                command::session_script(host, SessionOrder { version, testbed: &inventory.testbed, toward: &toward });
+            let script = command::session_script(
+                host,
+                SessionOrder { version, use_pushed, testbed: &inventory.testbed, toward: &toward },
+            );
             let arguments = command::arguments(host, &script);
             let session = Session::start(program, &arguments, node, sender.clone(), self.timeline);
             let failed = |source| HostsError::Ssh { program: program.first().cloned().unwrap_or_default(), source };
