@@ -5,6 +5,7 @@ mod agent_session;
 mod bench;
 mod caveats;
 mod doctor;
+mod hold;
 mod host;
 mod input;
 mod lab;
@@ -69,6 +70,8 @@ pub fn main() -> ExitCode {
     match arguments.get(1).and_then(|argument| argument.to_str()) {
         Some(HOLDER_COMMAND) => return exit_code(holder_main(&agent_session::rescue)),
         Some(AGENT_COMMAND) => return agent_session::main(),
+        // One binary is enough for a host: under the agent's name it is the agent.
+        _ if is_agent(arguments.first()) => return agent_session::command(),
         _ => {}
     }
     finish(|out| dispatch(Cli::parse().command, out))
@@ -82,6 +85,12 @@ fn finish(command: impl FnOnce(&mut dyn Write) -> anyhow::Result<ExitCode>) -> E
         Ok(code)
     });
     outcome.unwrap_or_else(|error| report(&error))
+}
+
+/// Whether the program was started by the agent's name, which may be followed by a version.
+fn is_agent(program: Option<&std::ffi::OsString>) -> bool {
+    let name = program.and_then(|program| std::path::Path::new(program).file_name()).and_then(std::ffi::OsStr::to_str);
+    name.is_some_and(|name| name.starts_with("longhaul-agent"))
 }
 
 /// A parent that ignores `SIGCHLD` (many servers do) passes that on, and then no child of ours could be waited for.
