@@ -11,10 +11,12 @@ use std::time::Instant;
 use super::super::contract::{Bench, row, suite, wide_row};
 use super::*;
 use crate::shaping::{Abilities, Ability, Backend, GilbertElliott, Jitter, Loss, Reorder, Row, RowPath, Share};
-use crate::tc::{ApplyError, abilities, apply, clear, impair, sweep};
+use crate::tc::{ApplyError, abilities, clear, impair, sweep};
 use crate::units::{Delay, Probability, Span};
 
 mod packets;
+mod scale;
+mod services;
 
 const INSIDE: &str = "LONGHAUL_TC_TEST_INSIDE";
 
