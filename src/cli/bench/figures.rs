@@ -14,6 +14,9 @@ pub(super) enum Unit {
     /// Microseconds.
     #[serde(rename = "us")]
     Micros,
+    /// Milliseconds.
+    #[serde(rename = "ms")]
+    Millis,
     /// Seconds.
     #[serde(rename = "s")]
     Seconds,
@@ -32,26 +35,33 @@ pub(super) enum Unit {
     /// Packets, or events that happen to single packets.
     #[serde(rename = "packets")]
     Packets,
+    /// Objects of a kernel or a delay line that were added, changed or deleted.
+    #[serde(rename = "writes")]
+    Writes,
 }
 
 impl Unit {
     fn name(self) -> &'static str {
         match self {
             Self::Micros => "µs",
+            Self::Millis => "ms",
             Self::Seconds => "s",
             Self::Megabytes => "MB",
             Self::CpuPercent => "%",
             Self::Gigabits => "Gbit/s",
             Self::KiloPackets => "k/s",
             Self::Packets => "packets",
+            Self::Writes => "writes",
         }
     }
 
-    fn decimals(self) -> usize {
+    fn decimals(self, value: f64) -> usize {
         match self {
-            Self::Packets => 0,
+            // What takes seconds shows its milliseconds, not their parts.
+            Self::Millis if value.abs() >= 1_000.0 => 0,
+            Self::Packets | Self::Writes => 0,
             Self::Micros | Self::KiloPackets => 1,
-            Self::Seconds | Self::Megabytes | Self::CpuPercent | Self::Gigabits => 2,
+            Self::Millis | Self::Seconds | Self::Megabytes | Self::CpuPercent | Self::Gigabits => 2,
         }
     }
 
@@ -61,7 +71,7 @@ impl Unit {
     }
 
     fn digits(self, value: f64) -> String {
-        format!("{value:.*}", self.decimals())
+        format!("{value:.*}", self.decimals(value))
     }
 }
 
@@ -140,6 +150,8 @@ fn median(values: &[f64]) -> f64 {
 pub(super) enum Relation {
     /// longhaul divided by plain.
     Ratio,
+    /// Plain divided by longhaul, of times: how many times as fast longhaul is.
+    Speedup,
     /// longhaul minus plain.
     Difference,
 }
@@ -186,9 +198,14 @@ impl Target {
         Self { bound: Bound::AtLeast, value, of: Subject::Value }
     }
 
-    /// The ratio to the plain path is to be at least `value`.
+    /// The ratio to the plain path, or how many times as fast, is to be at least `value`.
     pub(super) const fn ratio_at_least(value: f64) -> Self {
         Self { bound: Bound::AtLeast, value, of: Subject::Relation }
+    }
+
+    /// The difference to what stands beside is to be at most `value`.
+    pub(super) const fn difference_at_most(value: f64) -> Self {
+        Self { bound: Bound::AtMost, value, of: Subject::Relation }
     }
 }
 
@@ -274,6 +291,7 @@ impl Row {
         let (Some(ours), Some(plain)) = (&self.longhaul, &self.plain) else { return Vec::new() };
         let relate = |ours: f64, plain: f64| match self.relation {
             Relation::Ratio => ours / plain,
+            Relation::Speedup => plain / ours,
             Relation::Difference => ours - plain,
         };
         if ours.values.len() == plain.values.len() {
@@ -323,6 +341,8 @@ mod tests {
         assert_eq!(series(&[3.0, 1.0]).unwrap().to_string(), "2.00 Gbit/s (1.00–3.00)");
         assert_eq!(series(&[7.126]).unwrap().to_string(), "7.13 Gbit/s");
         assert_eq!(Series::new(Unit::Packets, [12.0]).unwrap().to_string(), "12 packets");
+        let millis = |value| Series::new(Unit::Millis, [value]).unwrap().to_string();
+        assert_eq!((millis(26.3), millis(132_595.8)), ("26.30 ms".to_owned(), "132596 ms".to_owned()));
         assert_eq!(series(&[]), None);
     }
 
@@ -335,6 +355,11 @@ mod tests {
         assert_eq!(odd.compared(), Some(0.0));
         let nothing = Row::new("x", "y", series(&[9.0])).beside(Relation::Ratio, series(&[0.0]));
         assert_eq!(nothing.compared(), None);
+        let times =
+            Row::new("x", "y", series(&[2.0, 4.0, 8.0])).beside(Relation::Speedup, series(&[200.0, 440.0, 720.0]));
+        assert_eq!(times.compared(), Some(100.0));
+        assert_eq!(times.clone().reaching(Target::ratio_at_least(50.0)).verdict(), Verdict::Met);
+        assert_eq!(times.reaching(Target::ratio_at_least(101.0)).verdict(), Verdict::Unclear);
     }
 
     #[test]
@@ -349,6 +374,7 @@ mod tests {
             (Target::ratio_at_least(0.9), Verdict::Met),
             (Target::ratio_at_least(0.91), Verdict::Unclear),
             (Target::ratio_at_least(1.01), Verdict::Unclear),
+            (Target::difference_at_most(0.9), Verdict::Met),
         ] {
             assert_eq!(row().reaching(target).verdict(), verdict, "{target:?}");
         }

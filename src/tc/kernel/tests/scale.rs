@@ -68,7 +68,7 @@ fn a_thousand_delays_are_applied_in_no_time() {
 
 #[test]
 fn ten_thousand_destinations_find_room() {
-    inside("scale::ten_thousand_destinations_find_room", || {
+    inside_with_filters("scale::ten_thousand_destinations_find_room", || {
         let _lab = Lab::new();
         let before = everything();
         let rows = [mixed_row(10_000, 50), mixed_row(10_000, 49)];
