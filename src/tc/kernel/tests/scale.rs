@@ -80,3 +80,69 @@ fn ten_thousand_destinations_find_room() {
         assert_eq!(everything(), before);
     });
 }
+
+/// Numbered datagrams to a path that stays, one every 200 µs, while a thousand others get new delays, come and go, and are excluded:
+/// every one arrives, by both back-ends.
+#[test]
+fn a_thousand_changes_around_a_flow_lose_nothing() {
+    inside("scale::a_thousand_changes_around_a_flow_lose_nothing", || {
+        let lab = Lab::new();
+        for backend in backends().iter().copied() {
+            if backend == Backend::Netem && !abilities::probe().netem.is_present() {
+                println!("no netem here: that back-end is tested under User-Mode Linux");
+                continue;
+            }
+            let abilities = ways().pop().unwrap();
+            let mut tc = KernelTc::open("eth0").unwrap();
+            let stays = row(&[("10.77.0.2/32", 5)]).paths.remove(0);
+            let around = |count, first, exclusion: &str| {
+                let mut row = wide_row(count, count, first);
+                row.paths.push(stays.clone());
+                row.exclusions.push(exclusion.parse().unwrap());
+                row
+            };
+            let rows = [
+                around(1_000, 10, "10.77.0.0/24 tcp"),
+                around(1_000, 40, "10.0.0.0/24 tcp:22"),
+                around(500, 40, "10.77.0.2/32 tcp:22"),
+            ];
+            impair(&mut tc, &rows[0], backend, &abilities).unwrap();
+            let far = services::there(&lab, || std::net::UdpSocket::bind("10.77.0.2:0").unwrap());
+            far.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+            let near = std::net::UdpSocket::bind("10.77.0.1:0").unwrap();
+            near.connect(far.local_addr().unwrap()).unwrap();
+            let over = std::sync::atomic::AtomicBool::new(false);
+            let numbers = std::thread::scope(|scope| {
+                let sender = scope.spawn(|| {
+                    let mut number = 0u64;
+                    while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                        near.send(&number.to_be_bytes()).unwrap();
+                        number += 1;
+                        sleep(Duration::from_micros(200));
+                    }
+                    near.send(&u64::MAX.to_be_bytes()).unwrap();
+                    number
+                });
+                let receiver = scope.spawn(|| {
+                    let mut seen = Vec::new();
+                    loop {
+                        let mut bytes = [0; 8];
+                        assert_eq!(far.recv(&mut bytes).unwrap(), 8);
+                        match u64::from_be_bytes(bytes) {
+                            u64::MAX => break seen,
+                            number => seen.push(number),
+                        }
+                    }
+                });
+                for row in rows.iter().cycle().skip(1).take(5) {
+                    assert!(impair(&mut tc, row, backend, &abilities).unwrap().operations > 0);
+                }
+                over.store(true, std::sync::atomic::Ordering::Relaxed);
+                (sender.join().unwrap(), receiver.join().unwrap())
+            });
+            println!("{backend}: {} datagrams sent, {} received", numbers.0, numbers.1.len());
+            assert_eq!(numbers.1, (0..numbers.0).collect::<Vec<_>>(), "{backend}: all of them, in their order");
+            clear(&mut tc).unwrap();
+        }
+    });
+}
