@@ -259,7 +259,8 @@ impl Impairment {
 
     /// How many packets may be held at once; more are dropped. Delays reach beyond their mean by four jitters at most.
     pub fn limit(&self) -> u32 {
-        let longest = Delay::from_nanos(self.delay.as_nanos().saturating_add(4 * self.jitter.span.as_nanos()));
+        let longest =
+            Delay::from_nanos(self.delay.as_nanos().saturating_add(self.jitter.span.as_nanos().saturating_mul(4)));
         self.rate.map_or_else(|| limit_for(longest), |rate| limit_at(rate, longest))
     }
 
@@ -440,5 +441,21 @@ mod tests {
         assert_eq!(rate("10mbit").limit(), 1_000);
         assert_eq!(rate("10gbit").limit(), 10_417);
         assert_eq!(ten().limit(), 100_000);
+        // The least and the most that can be said: neither overflows, nor leaves a queue of nothing.
+        let [least, most] = [1, u64::MAX].map(Rate::from_bits_per_second);
+        let extreme = |rate, delay, span| Impairment {
+            rate,
+            jitter: Jitter { span: Span::from_nanos(span), ..Jitter::default() },
+            ..Impairment::delay(Delay::from_nanos(delay))
+        };
+        assert_eq!(extreme(Some(least), 0, 0).limit(), 1_000);
+        assert_eq!(extreme(Some(least), u64::MAX, u64::MAX).limit(), 1_000_000, "a bit a second for centuries");
+        assert_eq!(extreme(Some(most), u64::MAX, u64::MAX).limit(), 1_000_000);
+        assert_eq!(extreme(Some(most), 1, 0).limit(), 1_000_000);
+        assert_eq!(extreme(None, 0, 0).limit(), 100_000);
+        assert_eq!(extreme(None, u64::MAX, u64::MAX).limit(), 1_000_000);
+        // 1 Gbit/s for a second is 83,334 packets of 1,500 bytes, and a quarter more; jitter counts four times.
+        assert_eq!(extreme(Some(Rate::from_gigabits(1)), 1_000_000_000, 0).limit(), 104_167);
+        assert_eq!(extreme(Some(Rate::from_gigabits(1)), 200_000_000, 200_000_000).limit(), 104_167);
     }
 }

@@ -33,7 +33,7 @@ pub use distribution::{Distribution, TABLE_SCALE, UnknownDistribution};
 pub use expected::{Expected, SeenShare};
 pub use filters::{MAX_IN_BUCKET, Rank};
 pub use impairment::{FourState, GilbertElliott, Impairment, ImpairmentError, Jitter, Loss, Reorder, Share};
-pub use key::{DeviceKind, Exempt, Family, FilterKey, Key};
+pub use key::{DeviceKind, Exempt, Family, FilterKey, Key, Treatment};
 pub use netem::{LossChain, LossShare, Netem, RateShape, limit_at, limit_for};
 pub use own_table::{OwnTable, TableError, Tables};
 pub use pattern::{Pattern, PortBlock, Portion, Side};

@@ -46,6 +46,8 @@ pub(in crate::tc) fn recognised(handle: u32, options: &super::codec::u32::Option
 
 /// How long a table may stay in use after the last link to it is gone: the kernel frees links after a grace period.
 const GRACE: Duration = Duration::from_secs(5);
+/// How old a reading may be to go by when it is acted upon.
+const FRESH: Duration = Duration::from_secs(1);
 /// How often to ask meanwhile.
 const GRACE_POLL: Duration = Duration::from_millis(2);
 
@@ -88,6 +90,8 @@ pub struct KernelTc {
     interface: String,
     start_line: StartLine,
     line: Option<RunningLine>,
+    /// What was read last, and when the reading began, until it is acted upon.
+    read: Option<(Instant, Snapshot)>,
     capture: Option<Capture>,
 }
 
@@ -126,7 +130,7 @@ impl KernelTc {
         if link::find(&mut connection, interface)?.is_none() {
             return Err(TcError::NoInterface { interface: interface.to_owned() });
         }
-        Ok(Self { connection, interface: interface.to_owned(), start_line, line: None, capture: None })
+        Ok(Self { connection, interface: interface.to_owned(), start_line, line: None, read: None, capture: None })
     }
 
     /// The running delay line, if the back-end is user space.
@@ -313,6 +317,7 @@ impl Drop for KernelTc {
 
 impl TrafficControl for KernelTc {
     fn current(&mut self) -> Result<State, TcError> {
+        let begun = Instant::now();
         let snapshot = self.snapshot()?;
         let mut state = snapshot.state();
         if let Some(line) = self.line.as_ref().filter(|line| !line.is_stale(&snapshot)) {
@@ -320,11 +325,16 @@ impl TrafficControl for KernelTc {
             state.extend(paths.map(|(prefix, path)| (Key::Line(prefix), Setting::Line(path))));
         }
         self.add_program(&snapshot, &mut state)?;
+        self.read = Some((begun, snapshot));
         Ok(state)
     }
 
     fn execute(&mut self, operations: &[Operation]) -> Result<(), TcError> {
-        let mut snapshot = self.snapshot()?;
+        // Operations come from a comparison with what was just read: reading again would find the same.
+        let mut snapshot = match self.read.take() {
+            Some((begun, snapshot)) if begun.elapsed() < FRESH => snapshot,
+            _ => self.snapshot()?,
+        };
         let covered = Covered::of(operations, &snapshot);
         for run in operations.chunk_by(|one, next| Stage::of(one) == Stage::of(next)) {
             self.stage(Stage::of(&run[0]), run, &mut snapshot, &covered)?;
