@@ -7,7 +7,7 @@ use std::time::Instant;
 use netlink_packet_route::RouteNetlinkMessage;
 
 use super::read::other_filters;
-use super::rules::{Found, family_of, preference, protocol, recognise};
+use super::rules::{Found, Tables, family_of, preference, protocol};
 use super::{GRACE, GRACE_POLL, device, hook_object};
 use crate::netlink::link::{self, Link};
 use crate::netlink::{Connection, Request};
@@ -109,17 +109,20 @@ impl Sweeper<'_> {
 
     /// One list at our preference; true when there was something of ours in it.
     fn list(&mut self, link: &Link, family: Family, list: &[&Object], device: u32) -> Result<bool, TcError> {
-        let (mut ours, mut others) = (Vec::new(), Vec::new());
+        let (mut ours, mut others, mut read) = (Vec::new(), Vec::new(), Vec::new());
         for object in list {
             if object.kind != u32::KIND {
                 others.push(*object);
             } else if !object.options().is_empty() {
-                let options = u32::Options::parse(object.options())?;
-                match recognise(family, object.handle.0, &options, device) {
-                    Found::Ours(key, _) => ours.push((key, *object)),
-                    Found::Top => {}
-                    Found::Foreign => others.push(*object),
-                }
+                read.push((*object, u32::Options::parse(object.options())?));
+            }
+        }
+        let tables = Tables::of_list(family, read.iter().map(|(object, options)| (object.handle.0, options)));
+        for (object, options) in &read {
+            match tables.recognise(object.handle.0, options, device) {
+                Found::Ours(key, _) => ours.push((key, *object)),
+                Found::Top | Found::Unused => {}
+                Found::Foreign => others.push(*object),
             }
         }
         let name = format!("{family} filters of {}", link.name);
