@@ -90,7 +90,8 @@ fn checked_duration(order: &ProbeOrder) -> Result<Duration, ProbeError> {
         return Err(ProbeError::UnknownNode { me, nodes });
     }
     let per_peer = u64::from(order.probes) + u64::from(order.warm_up);
-    let probes = per_peer.saturating_mul(nodes as u64 - 1);
+    // The books have room for the node itself, too, also where it is alone.
+    let probes = per_peer.saturating_mul((nodes as u64 - 1).max(1));
     if probes > MAX_PROBES {
         return Err(ProbeError::TooMany { probes });
     }
@@ -231,7 +232,7 @@ impl Run<'_> {
 }
 
 /// Enters an event of this run that concerns this node; anything else is somebody else's.
-fn record(ledger: &mut Ledger, run: u64, me: u32, event: Event) {
+pub(super) fn record(ledger: &mut Ledger, run: u64, me: u32, event: Event) {
     let (Event::Arrived(_, probe, at_ns) | Event::Stamped(probe, at_ns)) = event;
     let Sequence::Probe(seq) = probe.seq else { return };
     if probe.run != run {

@@ -58,7 +58,7 @@ pub fn list(connection: &mut Connection) -> Result<Vec<Link>, NetlinkError> {
         .collect())
 }
 
-fn read(message: &LinkMessage) -> Link {
+pub(super) fn read(message: &LinkMessage) -> Link {
     let mut link = Link {
         index: message.header.index,
         name: String::new(),
@@ -177,7 +177,7 @@ pub fn addresses(connection: &mut Connection, link: &Link) -> Result<Vec<IpAddr>
     Ok(objects.iter().filter_map(|object| address_of(object, link.index)).collect())
 }
 
-fn address_of(object: &RouteNetlinkMessage, index: u32) -> Option<IpAddr> {
+pub(super) fn address_of(object: &RouteNetlinkMessage, index: u32) -> Option<IpAddr> {
     let RouteNetlinkMessage::NewAddress(message) = object else { return None };
     let lasting = message.header.index == index && message.header.scope == AddressScope::Universe;
     let temporary = message.attributes.iter().any(

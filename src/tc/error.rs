@@ -1,5 +1,6 @@
 //! What can go wrong between us and a kernel's traffic control.
 
+use super::BpfError;
 use crate::netlink::NetlinkError;
 use crate::shaping::Key;
 
@@ -49,6 +50,9 @@ pub enum TcError {
     /// The kernel refused, or could not be talked to.
     #[error(transparent)]
     Netlink(#[from] NetlinkError),
+    /// The capture program was refused.
+    #[error(transparent)]
+    Bpf(#[from] BpfError),
     /// What the kernel lists could not be read.
     #[error("reading traffic control: {0}")]
     Unreadable(String),

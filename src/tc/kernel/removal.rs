@@ -12,7 +12,7 @@ use super::{GRACE, GRACE_POLL, device, hook_object};
 use crate::netlink::link::{self, Link};
 use crate::netlink::{Connection, Request};
 use crate::shaping::{Family, FilterKey};
-use crate::tc::TcError;
+use crate::tc::{TcError, bpf};
 use crate::tc::codec::{Handle, Object, u32};
 
 /// What was, or would be, taken away; in words.
@@ -43,6 +43,9 @@ pub fn remove_all(only: Option<&str>, dry: bool) -> Result<Removal, TcError> {
     let hooked =
         |link: &&Link| qdiscs.iter().any(|qdisc| qdisc.interface == link.index && qdisc.parent == Handle::CLSACT);
     let mut sweeper = Sweeper { connection: &mut connection, dry, removal: &mut removal };
+    for link in &links {
+        sweeper.programs(link);
+    }
     for link in links.iter().filter(hooked) {
         sweeper.interface(link, ours.as_ref())?;
     }
@@ -83,6 +86,13 @@ struct Sweeper<'a> {
 }
 
 impl Sweeper<'_> {
+    /// Capture programs end with the process that holds them; this is for one that does not end.
+    fn programs(&mut self, link: &Link) {
+        if !self.dry && bpf::sweep(link.index).is_ok_and(|count| count > 0) {
+            self.removal.removed.push(format!("capture program of {}", link.name));
+        }
+    }
+
     /// Our lists on an interface, and its hook where that is ours.
     fn interface(&mut self, link: &Link, ours: Option<&Ours>) -> Result<(), TcError> {
         let on = |parent| Object { interface: link.index, parent, ..Object::default() };

@@ -14,6 +14,8 @@ mod client;
 mod holder;
 mod namespaces;
 mod network;
+#[doc(hidden)]
+pub mod outside;
 mod protocol;
 mod registry;
 mod relay;
