@@ -12,8 +12,8 @@ use super::{GRACE, GRACE_POLL, device, hook_object};
 use crate::netlink::link::{self, Link};
 use crate::netlink::{Connection, Request};
 use crate::shaping::{Family, FilterKey};
-use crate::tc::{TcError, bpf};
 use crate::tc::codec::{Handle, Object, u32};
+use crate::tc::{TcError, bpf};
 
 /// What was, or would be, taken away; in words.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
