@@ -33,7 +33,8 @@ use crate::shaping::{DeviceKind, Family, FilterKey, Impairment, Key, Operation, 
 /// Whether `recognise` keeps to what it may say of a u32 object of any list, for [`outside`](super::outside).
 pub(in crate::tc) fn recognised(handle: u32, options: &super::codec::u32::Options) -> Result<(), String> {
     for family in [Family::V4, Family::V6] {
-        if let rules::Found::Ours(key, target) = rules::recognise(family, handle, options, 1) {
+        let tables = rules::Tables::of_list(family, std::iter::once((handle, options)));
+        if let rules::Found::Ours(key, target) = tables.recognise(handle, options, 1) {
             let is_rule = matches!(key, FilterKey::Rule(..));
             if target.is_some() && !is_rule {
                 return Err(format!("{key:?} has the target {target:?}"));
