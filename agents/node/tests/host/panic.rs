@@ -16,7 +16,7 @@ fn panic(node: &Node, words: &[&str], code: i32) -> String {
 
 #[test]
 fn a_keeper_is_ended_with_all_that_it_did() {
-    let node = Node::with_others(false);
+    let node = Node::with_others(true);
     let before = node.everything();
     assert_eq!(panic(&node, &[], 0), NOTHING);
     let mut session = Session::start(&node, lease(10000));
