@@ -234,6 +234,14 @@ fn relay(
     if farewell.as_deref() == Some("") && asked.ids.is_empty() {
         return Ok(0);
     }
+    // What was asked before its end was seen has its answer too.
+    while open && wait_now(input)? {
+        let mut bytes = [0u8; 16 * 1024];
+        match (&*input).read(&mut bytes) {
+            Ok(length) if length > 0 => drop(asked.note(&bytes[..length])),
+            _ => break,
+        }
+    }
     let ended = format!("the keeper of {} has ended, and what it had applied is removed", order.interface);
     let why = farewell.unwrap_or(ended);
     for id in std::mem::take(&mut asked.ids) {
@@ -256,6 +264,11 @@ fn wait(input: &std::fs::File, open: bool, keeper: &Lines) -> io::Result<(bool, 
         Ok(_) => {}
     }
     Ok((fds.get(1).is_some_and(|fd| fd.any().unwrap_or(true)), fds[0].any().unwrap_or(true)))
+}
+
+/// Whether the input can be read at once.
+fn wait_now(input: &std::fs::File) -> io::Result<bool> {
+    Ok(poll(&mut [PollFd::new(input.as_fd(), PollFlags::POLLIN)], PollTimeout::ZERO)? > 0)
 }
 
 /// Hands on what has come; false at the end of the input.

@@ -62,6 +62,7 @@ fn document(status: &Result<NodeStatus, String>, nodes: &[Node]) -> Value {
             "backend": status.backend,
             "paths": status.row.paths.iter().map(|path| path_document(path, nodes)).collect::<Vec<_>>(),
             "differences": status.differences,
+            "restarts": status.restarts,
             "traffic": status.traffic,
         }),
     }
@@ -105,8 +106,17 @@ fn cells(status: &NodeStatus) -> [String; 6] {
         range,
         traffic.packets.to_string(),
         traffic.dropped.to_string(),
-        differences(&status.differences),
+        with_restarts(differences(&status.differences), &status.restarts),
     ]
+}
+
+/// What happened on the way to a state is told beside it.
+fn with_restarts(differences: String, restarts: &[String]) -> String {
+    match restarts {
+        [] => differences,
+        [only] => format!("{differences} (restarted: {only})"),
+        [.., last] => format!("{differences} (restarted {} times: {last})", restarts.len()),
+    }
 }
 
 fn differences(all: &[String]) -> String {
@@ -120,6 +130,16 @@ fn differences(all: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn restarts_are_told_with_the_last_reason() {
+        let told = |restarts: &[&str]| {
+            with_restarts("none".to_owned(), &restarts.iter().map(ToString::to_string).collect::<Vec<_>>())
+        };
+        assert_eq!(told(&[]), "none");
+        assert_eq!(told(&["one"]), "none (restarted: one)");
+        assert_eq!(told(&["one", "two"]), "none (restarted 2 times: two)");
+    }
 
     #[test]
     fn many_differences_are_counted() {
