@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use netlink_packet_route::RouteNetlinkMessage;
 
+pub use self::program::beside_others;
 use self::read::{Hook, Snapshot};
 pub use self::sweep::sweep;
 pub use self::traffic::Traffic;
