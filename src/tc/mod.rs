@@ -8,12 +8,14 @@ mod error;
 mod fake;
 mod kernel;
 pub mod line;
+#[doc(hidden)]
+pub mod outside;
 
 pub use apply::{Applied, ApplyError, TrafficControl, apply, clear, impair};
 pub use bpf::BpfError;
 pub use error::TcError;
 pub use fake::FakeTc;
-pub use kernel::{KernelTc, LinePaths, StartLine, Traffic, beside_others, sweep};
+pub use kernel::{KernelTc, LinePaths, Removal, StartLine, Traffic, beside_others, examine, remove_all, sweep};
 
 #[cfg(test)]
 mod contract;

@@ -91,13 +91,15 @@ pub fn apply_paths(
     let choice = |from: NodeIndex| backends.get(from).copied().unwrap_or_default();
     let request = |from| Request::Apply { row: Row::of_paths(nodes, from, |to| path(from, to)), backend: choice(from) };
     let requests = (0..nodes.len()).map(|from| (from, request(from))).collect();
+    testbed.reserve()?;
     let applied = ask(testbed, requests, |response| match response {
         Response::Applied(applied) => Ok(applied),
         other => Err(other),
     });
     if matches!(applied, Err(OperationError::Nodes(_))) {
-        let _ = clear(testbed);
+        let _ = clear_reserved(testbed);
     }
+    testbed.release();
     applied
 }
 
@@ -112,6 +114,13 @@ pub fn abilities(testbed: &mut dyn Testbed) -> Result<Abilities, OperationError>
 
 /// Removes everything from every node; the number of operations it took.
 pub fn clear(testbed: &mut dyn Testbed) -> Result<usize, OperationError> {
+    testbed.reserve()?;
+    let cleared = clear_reserved(testbed);
+    testbed.release();
+    cleared
+}
+
+fn clear_reserved(testbed: &mut dyn Testbed) -> Result<usize, OperationError> {
     let counts = ask_all(testbed, &Request::Clear, |response| match response {
         Response::Cleared { operations } => Ok(operations),
         other => Err(other),
