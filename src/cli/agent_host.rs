@@ -36,7 +36,7 @@ impl KernelGround {
 impl Ground for KernelGround {
     fn prepare(&mut self) -> Result<(), String> {
         // Takes more privileges than are kept.
-        self.abilities = Some(tc::abilities::probe());
+        self.abilities = Some(tc::beside_others(&self.interface, tc::abilities::probe()));
         // Without it, changes are seen when somebody asks for the status.
         self.monitor = LinkMonitor::open().ok();
         privilege::reduce().map_err(|error| error.to_string())

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use netlink_packet_route::RouteNetlinkMessage;
 
 pub use self::examine::examine;
+pub use self::program::beside_others;
 use self::read::{Hook, Snapshot};
 pub use self::removal::{Removal, remove_all};
 pub use self::sweep::sweep;

@@ -44,7 +44,7 @@ pub fn remove_all(only: Option<&str>, dry: bool) -> Result<Removal, TcError> {
         |link: &&Link| qdiscs.iter().any(|qdisc| qdisc.interface == link.index && qdisc.parent == Handle::CLSACT);
     let mut sweeper = Sweeper { connection: &mut connection, dry, removal: &mut removal };
     for link in &links {
-        sweeper.programs(link);
+        sweeper.program(link);
     }
     for link in links.iter().filter(hooked) {
         sweeper.interface(link, ours.as_ref())?;
@@ -86,10 +86,15 @@ struct Sweeper<'a> {
 }
 
 impl Sweeper<'_> {
-    /// Capture programs end with the process that holds them; this is for one that does not end.
-    fn programs(&mut self, link: &Link) {
-        if !self.dry && bpf::sweep(link.index).is_ok_and(|count| count > 0) {
-            self.removal.removed.push(format!("capture program of {}", link.name));
+    /// A capture program, before the device that it sends packets to. It is there only if its process still is.
+    fn program(&mut self, link: &Link) {
+        if !bpf::is_on(link.index) {
+            return;
+        }
+        let what = format!("the capture program of {}", link.name);
+        match if self.dry { Ok(0) } else { bpf::sweep(link.index) } {
+            Ok(_) => self.removal.removed.push(what),
+            Err(error) => self.removal.stuck.push(format!("{what}: {error}")),
         }
     }
 
