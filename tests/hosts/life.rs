@@ -68,6 +68,9 @@ fn what_is_left_behind_can_be_attached_to_and_ends() {
         assert!(text.contains("testbed `edge` keeps its delays at least until 2"), "{text}");
         let (table, _) = ground.ends(&["status", "--hosts", "edge.yaml"], 0);
         assert!(table.contains("60ms–120ms") && table.contains("0 of 3 nodes differ"), "{table}");
+        // From one of the hosts, whose sessions are delayed as all else is.
+        let measured = ground.run_from(0, &["measure", "--hosts", "edge.yaml", WIDE[0], WIDE[1]]);
+        assert_eq!(measured.status.code(), Some(0), "{measured:?}");
         ground.ends(&["clear", "--hosts", "edge.yaml"], 0);
         ground.ends(&["apply", "--hosts", "edge.yaml", "net.csv", "--detach", "--for", "2s"], 0);
         for host in 0..3 {
