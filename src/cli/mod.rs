@@ -12,6 +12,7 @@ mod lab;
 mod manual;
 pub mod matrix;
 mod operate;
+mod panic;
 mod progress;
 mod status;
 mod target;
@@ -53,6 +54,7 @@ enum CliCommand {
     Status(status::StatusArgs),
     Watch(watch::WatchArgs),
     Clear(operate::ClearArgs),
+    Panic(panic::PanicArgs),
     Bench(bench::BenchArgs),
     Matrix(matrix::MatrixArgs),
     Doctor(doctor::DoctorArgs),
@@ -72,8 +74,13 @@ pub fn main() -> ExitCode {
         _ if is_agent(arguments.first()) => return agent_session::command(),
         _ => {}
     }
+    finish(|out| dispatch(Cli::parse().command, out))
+}
+
+/// Runs a command with standard output and gives its exit code, or says why it failed.
+fn finish(command: impl FnOnce(&mut dyn Write) -> anyhow::Result<ExitCode>) -> ExitCode {
     let mut out = io::stdout().lock();
-    let outcome = dispatch(Cli::parse().command, &mut out).and_then(|code| {
+    let outcome = command(&mut out).and_then(|code| {
         out.flush()?;
         Ok(code)
     });
@@ -102,6 +109,7 @@ fn dispatch(command: CliCommand, out: &mut dyn Write) -> anyhow::Result<ExitCode
         CliCommand::Status(args) => status::run(&args, out),
         CliCommand::Watch(args) => watch::run(&args, out),
         CliCommand::Clear(args) => operate::run_clear(&args, out),
+        CliCommand::Panic(args) => panic::run(&args, out),
         CliCommand::Bench(args) => bench::run(&args, out),
         CliCommand::Matrix(args) => matrix::run(args, out),
         CliCommand::Doctor(args) => doctor::run(&args, out),

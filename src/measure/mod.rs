@@ -7,6 +7,8 @@ mod echo;
 mod fake;
 mod icmp;
 mod ledger;
+#[doc(hidden)]
+pub mod outside;
 mod probe;
 mod rank;
 mod raw_socket;

@@ -27,12 +27,24 @@ pub fn apply_paths(
     if size != count {
         return Err(OperationError::OtherSize { matrix: count, testbed: size });
     }
+    // The turn is ours until all is applied, or given back.
+    testbed.reserve()?;
+    let applied = apply_reserved(testbed, path, backends);
+    testbed.release();
+    applied
+}
+
+fn apply_reserved(
+    testbed: &mut dyn Testbed,
+    path: impl Fn(NodeIndex, NodeIndex) -> Impairment,
+    backends: &[BackendChoice],
+) -> Result<Vec<Applied>, OperationError> {
     // What a node has is known to its agent alone; where it cannot say, it could not be given back.
     let former = status(testbed)?;
     let nodes = testbed.nodes();
     let choice = |from: NodeIndex| backends.get(from).copied().unwrap_or_default();
     let request = |from| Request::Apply { row: Row::of_paths(nodes, from, |to| path(from, to)), backend: choice(from) };
-    let requests = (0..size).map(|from| (from, request(from))).collect();
+    let requests = (0..nodes.len()).map(|from| (from, request(from))).collect();
     let applied = ask(testbed, requests, |response| match response {
         Response::Applied(applied) => Ok(applied),
         other => Err(other),

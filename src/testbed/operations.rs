@@ -102,6 +102,13 @@ pub fn abilities(testbed: &mut dyn Testbed) -> Result<Abilities, OperationError>
 
 /// Removes everything from every node; the number of operations it took.
 pub fn clear(testbed: &mut dyn Testbed) -> Result<usize, OperationError> {
+    testbed.reserve()?;
+    let cleared = clear_reserved(testbed);
+    testbed.release();
+    cleared
+}
+
+fn clear_reserved(testbed: &mut dyn Testbed) -> Result<usize, OperationError> {
     let counts = ask_all(testbed, &Request::Clear, |response| match response {
         Response::Cleared { operations } => Ok(operations),
         other => Err(other),
