@@ -27,6 +27,7 @@ pub fn apply_paths(
     if size != count {
         return Err(OperationError::OtherSize { matrix: count, testbed: size });
     }
+    // The turn is ours until all is applied, or given back.
     testbed.reserve()?;
     let applied = apply_reserved(testbed, path, backends);
     testbed.release();

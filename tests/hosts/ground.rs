@@ -181,8 +181,13 @@ impl Ground {
         Running(self.bridged.nodes[self.hosts].begin(start)())
     }
 
-    /// Runs longhaul to its end.
+    /// Runs longhaul to its end, where no delays are.
     pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        self.run_from(self.hosts, arguments)
+    }
+
+    /// Runs longhaul to its end on one of the nodes.
+    pub(crate) fn run_from(&self, node: usize, arguments: &[&str]) -> Output {
         let folder = self.folder.path().to_owned();
         let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
         let run = move || {
@@ -194,7 +199,7 @@ impl Ground {
                 .output()
                 .unwrap()
         };
-        self.bridged.nodes[self.hosts].begin(run)()
+        self.bridged.nodes[node].begin(run)()
     }
 
     /// Runs longhaul, which must end with `code`; what it wrote to standard output and to standard error.

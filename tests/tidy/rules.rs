@@ -96,7 +96,8 @@ const IMPURE: [&str; 20] = [
 ];
 
 /// Adapters, and the room that they live in; beside it only the command line and the daemons build them.
-const ADAPTERS: [(&str, &str); 3] = [("KernelTc", "tc"), ("IcmpProber", "measure"), ("Lab", "testbed")];
+const ADAPTERS: [(&str, &str); 4] =
+    [("KernelTc", "tc"), ("IcmpProber", "measure"), ("Lab", "testbed"), ("Hosts", "testbed")];
 
 /// Names that say nothing.
 const EMPTY_NAMES: [&str; 8] = ["utils", "util", "common", "helpers", "helper", "misc", "types", "stuff"];
