@@ -160,6 +160,11 @@ impl PortRange {
         self.first == self.last
     }
 
+    /// How many ports it is, less one.
+    pub const fn width(self) -> u16 {
+        self.last - self.first
+    }
+
     /// Whether `port` is one of them.
     pub const fn contains(self, port: u16) -> bool {
         self.first <= port && port <= self.last

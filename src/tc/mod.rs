@@ -17,3 +17,5 @@ pub use kernel::{KernelTc, LinePaths, StartLine, Traffic, sweep};
 
 #[cfg(test)]
 mod contract;
+#[cfg(test)]
+mod oracle;

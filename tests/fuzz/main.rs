@@ -60,7 +60,7 @@ targets! {
     lab_line: kernel::lab_line, kernel::LAB, 1_500;
     netem: kernel::netem, kernel::BYTES, 4_000;
     htb: kernel::htb, kernel::BYTES, 4_000;
-    u32_object: kernel::u32_object, kernel::BYTES, 4_000;
+    u32_objects: kernel::u32_objects, kernel::BYTES, 4_000;
     netlink: kernel::netlink, kernel::BYTES, 4_000;
     packet: kernel::packet, kernel::PROBE, 4_000;
     books: kernel::books, &[], 4_000;

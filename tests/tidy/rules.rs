@@ -28,6 +28,7 @@ const ROOMS: [(&str, &[&str]); 16] = [
     (
         "cli",
         &[
+            "wording",
             "units",
             "topology",
             "matrix",

@@ -1,5 +1,6 @@
 //! [`KernelTc`]: the kernel of this machine, by netlink, in the network namespace of the thread that opened it.
 
+mod compare;
 mod device;
 mod read;
 mod rules;
@@ -11,7 +12,6 @@ use std::collections::BTreeMap;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use ipnet::IpNet;
 use netlink_packet_route::RouteNetlinkMessage;
 
 use self::read::{Hook, Snapshot};
@@ -22,15 +22,16 @@ use super::codec::{Handle, Object};
 use super::line::{Line, LineConfig};
 use super::{TcError, TrafficControl};
 use crate::netlink::{Connection, NetlinkError, Request, link};
-use crate::shaping::{DeviceKind, Family, FilterKey, Impairment, Key, Operation, Setting, State};
+use crate::shaping::{DeviceKind, Family, FilterKey, Impairment, Key, Operation, Selector, Setting, State};
 
-/// Whether `recognise` keeps to what it may say of a u32 object of any list, for [`outside`](super::outside).
-pub(in crate::tc) fn recognised(handle: u32, options: &super::codec::u32::Options) -> Result<(), String> {
-    for family in [Family::V4, Family::V6] {
-        if let rules::Found::Ours(key, target) = rules::recognise(family, handle, options, 1) {
-            let is_rule = matches!(key, FilterKey::Rule(..));
-            if target.is_some() && !is_rule {
-                return Err(format!("{key:?} has the target {target:?}"));
+/// Whether a list of u32 objects, whoever made them, is taken for what it can be, for [`outside`](super::outside).
+pub(in crate::tc) fn recognised(objects: &[(u32, super::codec::u32::Options)]) -> Result<(), String> {
+    for family in Family::ALL {
+        let tables = rules::Tables::of_list(family, objects.iter().map(|(handle, options)| (*handle, options)));
+        for (handle, options) in objects {
+            let rules::Found::Ours(key, target) = tables.recognise(*handle, options, 1) else { continue };
+            if key.family() != family || target.is_some() != matches!(key, FilterKey::Rule(..)) {
+                return Err(format!("{options:?} of {family:?} is taken for {key:?} with the target {target:?}"));
             }
         }
     }
@@ -45,10 +46,10 @@ const GRACE_POLL: Duration = Duration::from_millis(2);
 /// The paths of a user-space delay line.
 pub trait LinePaths {
     /// Replaces all paths; packets that are held keep their time.
-    fn set_paths(&mut self, paths: &BTreeMap<IpNet, Impairment>) -> Result<(), String>;
+    fn set_paths(&mut self, paths: &BTreeMap<Selector, Impairment>) -> Result<(), String>;
 
     /// The paths that are in.
-    fn paths(&self) -> BTreeMap<IpNet, Impairment>;
+    fn paths(&self) -> BTreeMap<Selector, Impairment>;
 
     /// What went through, and what did not.
     fn traffic(&self) -> Traffic;
@@ -58,11 +59,11 @@ pub trait LinePaths {
 pub type StartLine = Box<dyn FnMut(&str, &str) -> Result<Box<dyn LinePaths + Send>, String> + Send>;
 
 impl LinePaths for Line {
-    fn set_paths(&mut self, paths: &BTreeMap<IpNet, Impairment>) -> Result<(), String> {
+    fn set_paths(&mut self, paths: &BTreeMap<Selector, Impairment>) -> Result<(), String> {
         Self::set_paths(self, paths).map_err(|error| error.to_string())
     }
 
-    fn paths(&self) -> BTreeMap<IpNet, Impairment> {
+    fn paths(&self) -> BTreeMap<Selector, Impairment> {
         Self::paths(self)
     }
 
@@ -223,12 +224,12 @@ impl KernelTc {
         let mut paths = line.paths();
         for operation in operations {
             match operation {
-                Operation::Add(Key::Line(prefix), Setting::Line(impairment))
-                | Operation::Change(Key::Line(prefix), Setting::Line(impairment)) => {
-                    paths.insert(*prefix, *impairment);
+                Operation::Add(Key::Line(selector), Setting::Line(impairment))
+                | Operation::Change(Key::Line(selector), Setting::Line(impairment)) => {
+                    paths.insert(*selector, *impairment);
                 }
-                Operation::Delete(Key::Line(prefix)) => {
-                    paths.remove(prefix);
+                Operation::Delete(Key::Line(selector)) => {
+                    paths.remove(selector);
                 }
                 _ => {}
             }
@@ -259,7 +260,9 @@ impl Stage {
             (_, Key::Device(_)) => Self::Device,
             (_, Key::Clsact) => Self::Hook,
             (_, Key::Line(_)) => Self::Line,
-            (Operation::Delete(_), Key::Capture(FilterKey::Table(_)) | Key::Classify(FilterKey::Table(_))) => {
+            (Operation::Delete(_), Key::Capture(filter) | Key::Classify(filter))
+                if matches!(filter, FilterKey::Table(_) | FilterKey::Stray(..)) =>
+            {
                 Self::UnusedTables
             }
             _ => Self::Requests,
@@ -281,7 +284,7 @@ impl TrafficControl for KernelTc {
     fn current(&mut self) -> Result<State, TcError> {
         let mut state = self.snapshot()?.state();
         if let Some(line) = &self.line {
-            state.extend(line.paths().into_iter().map(|(prefix, path)| (Key::Line(prefix), Setting::Line(path))));
+            state.extend(line.paths().into_iter().map(|(selector, path)| (Key::Line(selector), Setting::Line(path))));
         }
         Ok(state)
     }
