@@ -2,6 +2,7 @@
 
 pub mod abilities;
 mod apply;
+mod bpf;
 mod codec;
 mod error;
 mod fake;
@@ -11,9 +12,10 @@ pub mod line;
 pub mod outside;
 
 pub use apply::{Applied, ApplyError, TrafficControl, apply, clear, impair};
+pub use bpf::BpfError;
 pub use error::TcError;
 pub use fake::FakeTc;
-pub use kernel::{KernelTc, LinePaths, StartLine, Traffic, sweep};
+pub use kernel::{KernelTc, LinePaths, Removal, StartLine, Traffic, examine, remove_all, sweep};
 
 #[cfg(test)]
 mod contract;
