@@ -70,8 +70,8 @@ impl Ground {
         }
         fs::copy(ground.path("user_key.pub"), ground.path("authorized_keys")).unwrap();
         let key = fs::read_to_string(ground.path("host_key.pub")).unwrap();
-        let known: String = (0..hosts).map(|host| format!("{},{} {key}", v4(host), v6(host))).collect();
-        ground.write("known_hosts", &known);
+        let known: Vec<String> = (0..hosts).map(|host| format!("{},{} {key}", v4(host), v6(host))).collect();
+        ground.write("known_hosts", &known.concat());
         ground.write("ssh_config", &ground.ssh_config("user_key", "known_hosts"));
         for host in 0..hosts {
             let bin = ground.path(&format!("h{host}/bin"));
@@ -112,7 +112,7 @@ impl Ground {
         );
         let hosts = (0..self.hosts)
             .map(|place| format!("  - {{name: n{}, ssh: \"{}\", {}}}\n", place + 1, ssh(place), host(place)));
-        self.write(name, &(head + &hosts.collect::<String>()));
+        self.write(name, &(head + &hosts.collect::<Vec<String>>().concat()));
     }
 
     /// Starts the sshd of a host and waits until it listens.
