@@ -11,6 +11,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::wait::waitpid;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::claim::{self, Peer};
 use super::greeting::{FarewellLine, Greeting, PROTOCOL, Welcome};
@@ -166,10 +167,13 @@ struct Asked {
     rest: Vec<u8>,
 }
 
-/// The number of a request or an answer.
+/// The number of a request or an answer; what is neither is answered by number 0.
 #[derive(Deserialize)]
 struct Numbered {
     id: u64,
+    #[serde(alias = "response")]
+    #[allow(dead_code)] // only that it is there matters
+    request: IgnoredAny,
 }
 
 impl Asked {
@@ -327,7 +331,7 @@ mod tests {
         let lines = asked.note(b"uest\":\"ready\"}\n{\"alive\":true}\n{\"id\":2,");
         assert_eq!(lines.len(), 2);
         assert_eq!(asked.ids, BTreeSet::from([1]));
-        asked.note(b"\"request\":\"clear\"}\n");
+        asked.note(b"\"request\":\"clear\"}\n{\"id\":3}\n");
         asked.answered(br#"{"id":1,"response":"ready"}"#);
         assert_eq!(asked.ids, BTreeSet::from([2]));
     }
