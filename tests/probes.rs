@@ -204,6 +204,45 @@ fn measurements_do_not_mix() {
     });
 }
 
+/// Echoes of others, of the size of ours and with our mark in them, come by all the time.
+#[test]
+fn foreign_echoes_do_not_count() {
+    in_own_namespaces("foreign_echoes_do_not_count", || {
+        let lab = Bridged::build(2);
+        let order = order(2, v4, 20, Span::from_millis(5));
+        let mut strangers: Vec<std::process::Child> = Vec::new();
+        for (from, to) in [(0, 1), (1, 0)] {
+            let words = format!("-q -n -i 0.002 -s 32 -p 4c485042 {}", v4(to));
+            let begin = move || {
+                let words = words.split(' ');
+                std::process::Command::new("ping").args(words).stdout(std::process::Stdio::null()).spawn().unwrap()
+            };
+            strangers.push(lab.nodes[from].begin(begin)());
+        }
+        let reports = lab.measure(&[0, 1], &order);
+        for mut stranger in strangers {
+            assert!(stranger.try_wait().unwrap().is_none(), "it has been pinging all the time");
+            stranger.kill().unwrap();
+            stranger.wait().unwrap();
+        }
+        assert_whole(&reports, 20);
+    });
+}
+
+/// The kernel answers echoes, and nobody else: a prober only listens.
+#[test]
+fn a_prober_never_answers() {
+    in_own_namespaces("a_prober_never_answers", || {
+        let lab = Bridged::build(2);
+        lab.nodes[1].run("sysctl -q -w net.ipv4.icmp_echo_ignore_all=1");
+        let reports = lab.measure(&[0, 1], &order(2, v4, 5, Span::from_millis(2)));
+        for sample in collect(&reports, 5).samples {
+            assert!(sample.one_way.is_some(), "{sample:?}");
+            assert_eq!(sample.rtt.is_some(), sample.from == 1, "{sample:?}");
+        }
+    });
+}
+
 fn probe_as(lab: &Bridged, me: usize, order: &ProbeOrder) -> ProbeReport {
     let order = ProbeOrder { me, ..order.clone() };
     lab.nodes[me].begin(move || probe(&order).unwrap())()

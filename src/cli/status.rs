@@ -1,4 +1,4 @@
-//! `longhaul status`: what every node of a running lab does; desired, actual, and the difference.
+//! `longhaul status`: what every node of a running lab, or every host, does; desired, actual, and the difference.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -15,12 +15,13 @@ use crate::topology::Node;
 /// How many differences of a node the table shows; `--json` has all.
 const SHOWN_DIFFERENCES: usize = 2;
 
-/// Show what every node of a running lab does, and whether that is what it should do.
+/// Show what every node of a running lab, or every host, does, and whether that is what it should do.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   longhaul status
   longhaul status --name trade --json
+  longhaul status --hosts edge.yaml
 
 Exit code: 0 every node is as it should be, 1 some are not or their agents have ended.")]
 pub(super) struct StatusArgs {
@@ -43,7 +44,7 @@ pub(super) fn run(args: &StatusArgs, out: &mut dyn Write) -> anyhow::Result<Exit
         let nodes = target.nodes();
         let entry = |(node, status): (&Node, _)| (node.name.to_string(), document(status, nodes));
         let all: serde_json::Map<String, Value> = nodes.iter().zip(&statuses).map(entry).collect();
-        writeln!(out, "{:#}", json!({ target.kind.word(): target.name, "nodes": all }))?;
+        writeln!(out, "{:#}", json!({ target.kind().word(): target.name, "nodes": all }))?;
     } else {
         writeln!(out, "{}", table(target.nodes(), &statuses))?;
         let count = statuses.len();
@@ -61,6 +62,7 @@ fn document(status: &Result<NodeStatus, String>, nodes: &[Node]) -> Value {
             "backend": status.backend,
             "paths": status.row.paths.iter().map(|path| path_document(path, nodes)).collect::<Vec<_>>(),
             "differences": status.differences,
+            "restarts": status.restarts,
             "traffic": status.traffic,
         }),
     }
@@ -104,8 +106,17 @@ fn cells(status: &NodeStatus) -> [String; 6] {
         range,
         traffic.packets.to_string(),
         traffic.dropped.to_string(),
-        differences(&status.differences),
+        with_restarts(differences(&status.differences), &status.restarts),
     ]
+}
+
+/// What happened on the way to a state is told beside it.
+fn with_restarts(differences: String, restarts: &[String]) -> String {
+    match restarts {
+        [] => differences,
+        [only] => format!("{differences} (restarted: {only})"),
+        [.., last] => format!("{differences} (restarted {} times: {last})", restarts.len()),
+    }
 }
 
 fn differences(all: &[String]) -> String {
@@ -119,6 +130,16 @@ fn differences(all: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn restarts_are_told_with_the_last_reason() {
+        let told = |restarts: &[&str]| {
+            with_restarts("none".to_owned(), &restarts.iter().map(ToString::to_string).collect::<Vec<_>>())
+        };
+        assert_eq!(told(&[]), "none");
+        assert_eq!(told(&["one"]), "none (restarted: one)");
+        assert_eq!(told(&["one", "two"]), "none (restarted 2 times: two)");
+    }
 
     #[test]
     fn many_differences_are_counted() {

@@ -2,8 +2,9 @@
 
 use crate::matrix::DelayMatrix;
 use crate::topology::NodeIndex;
-use crate::units::{Delay, Rtt, Span};
+use crate::units::{Delay, Deviation, Rtt, Span};
 
+use super::clock::{Basis, Clocks};
 use super::rank::{median_interval, percentile};
 use super::sample::{Comparison, DelaySummary, ErrorSummary, PathResult, RttSummary, Sample, Tolerance, Verdict};
 
@@ -11,6 +12,12 @@ use super::sample::{Comparison, DelaySummary, ErrorSummary, PathResult, RttSumma
 /// when less than half of its probes arrived: then the median of all is not known. Other loss is reported, not judged. A probe is lost when neither it nor its answer arrived.
 /// Samples of paths that the matrix does not have are left out.
 pub fn compare(intended: &DelayMatrix, samples: &[Sample], tolerance: Tolerance) -> Comparison {
+    compare_by(&Clocks::One, intended, samples, tolerance)
+}
+
+/// As [`compare`], of nodes with these clocks: where they are not one, medians of round trips are judged, against the sum of
+/// the two intended delays.
+pub fn compare_by(clocks: &Clocks, intended: &DelayMatrix, samples: &[Sample], tolerance: Tolerance) -> Comparison {
     let n = intended.len();
     let mut by_path: Vec<Vec<&Sample>> = vec![Vec::new(); n * n];
     for sample in samples.iter().filter(|sample| sample.from < n && sample.to < n && sample.from != sample.to) {
@@ -18,11 +25,13 @@ pub fn compare(intended: &DelayMatrix, samples: &[Sample], tolerance: Tolerance)
     }
     let paths: Vec<PathResult> = intended
         .paths()
-        .map(|(from, to)| path_result(intended, from, to, &by_path[from * n + to], tolerance))
+        .map(|(from, to)| path_result(clocks, intended, (from, to), &by_path[from * n + to], tolerance))
         .collect();
     let passed = paths.iter().all(|path| path.verdict == Verdict::Pass);
+    let basis = clocks.basis();
     Comparison {
-        error: error_summary(intended, by_path.iter().flatten().copied()),
+        basis,
+        error: error_summary(basis, intended, by_path.iter().flatten().copied()),
         sent: paths.iter().map(|path| u64::from(path.sent)).sum(),
         lost: paths.iter().map(|path| u64::from(path.lost)).sum(),
         verdict: if passed { Verdict::Pass } else { Verdict::Fail },
@@ -37,31 +46,48 @@ impl Tolerance {
         let relative = intended.as_nanos() as f64 * self.relative;
         error <= self.absolute || error.as_nanos() as f64 <= relative
     }
+
+    /// Whether a pair of the `intended` round trip may be `error` off.
+    pub fn allows_rtt(&self, intended: Rtt, error: Span) -> bool {
+        let relative = intended.as_nanos() as f64 * self.relative;
+        error <= self.absolute || error.as_nanos() as f64 <= relative
+    }
 }
 
 fn path_result(
+    clocks: &Clocks,
     matrix: &DelayMatrix,
-    from: NodeIndex,
-    to: NodeIndex,
+    (from, to): (NodeIndex, NodeIndex),
     samples: &[&Sample],
     tolerance: Tolerance,
 ) -> PathResult {
     let intended = matrix.delay(from, to);
     let one_way = ascending(samples.iter().filter_map(|sample| sample.one_way));
     let rtt = ascending(samples.iter().filter_map(|sample| sample.rtt));
-    let summary = delay_summary(&one_way);
-    let error = summary.map(|summary| summary.p50.deviation(intended));
-    let known = 2 * one_way.len() >= samples.len();
-    let within = known && error.is_some_and(|error| tolerance.allows(intended, error.magnitude()));
+    let (summary, round_trips) = (delay_summary(&one_way), rtt_summary(&rtt));
+    let intended_rtt = matrix.round_trip(from, to);
+    let (error, arrived, allowed): (Option<Deviation>, usize, &dyn Fn(Span) -> bool) = match clocks.basis() {
+        Basis::OneWay => {
+            let error = summary.map(|summary| summary.p50.deviation(intended));
+            (error, one_way.len(), &|error| tolerance.allows(intended, error))
+        }
+        Basis::RoundTrip => {
+            let error = round_trips.map(|summary| summary.p50.deviation(intended_rtt));
+            (error, rtt.len(), &|error| tolerance.allows_rtt(intended_rtt, error))
+        }
+    };
+    let known = 2 * arrived >= samples.len();
+    let within = known && error.is_some_and(|error| allowed(error.magnitude()));
     let lost = samples.iter().filter(|sample| sample.one_way.is_none() && sample.rtt.is_none()).count();
     PathResult {
         from,
         to,
         intended,
-        intended_rtt: matrix.round_trip(from, to),
+        intended_rtt,
         one_way: summary,
         one_way_ci: median_interval(&one_way),
-        rtt: rtt_summary(&rtt),
+        clock_bound: clocks.bound(from, to),
+        rtt: round_trips,
         sent: count(samples.len()),
         lost: count(lost),
         error,
@@ -69,11 +95,16 @@ fn path_result(
     }
 }
 
-fn error_summary<'a>(matrix: &DelayMatrix, samples: impl Iterator<Item = &'a Sample>) -> Option<ErrorSummary> {
-    let errors = ascending(samples.filter_map(|sample| {
-        let intended = matrix.delay(sample.from, sample.to);
-        sample.one_way.map(|one_way| one_way.deviation(intended).magnitude())
-    }));
+fn error_summary<'a>(
+    basis: Basis,
+    matrix: &DelayMatrix,
+    samples: impl Iterator<Item = &'a Sample>,
+) -> Option<ErrorSummary> {
+    let error = |sample: &Sample| match basis {
+        Basis::OneWay => Some(sample.one_way?.deviation(matrix.delay(sample.from, sample.to))),
+        Basis::RoundTrip => Some(sample.rtt?.deviation(matrix.round_trip(sample.from, sample.to))),
+    };
+    let errors = ascending(samples.filter_map(error).map(Deviation::magnitude));
     Some(ErrorSummary { p50: percentile(&errors, 50)?, p99: percentile(&errors, 99)?, max: *errors.last()? })
 }
 
@@ -167,7 +198,6 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::topology::NodeName;
-    use crate::units::Deviation;
     use proptest::prelude::*;
 
     const TOLERANCE: Tolerance = Tolerance { relative: 0.05, absolute: Span::from_millis(1) };

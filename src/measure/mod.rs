@@ -1,5 +1,6 @@
 //! Measuring: the probe schedule (pure), kernel-stamped probes (adapter), and the comparison with the intention (pure).
 
+pub mod clock;
 mod collect;
 mod compare;
 mod echo;
@@ -14,8 +15,9 @@ mod raw_socket;
 mod sample;
 mod schedule;
 
-pub use collect::{Collected, collect};
-pub use compare::{BaseMatrix, compare, subtract_base};
+pub use clock::{Basis, Clocks};
+pub use collect::{Collected, collect, collect_by};
+pub use compare::{BaseMatrix, compare, compare_by, subtract_base};
 pub use fake::FakeProber;
 pub use icmp::{IcmpProber, StopSignal};
 pub use probe::{

@@ -57,11 +57,13 @@ pub fn books(bytes: &[u8]) -> Result<(), String> {
     reckoning.compare(ledger)
 }
 
+/// Own reading, the kernel's stamp, and the answer.
+type Instants = (u64, Option<u64>, Option<u64>);
+
 /// The events once more, without the arrays and counters of the books.
 #[derive(Default)]
 struct Reckoning {
-    /// Own reading, the kernel's stamp, and the answer.
-    sent: BTreeMap<(usize, u32), (u64, Option<u64>, Option<u64>)>,
+    sent: BTreeMap<(usize, u32), Instants>,
     received: Vec<ReceivedProbe>,
     duplicates: u32,
 }

@@ -25,6 +25,10 @@ pub struct Link {
     pub up: bool,
     /// The free text that administrators, and we, attach.
     pub alias: Option<String>,
+    /// The loopback interface: what is sent there never leaves.
+    pub loopback: bool,
+    /// The index of the bridge, bond or the like that it is a port of.
+    pub controller: Option<u32>,
 }
 
 /// Looks a link up by name; `None` when there is none.
@@ -61,11 +65,14 @@ pub(super) fn read(message: &LinkMessage) -> Link {
         kind: None,
         up: message.header.flags.contains(LinkFlags::Up),
         alias: None,
+        loopback: message.header.flags.contains(LinkFlags::Loopback),
+        controller: None,
     };
     for attribute in &message.attributes {
         match attribute {
             LinkAttribute::IfName(name) => link.name.clone_from(name),
             LinkAttribute::IfAlias(alias) => link.alias = Some(alias.clone()),
+            LinkAttribute::Controller(index) => link.controller = Some(*index).filter(|index| *index != 0),
             LinkAttribute::LinkInfo(infos) => {
                 link.kind = infos.iter().find_map(|info| match info {
                     LinkInfo::Kind(kind) => Some(kind.to_string()),

@@ -13,6 +13,14 @@ pub enum TcError {
         /// Its name.
         interface: String,
     },
+    /// The interface is not one that can be impaired in a way that a user would expect.
+    #[error("`{interface}` cannot be impaired: {why}")]
+    Unfit {
+        /// Its name.
+        interface: String,
+        /// Why, and what to do.
+        why: String,
+    },
     /// Our device's name is taken.
     #[error("`{device}` exists and is not ours (alias {alias:?}); rename or delete it")]
     ForeignDevice {

@@ -15,7 +15,7 @@ pub use apply::{Applied, ApplyError, TrafficControl, apply, clear, impair};
 pub use bpf::BpfError;
 pub use error::TcError;
 pub use fake::FakeTc;
-pub use kernel::{KernelTc, LinePaths, StartLine, Traffic, sweep};
+pub use kernel::{KernelTc, LinePaths, Removal, StartLine, Traffic, beside_others, examine, remove_all, sweep};
 
 #[cfg(test)]
 mod contract;

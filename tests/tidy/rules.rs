@@ -48,7 +48,7 @@ const ROOMS: [(&str, &[&str]); 16] = [
 ];
 
 /// Rooms and files that decide without acting.
-const PURE: [&str; 13] = [
+const PURE: [&str; 17] = [
     "src/wording.rs",
     "src/units.rs",
     "src/topology/",
@@ -58,10 +58,14 @@ const PURE: [&str; 13] = [
     "src/intended/",
     "src/report/",
     "src/measure/schedule.rs",
+    "src/measure/clock.rs",
     "src/measure/collect.rs",
     "src/measure/compare.rs",
     "src/measure/sample.rs",
     "src/measure/rank.rs",
+    "src/agent/lease.rs",
+    "src/agent/pulse.rs",
+    "src/testbed/lab/turns.rs",
 ];
 
 /// The one pure room's file that reads files.
@@ -92,7 +96,8 @@ const IMPURE: [&str; 20] = [
 ];
 
 /// Adapters, and the room that they live in; beside it only the command line and the daemons build them.
-const ADAPTERS: [(&str, &str); 3] = [("KernelTc", "tc"), ("IcmpProber", "measure"), ("Lab", "testbed")];
+const ADAPTERS: [(&str, &str); 4] =
+    [("KernelTc", "tc"), ("IcmpProber", "measure"), ("Lab", "testbed"), ("Hosts", "testbed")];
 
 /// Names that say nothing.
 const EMPTY_NAMES: [&str; 8] = ["utils", "util", "common", "helpers", "helper", "misc", "types", "stuff"];

@@ -23,7 +23,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags, poll};
 
 use self::guardian::Guardian;
 use self::requests::Pending;
@@ -32,6 +32,7 @@ use self::upkeep::Upkeep;
 use self::worker::Worker;
 use super::lease::{Leases, Moment};
 use super::lines::Lines;
+use super::process::timeout;
 
 /// What a keeper stands on: the node's kernel. Built by whoever starts the keeper.
 pub trait Ground {
@@ -136,12 +137,15 @@ impl<'a> Keeper<'a> {
             upkeep: Upkeep::default(),
             told_to_end: false,
         };
+        keeper.limit = limit.max(LONG_STEP);
         keeper.watch_guardian(keeper.now()).map_err(system("start the guardian"))?;
         keeper.ground.prepare().map_err(io::Error::other).map_err(system("prepare the keeper"))?;
         keeper.upkeep.index = keeper.ground.index();
         keeper.start_worker().map_err(system("start the worker"))?;
         // Whoever started it has this long to send a session.
         keeper.leases.join(FOUNDER, keeper.limit, keeper.now());
+        keeper.limit = limit;
+        keeper.assure(limit);
         Ok(keeper)
     }
 
@@ -166,6 +170,13 @@ impl<'a> Keeper<'a> {
                 self.end();
                 return Ok(());
             }
+        }
+    }
+
+    /// Lets the guardian know how long it will hear nothing at most.
+    fn assure(&self, limit: Duration) {
+        if let Some(guardian) = &self.guardian {
+            guardian.beat(limit);
         }
     }
 
@@ -225,8 +236,15 @@ impl<'a> Keeper<'a> {
         if let Some(guardian) = self.guardian.take() {
             guardian.stand_down();
         }
+        for number in self.sessions.keys().copied().collect::<Vec<_>>() {
+            self.bid_farewell(number, "");
+        }
     }
 }
+
+/// How long the guardian waits in steps that may take long on a slow machine, however short the lease is: beginning, and
+/// clearing a node that has no worker.
+const LONG_STEP: Duration = Duration::from_secs(20);
 
 /// The place of whoever started the keeper, until its session has come.
 const FOUNDER: u64 = 0;
@@ -234,11 +252,4 @@ const FOUNDER: u64 = 0;
 fn direction(lines: &Lines, reads: bool) -> PollFlags {
     let read = if reads { PollFlags::POLLIN } else { PollFlags::empty() };
     if lines.wants_to_write() { read | PollFlags::POLLOUT } else { read }
-}
-
-/// How long to poll until a moment, rounded up so that it has come then.
-fn timeout(until: Moment, now: Moment) -> PollTimeout {
-    let left = until.saturating_sub(now);
-    let milliseconds = left.as_millis() + u128::from(left.subsec_nanos() % 1_000_000 != 0);
-    PollTimeout::try_from(milliseconds).unwrap_or(PollTimeout::MAX)
 }

@@ -2,8 +2,10 @@
 
 mod compare;
 mod device;
+mod examine;
 mod program;
 mod read;
+mod removal;
 mod rules;
 mod sweep;
 mod traffic;
@@ -15,7 +17,10 @@ use std::time::{Duration, Instant};
 
 use netlink_packet_route::RouteNetlinkMessage;
 
+pub use self::examine::examine;
+pub use self::program::beside_others;
 use self::read::{Hook, Snapshot};
+pub use self::removal::{Removal, remove_all};
 pub use self::sweep::sweep;
 pub use self::traffic::Traffic;
 use self::write::{Covered, request};
@@ -26,14 +31,14 @@ use super::{TcError, TrafficControl};
 use crate::netlink::{Connection, NetlinkError, Request, link};
 use crate::shaping::{DeviceKind, Family, FilterKey, Impairment, Key, Operation, Selector, Setting, State};
 
-/// Whether `recognise` keeps to what it may say of a u32 object of any list, for [`outside`](super::outside).
-pub(in crate::tc) fn recognised(handle: u32, options: &super::codec::u32::Options) -> Result<(), String> {
-    for family in [Family::V4, Family::V6] {
-        let tables = rules::Tables::of_list(family, std::iter::once((handle, options)));
-        if let rules::Found::Ours(key, target) = tables.recognise(handle, options, 1) {
-            let is_rule = matches!(key, FilterKey::Rule(..));
-            if target.is_some() && !is_rule {
-                return Err(format!("{key:?} has the target {target:?}"));
+/// Whether a list of u32 objects, whoever made them, is taken for what it can be, for [`outside`](super::outside).
+pub(in crate::tc) fn recognised(objects: &[(u32, super::codec::u32::Options)]) -> Result<(), String> {
+    for family in Family::ALL {
+        let tables = rules::Tables::of_list(family, objects.iter().map(|(handle, options)| (*handle, options)));
+        for (handle, options) in objects {
+            let rules::Found::Ours(key, target) = tables.recognise(*handle, options, 1) else { continue };
+            if key.family() != family || target.is_some() != matches!(key, FilterKey::Rule(..)) {
+                return Err(format!("{options:?} of {family:?} is taken for {key:?} with the target {target:?}"));
             }
         }
     }

@@ -16,10 +16,12 @@ use crate::tc::{TcError, bpf, clear};
 /// interface has vanished or because our device is half made, it deletes our lists and our device without reading them.
 pub fn sweep(interface: &str) -> Result<(), TcError> {
     detach_programs(interface);
-    if KernelTc::open(interface).is_ok_and(|mut tc| clear(&mut tc).is_ok()) {
+    let cleared = KernelTc::open(interface).is_ok_and(|mut tc| clear(&mut tc).is_ok());
+    let mut connection = Connection::open()?;
+    // What was half made when its maker was killed is no part of the state that is cleared.
+    if cleared && link::find(&mut connection, device::NAME)?.is_none() {
         return Ok(());
     }
-    let mut connection = Connection::open()?;
     let index = link::find(&mut connection, interface)?.map(|link| link.index);
     if let Some(index) = index {
         for family in Family::ALL {

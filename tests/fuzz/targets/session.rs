@@ -9,7 +9,7 @@ use longhaul::agent::protocol::{
 };
 use longhaul::agent::session::{NodeControl, serve};
 use longhaul::measure::{ProbeOrder, ProbeReport};
-use longhaul::shaping::{Abilities, BackendChoice, Row};
+use longhaul::shaping::{Abilities, Backend, BackendChoice, Row, State, desired};
 
 use crate::claims;
 
@@ -43,13 +43,12 @@ pub(crate) const WORDS: &[&str] = &[
     "{\"failed\":{\"message\":\"no\"}}",
 ];
 
-/// What a request leads to must not fail either.
+/// What a request leads to must not fail either: the state of the kernel or the line that it asks for, or a refusal.
 fn carry_out(request: &Request) {
-    if let Request::Apply { row, .. } = request {
-        for path in &row.paths {
-            if let Ok(impairment) = path.impairment.checked() {
-                let _ = (impairment.netem(), impairment.limit(), impairment.shortest_delay(), impairment.to_string());
-            }
+    let Request::Apply { row, .. } = request else { return };
+    for backend in [Backend::Netem, Backend::Userspace] {
+        if let Err(error) = desired(row, backend, &Abilities::all(), &State::default()) {
+            claims::message(&error);
         }
     }
 }
@@ -65,11 +64,9 @@ pub(crate) fn request(bytes: &[u8]) {
             carry_out(&line.request);
         }
     }
-    if let Ok(text) = std::str::from_utf8(bytes) {
-        if let Some(CancelLine { cancel }) = CancelLine::read(text) {
-            let line = serde_json::to_string(&CancelLine { cancel }).unwrap();
-            assert_eq!(CancelLine::read(&line).map(|line| line.cancel), Some(cancel));
-        }
+    if let Some(CancelLine { cancel }) = std::str::from_utf8(bytes).ok().and_then(CancelLine::read) {
+        let line = serde_json::to_string(&CancelLine { cancel }).unwrap();
+        assert_eq!(CancelLine::read(&line).map(|line| line.cancel), Some(cancel));
     }
 }
 

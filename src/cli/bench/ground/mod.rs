@@ -1,6 +1,7 @@
 //! What all measurements stand on: how much effort to make, which back-ends there are, and labs that end with us.
 
 pub(super) mod iperf;
+pub(super) mod lateness;
 pub(super) mod programs;
 pub(super) mod stream;
 

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use anyhow::ensure;
+use anyhow::bail;
 
 use super::rows::{self, Destination};
 use crate::cli::bench::figures::{Relation, Row, Series, Target, Unit};
 use crate::cli::bench::ground::iperf::{self, Running, Transfer, gigabits, raise_buffers};
+use crate::cli::bench::ground::lateness::{Lateness, LatenessMeter};
 use crate::cli::bench::ground::{BenchLab, Ground, asking_for, micros, uniform};
 use crate::measure::{Sample, percentile};
 use crate::shaping::Backend;
@@ -37,6 +38,7 @@ struct Errors {
 struct Path {
     millis: u64,
     idle: Vec<Errors>,
+    timers: Vec<Lateness>,
     loaded: Vec<Errors>,
     reached: Vec<Rate>,
 }
@@ -68,7 +70,9 @@ impl Path {
         let row = rows::row(&[Destination { address: lab.address(1), delay }]);
         lab.apply_row(0, row, asking_for(backend))?;
         let probes = 10 * ground.effort.probes;
+        let meter = LatenessMeter::start();
         self.idle.extend(errors(delay, &lab.probe(probes, INTERVAL)?));
+        self.timers.extend(meter.stop());
         if iperf::available() && (!ground.effort.quick || QUICK.contains(&self.millis)) {
             let (samples, transfer) = under_load(lab, delay, probes)?;
             self.loaded.extend(errors(delay, &samples));
@@ -83,13 +87,18 @@ fn under_load(lab: &mut BenchLab, delay: Delay, probes: u32) -> anyhow::Result<(
     let settle = Duration::from_secs((DOUBLINGS * delay.as_duration()).as_secs() + 1);
     // Preparing to probe and waiting for late answers are covered too: the path must not fall idle meanwhile.
     let length = Duration::from_secs((probes * INTERVAL.as_duration()).as_secs() + 3);
-    let stream = Running::start(lab, (0, 1), length, settle, Some(LOAD))?;
-    std::thread::sleep(settle);
-    let samples = lab.probe(probes, INTERVAL)?;
-    let ended = stream.has_ended();
-    let transfer = stream.finish()?;
-    ensure!(!ended, "iperf3's stream ended before the last probe");
-    Ok((samples, transfer))
+    // A busy machine may take longer to prepare.
+    for length in [length, 3 * length, 9 * length] {
+        let stream = Running::start(lab, (0, 1), length, settle, Some(LOAD))?;
+        std::thread::sleep(settle);
+        let samples = lab.probe(probes, INTERVAL)?;
+        let ended = stream.has_ended();
+        let transfer = stream.finish()?;
+        if !ended {
+            return Ok((samples, transfer));
+        }
+    }
+    bail!("iperf3's stream ended before the last probe, however long it was")
 }
 
 /// The errors of the path from the first node.
@@ -120,6 +129,12 @@ fn summarise(backend: &str, paths: &[Path]) -> Vec<Row> {
         rows.push(row("p50", |errors| errors.p50).reaching(Target::at_most(100.0)));
         rows.push(row("p99", |errors| errors.p99).reaching(Target::at_most(500.0)));
     }
+    let timers = |pick: fn(&Lateness) -> Span| {
+        Series::new(Unit::Micros, paths.iter().flat_map(|path| &path.timers).map(|one| micros(pick(one))))
+    };
+    let meanwhile = "  meanwhile, a bare timer's lateness";
+    rows.push(Row::of_the_machine(NAME, format!("{meanwhile} p50"), timers(|late| late.p50)));
+    rows.push(Row::of_the_machine(NAME, format!("{meanwhile} p99"), timers(|late| late.p99)));
     if !iperf::available() {
         rows.push(Row::not_measured(NAME, format!("{backend}: under 1 Gbit/s"), iperf::MISSING));
     }
@@ -149,7 +164,13 @@ mod tests {
     #[test]
     fn idle_paths_have_targets_and_loaded_ones_stand_beside() {
         let errors = |p50, p99| Errors { p50: Span::from_micros(p50), p99: Span::from_micros(p99) };
-        let path = Path { millis: 1, idle: vec![errors(60, 600)], loaded: vec![errors(90, 900)], reached: vec![LOAD] };
+        let path = Path {
+            millis: 1,
+            idle: vec![errors(60, 600)],
+            loaded: vec![errors(90, 900)],
+            reached: vec![LOAD],
+            timers: vec![],
+        };
         let rows = summarise("netem", &[path, Path::default()]);
         assert_eq!(rows[0].what, "netem, 1 ms: one-way |error| p50, beside the same under 1.00 Gbit/s");
         assert_eq!(rows[0].compared(), Some(-30.0));

@@ -1,7 +1,7 @@
 //! How far injected delays are off, over all probes of all paths of an idle lab.
 
-use super::lateness::{Lateness, LatenessMeter};
 use crate::cli::bench::figures::{Relation, Row, Series, Target, Unit};
+use crate::cli::bench::ground::lateness::{Lateness, LatenessMeter};
 use crate::cli::bench::ground::{BenchLab, Ground, asking_for, micros, uniform};
 use crate::matrix::{DelayMatrix, ReadOptions, parse};
 use crate::measure::{ErrorSummary, Tolerance, compare};

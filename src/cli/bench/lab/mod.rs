@@ -1,7 +1,6 @@
 //! `longhaul bench lab`: every number that a lab promises, measured on this machine beside the plain kernel path.
 
 mod accuracy;
-mod lateness;
 mod life;
 mod mesh;
 mod packets;

@@ -13,25 +13,25 @@ use crate::units::Span;
 const PERIOD: Duration = Duration::from_millis(1);
 
 /// A thread that sleeps again and again, with the priority of a delay line's own thread.
-pub(super) struct LatenessMeter {
+pub(in crate::cli::bench) struct LatenessMeter {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<Vec<Span>>,
 }
 
 /// The distribution of lateness over all wake-ups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Lateness {
+pub(in crate::cli::bench) struct Lateness {
     /// Median.
-    pub(super) p50: Span,
+    pub(in crate::cli::bench) p50: Span,
     /// 99th percentile.
-    pub(super) p99: Span,
+    pub(in crate::cli::bench) p99: Span,
     /// Largest.
-    pub(super) max: Span,
+    pub(in crate::cli::bench) max: Span,
 }
 
 impl LatenessMeter {
     /// Starts the thread.
-    pub(super) fn start() -> Self {
+    pub(in crate::cli::bench) fn start() -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let thread = std::thread::spawn({
             let stop = Arc::clone(&stop);
@@ -41,7 +41,7 @@ impl LatenessMeter {
     }
 
     /// Ends it; `None` when it did not wake even once.
-    pub(super) fn stop(self) -> Option<Lateness> {
+    pub(in crate::cli::bench) fn stop(self) -> Option<Lateness> {
         self.stop.store(true, Ordering::Relaxed);
         summary(self.thread.join().ok()?)
     }
