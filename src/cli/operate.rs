@@ -187,8 +187,13 @@ pub(super) fn apply_intended(
     intended: &Intended,
     backends: &[BackendChoice],
 ) -> anyhow::Result<Vec<Applied>> {
-    let path = |from, to| intended.path(from, to);
-    Ok(testbed::apply_paths(testbed, intended.matrix().len(), path, backends)?)
+    // Other nodes than the matrix's are refused before a row is made for them.
+    let rows = if testbed.nodes().len() == intended.matrix().len() {
+        intended.rows(testbed.nodes())
+    } else {
+        vec![Row::default(); intended.matrix().len()]
+    };
+    Ok(testbed::apply_rows(testbed, rows, backends)?)
 }
 
 /// "back-end userspace (this kernel or user has no netem; …)", or all of them when the nodes differ.

@@ -4,8 +4,8 @@ pub mod lab;
 mod operations;
 
 pub use operations::{
-    MeasureOptions, Measured, NodeFailure, OperationError, abilities, apply, apply_paths, clear, measure, status,
-    statuses,
+    MeasureOptions, Measured, NodeFailure, OperationError, abilities, apply, apply_paths, apply_rows, clear, measure,
+    status, statuses,
 };
 
 use crate::agent::protocol::{Request, Response};

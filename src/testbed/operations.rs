@@ -88,9 +88,22 @@ pub fn apply_paths(
     if nodes.len() != count {
         return Err(OperationError::OtherSize { matrix: count, testbed: nodes.len() });
     }
+    let rows = (0..count).map(|from| Row::of_paths(nodes, from, |to| path(from, to))).collect();
+    apply_rows(testbed, rows, backends)
+}
+
+/// Applies a row for each node, each with its own choice of back-end; when a node fails, all are cleared again.
+pub fn apply_rows(
+    testbed: &mut dyn Testbed,
+    rows: Vec<Row>,
+    backends: &[BackendChoice],
+) -> Result<Vec<Applied>, OperationError> {
+    if testbed.nodes().len() != rows.len() {
+        return Err(OperationError::OtherSize { matrix: rows.len(), testbed: testbed.nodes().len() });
+    }
     let choice = |from: NodeIndex| backends.get(from).copied().unwrap_or_default();
-    let request = |from| Request::Apply { row: Row::of_paths(nodes, from, |to| path(from, to)), backend: choice(from) };
-    let requests = (0..nodes.len()).map(|from| (from, request(from))).collect();
+    let request = |(from, row)| (from, Request::Apply { row, backend: choice(from) });
+    let requests = rows.into_iter().enumerate().map(request).collect();
     let applied = ask(testbed, requests, |response| match response {
         Response::Applied(applied) => Ok(applied),
         other => Err(other),
