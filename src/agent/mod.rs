@@ -1,4 +1,14 @@
-//! What runs on a node: the session [`protocol`] and the [`session`] that answers it.
+//! What runs on a node: the session [`protocol`] and the [`session`] that answers it; and on a host, which others use too, the
+//! [`keeper`] that lets sessions in, keeps their leases and clears up, and the [`front`] by which a session gets there.
 
+pub mod claim;
+pub mod front;
+pub mod greeting;
+pub mod keeper;
+pub mod lease;
+pub mod lines;
+pub mod privilege;
+pub mod process;
 pub mod protocol;
+pub mod pulse;
 pub mod session;

@@ -5,7 +5,9 @@ use std::io::{self, BufRead, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::SystemTime;
 
-use super::protocol::{Applied, CancelLine, NodeStatus, Place, Request, RequestLine, Response, ResponseLine};
+use super::protocol::{
+    Applied, BeatLine, CancelLine, NodeStatus, Place, Request, RequestLine, Response, ResponseLine, is_alive,
+};
 use crate::measure::{ProbeOrder, ProbeReport};
 use crate::shaping::{Abilities, BackendChoice, Row};
 
@@ -29,29 +31,41 @@ pub trait NodeControl {
 
 /// Serves requests from `input` until it ends, then clears the node. `interrupt` is called, from another thread, when a
 /// measurement under way is for nobody any more: its asker has cancelled it, or the input has ended. It should then stop.
+/// That thread also answers beats, so that a long request does not look like a hanging agent.
 pub fn serve(
     input: impl BufRead + Send + 'static,
-    output: &mut dyn Write,
+    output: impl Write + Send + 'static,
     node: &mut dyn NodeControl,
     interrupt: impl Fn() + Send + 'static,
 ) -> io::Result<()> {
     let (sender, receiver) = mpsc::channel();
-    let probing = Arc::new(Mutex::new(Probing::default()));
-    let seen = Arc::clone(&probing);
+    let (probing, output) = (Arc::new(Mutex::new(Probing::default())), Arc::new(Mutex::new(output)));
+    let (seen, answers) = (Arc::clone(&probing), Arc::clone(&output));
     std::thread::Builder::new().name("session".to_owned()).stack_size(128 * 1024).spawn(move || {
         for line in input.lines().map_while(Result::ok) {
             if let Some(line) = CancelLine::read(&line) {
                 lock(&seen).cancel(line.cancel, &interrupt);
-            } else if sender.send(line).is_err() {
+            } else if let Some(beat) = BeatLine::read(&line) {
+                // Who cannot be told will be seen to be gone by its input.
+                let _ = write_line(&answers, &beat);
+            } else if !is_alive(&line) && sender.send(line).is_err() {
                 break;
             }
         }
         lock(&seen).ended = true;
         interrupt();
     })?;
-    let served = answer_all(&receiver, output, node, &probing);
+    let served = answer_all(&receiver, &output, node, &probing);
     let _ = node.clear();
     served
+}
+
+fn write_line(output: &Mutex<impl Write>, line: &impl serde::Serialize) -> io::Result<()> {
+    let mut text = serde_json::to_vec(line)?;
+    text.push(b'\n');
+    let mut output = lock(output);
+    output.write_all(&text)?;
+    output.flush()
 }
 
 /// Which measurements are wanted. All numbers of requests grow.
@@ -81,13 +95,13 @@ impl Probing {
 }
 
 /// A lock whose last holder panicked still guards plain values.
-fn lock(probing: &Mutex<Probing>) -> MutexGuard<'_, Probing> {
-    probing.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn answer_all(
     requests: &mpsc::Receiver<String>,
-    output: &mut dyn Write,
+    output: &Mutex<impl Write>,
     node: &mut dyn NodeControl,
     probing: &Mutex<Probing>,
 ) -> io::Result<()> {
@@ -102,9 +116,7 @@ fn answer_all(
                 ResponseLine { id: request_id(&line), response: Response::Failed { message } }
             }
         };
-        serde_json::to_writer(&mut *output, &answer)?;
-        output.write_all(b"\n")?;
-        output.flush()?;
+        write_line(output, &answer)?;
     }
     Ok(())
 }
@@ -150,6 +162,7 @@ fn answer(request: Request, node: &mut dyn NodeControl) -> Response {
         Request::Status => node.status().map(|status| Response::Status(Box::new(status))),
         // Carried out by `probe`, which knows whether it is still wanted.
         Request::Probe(_) => Err("a measurement cannot be part of another request".to_owned()),
+        Request::Detach { .. } => Err("what is applied here lasts as long as the lab".to_owned()),
     };
     answered.unwrap_or_else(|message| Response::Failed { message })
 }
@@ -196,15 +209,27 @@ mod tests {
         }
     }
 
-    fn line<T: serde::Serialize>(value: &T) -> Vec<u8> {
-        let mut line = serde_json::to_vec(value).unwrap();
-        line.push(b'\n');
-        line
+    /// What a session has written so far.
+    #[derive(Clone, Default)]
+    struct Said(Arc<Mutex<Vec<u8>>>);
+
+    impl Said {
+        fn text(&self) -> String {
+            String::from_utf8(lock(&self.0).clone()).unwrap()
+        }
     }
 
-    #[test]
-    fn a_cancelled_measurement_makes_way_for_the_next_request() {
-        let order = ProbeOrder {
+    impl Write for Said {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            lock(&self.0).write(bytes)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn order() -> ProbeOrder {
+        ProbeOrder {
             run: 1,
             me: 0,
             addresses: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
@@ -213,13 +238,25 @@ mod tests {
             interval: Span::ZERO,
             start_realtime_ns: 0,
             grace: Span::ZERO,
-        };
+        }
+    }
+
+    fn line<T: serde::Serialize>(value: &T) -> Vec<u8> {
+        let mut line = serde_json::to_vec(value).unwrap();
+        line.push(b'\n');
+        line
+    }
+
+    #[test]
+    fn a_cancelled_measurement_makes_way_for_the_next_request() {
+        let order = order();
         let (read, mut write) = std::io::pipe().unwrap();
         let ((began, started), (interrupt, interrupted)) = (channel(), channel());
         let session = std::thread::spawn(move || {
-            let (mut output, mut node) = (Vec::new(), Endless { began, interrupted });
-            serve(io::BufReader::new(read), &mut output, &mut node, move || interrupt.send(()).unwrap_or(())).unwrap();
-            String::from_utf8(output).unwrap()
+            let (output, mut node) = (Said::default(), Endless { began, interrupted });
+            serve(io::BufReader::new(read), output.clone(), &mut node, move || interrupt.send(()).unwrap_or(()))
+                .unwrap();
+            output.text()
         });
         for id in [1, 2] {
             write.write_all(&line(&RequestLine { id, request: Request::Probe(order.clone()) })).unwrap();
@@ -237,5 +274,29 @@ mod tests {
         let ids: Vec<&str> = said.lines().map(|line| &line[..7]).collect();
         assert_eq!(ids, [r#"{"id":1"#, r#"{"id":2"#, r#"{"id":3"#, r#"{"id":4"#], "{said}");
         assert!(said.contains("was cancelled") && said.contains(r#"{"cleared":{"operations":7}}"#), "{said}");
+    }
+
+    #[test]
+    fn beats_are_answered_while_a_measurement_is_under_way() {
+        let (read, mut write) = std::io::pipe().unwrap();
+        let (heard, mut hear) = std::io::pipe().unwrap();
+        let ((began, started), (interrupt, interrupted)) = (channel(), channel());
+        let session = std::thread::spawn(move || {
+            let mut node = Endless { began, interrupted };
+            serve(io::BufReader::new(read), hear.try_clone().unwrap(), &mut node, move || {
+                interrupt.send(()).unwrap_or(())
+            })
+            .unwrap();
+            hear.write_all(b"end\n").unwrap();
+        });
+        write.write_all(&line(&RequestLine { id: 1, request: Request::Probe(order()) })).unwrap();
+        started.recv().unwrap();
+        write.write_all(b"{\"alive\":true}\n{\"beat\":5}\n").unwrap();
+        let mut heard = io::BufReader::new(heard).lines();
+        assert_eq!(heard.next().unwrap().unwrap(), r#"{"beat":5}"#, "before the measurement's end");
+        drop(write);
+        assert!(heard.next().unwrap().unwrap().starts_with(r#"{"id":1,"#));
+        assert_eq!(heard.next().unwrap().unwrap(), "end");
+        session.join().unwrap();
     }
 }

@@ -2,10 +2,15 @@
 
 use std::io::{self, BufReader, Write};
 use std::net::IpAddr;
+use std::os::fd::AsFd;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::agent_host::KernelGround;
+use crate::agent::front;
+use crate::agent::keeper::KeeperOrder;
 use crate::agent::protocol::{Applied, NodeStatus, Place, Traffic};
 use crate::agent::session::{NodeControl, serve};
 use crate::measure::{IcmpProber, ProbeOrder, ProbeReport, Prober, StopSignal};
@@ -30,7 +35,7 @@ enum AgentCommand {
 Example:
   echo '{\"id\":1,\"request\":\"hello\"}' | longhaul-agent session --interface eth0
 
-The end of the input clears the node.")]
+The end of the input ends the session, and the end of the last session clears the node.")]
     Session(SessionArgs),
 }
 
@@ -45,6 +50,19 @@ struct SessionArgs {
     /// Address of another node, for `--interface auto`; may be given several times
     #[arg(long, value_name = "ADDRESS")]
     toward: Vec<IpAddr>,
+    /// Testbed that the session belongs to; an interface belongs to one testbed at a time
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    testbed: String,
+    /// How long the session may be silent before it counts as gone
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = lease)]
+    lease: Duration,
+}
+
+/// A lease as people write it. Below a tenth of a second a busy machine would look like a lost session.
+fn lease(text: &str) -> Result<Duration, String> {
+    let lease = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    let fine = (Duration::from_millis(100)..=Duration::from_secs(3600)).contains(&lease);
+    if fine { Ok(lease) } else { Err("a lease is between 100ms and 1h".to_owned()) }
 }
 
 /// The command line of `longhaul-agent`.
@@ -54,7 +72,16 @@ pub fn command() -> ExitCode {
         AUTO => interface_toward(&args.toward),
         named => Ok(named.to_owned()),
     };
-    outcome(interface.and_then(|interface| run(interface, None)))
+    let code = interface.and_then(|interface| {
+        let order = KeeperOrder { interface: interface.clone(), testbed: args.testbed, lease: args.lease };
+        let input = io::stdin().as_fd().try_clone_to_owned()?;
+        front::run(&order, &mut KernelGround::new(interface), input, &mut io::stdout())
+    });
+    match code {
+        Ok(0) => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::from(2),
+        Err(error) => outcome(Err(error)),
+    }
 }
 
 /// The one interface that the other nodes are reached by.
@@ -83,8 +110,8 @@ fn outcome(served: io::Result<()>) -> ExitCode {
 
 fn run(interface: String, abilities: Option<Abilities>) -> io::Result<()> {
     let stop = StopSignal::new()?;
-    let mut node = KernelNode { interface, tc: None, abilities, applied: None, stop: stop.clone() };
-    serve(BufReader::new(io::stdin()), &mut io::stdout().lock(), &mut node, move || stop.stop())
+    let mut node = KernelNode::new(interface, abilities, stop.clone());
+    serve(BufReader::new(io::stdin()), io::stdout(), &mut node, move || stop.stop())
 }
 
 /// Removes the delays of the lab node whose network namespace the calling thread is in.
@@ -115,7 +142,7 @@ struct Last {
 }
 
 /// A node whose kernel is this one.
-struct KernelNode {
+pub(super) struct KernelNode {
     interface: String,
     tc: Option<KernelTc>,
     abilities: Option<Abilities>,
@@ -124,6 +151,11 @@ struct KernelNode {
 }
 
 impl KernelNode {
+    /// A node of which nothing is known yet; `stop` ends its measurements.
+    pub(super) const fn new(interface: String, abilities: Option<Abilities>, stop: StopSignal) -> Self {
+        Self { interface, tc: None, abilities, applied: None, stop }
+    }
+
     /// Whether the counter of drops also counts losses that were asked for, as netem's does: then it says nothing of the
     /// emulation's own.
     fn drops_are_meant(&self) -> bool {
@@ -185,6 +217,7 @@ impl NodeControl for KernelNode {
                 packets: traffic.packets,
                 dropped: if self.drops_are_meant() { 0 } else { traffic.dropped },
             }),
+            restarts: Vec::new(),
         })
     }
 

@@ -11,10 +11,11 @@ pub(crate) const LINES: (usize, usize) = (400, 500);
 const FUNCTION_LINES: usize = 60;
 
 /// What each room may import, from the ground up. A port sits with its domain; adapters do not know each other.
-const ROOMS: [(&str, &[&str]); 14] = [
+const ROOMS: [(&str, &[&str]); 15] = [
     ("units", &[]),
     ("topology", &["units"]),
     ("matrix", &["units", "topology"]),
+    ("inventory", &["units", "topology"]),
     ("shaping", &["units", "topology", "matrix"]),
     ("intended", &["units", "topology", "matrix", "shaping"]),
     ("measure", &["units", "topology", "matrix"]),
@@ -22,11 +23,21 @@ const ROOMS: [(&str, &[&str]); 14] = [
     ("agent", &["units", "topology", "matrix", "shaping", "measure"]),
     ("netlink", &[]),
     ("tc", &["units", "topology", "matrix", "shaping", "netlink"]),
-    ("testbed", &["units", "topology", "matrix", "shaping", "measure", "agent", "netlink"]),
+    ("testbed", &["units", "topology", "matrix", "shaping", "measure", "agent", "netlink", "inventory"]),
     (
         "cli",
         &[
-            "units", "topology", "matrix", "shaping", "intended", "measure", "report", "agent", "netlink", "tc",
+            "units",
+            "topology",
+            "matrix",
+            "inventory",
+            "shaping",
+            "intended",
+            "measure",
+            "report",
+            "agent",
+            "netlink",
+            "tc",
             "testbed",
         ],
     ),
@@ -35,10 +46,11 @@ const ROOMS: [(&str, &[&str]); 14] = [
 ];
 
 /// Rooms and files that decide without acting.
-const PURE: [&str; 11] = [
+const PURE: [&str; 12] = [
     "src/units.rs",
     "src/topology/",
     "src/matrix/",
+    "src/inventory/",
     "src/shaping/",
     "src/intended/",
     "src/report/",

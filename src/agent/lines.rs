@@ -8,38 +8,45 @@ use std::os::unix::net::UnixStream;
 const MAX_LINE: usize = 64 * 1024 * 1024;
 
 /// A non-blocking stream with what has been read of the next line and what is still to be written.
-pub(super) struct Lines {
+pub struct Lines {
     stream: UnixStream,
     inward: Vec<u8>,
     /// How much of `inward` is known to hold no line end.
     scanned: usize,
     outward: Vec<u8>,
+    /// How many bytes have come so far.
+    received: u64,
 }
 
 impl Lines {
     /// Takes over a connected stream.
-    pub(super) fn new(stream: UnixStream) -> io::Result<Self> {
+    pub fn new(stream: UnixStream) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
-        Ok(Self { stream, inward: Vec::new(), scanned: 0, outward: Vec::new() })
+        Ok(Self { stream, inward: Vec::new(), scanned: 0, outward: Vec::new(), received: 0 })
     }
 
     /// The stream itself, to send open files over.
-    pub(super) fn stream(&self) -> &UnixStream {
+    pub fn stream(&self) -> &UnixStream {
         &self.stream
     }
 
+    /// How many bytes have come so far: a long line on a slow way is a sign of life before it is complete.
+    pub const fn received(&self) -> u64 {
+        self.received
+    }
+
     /// For polling.
-    pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
         self.stream.as_fd()
     }
 
     /// True while something waits to be written.
-    pub(super) fn wants_to_write(&self) -> bool {
+    pub fn wants_to_write(&self) -> bool {
         !self.outward.is_empty()
     }
 
     /// Reads what has arrived and returns the complete lines; `None` in the second place means that the stream goes on.
-    pub(super) fn read_lines(&mut self) -> (Vec<Vec<u8>>, Option<io::Error>) {
+    pub fn read_lines(&mut self) -> (Vec<Vec<u8>>, Option<io::Error>) {
         let end = self.fill();
         let mut lines = Vec::new();
         while let Some(length) = self.inward[self.scanned..].iter().position(|byte| *byte == b'\n') {
@@ -59,7 +66,10 @@ impl Lines {
         loop {
             match self.stream.read(&mut chunk) {
                 Ok(0) => return Some(ErrorKind::UnexpectedEof.into()),
-                Ok(length) => self.inward.extend_from_slice(&chunk[..length]),
+                Ok(length) => {
+                    self.inward.extend_from_slice(&chunk[..length]);
+                    self.received += length as u64;
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return None,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Some(error),
@@ -70,15 +80,21 @@ impl Lines {
         }
     }
 
+    /// Queues bytes, whole lines or parts of them, and writes what the peer takes now.
+    pub fn write_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.outward.extend_from_slice(bytes);
+        self.flush()
+    }
+
     /// Queues a line and writes what the peer takes now.
-    pub(super) fn write_line(&mut self, line: &[u8]) -> io::Result<()> {
+    pub fn write_line(&mut self, line: &[u8]) -> io::Result<()> {
         self.outward.extend_from_slice(line);
         self.outward.push(b'\n');
         self.flush()
     }
 
     /// Writes what the peer takes now.
-    pub(super) fn flush(&mut self) -> io::Result<()> {
+    pub fn flush(&mut self) -> io::Result<()> {
         while !self.outward.is_empty() {
             match self.stream.write(&self.outward) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
