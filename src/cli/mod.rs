@@ -5,6 +5,7 @@ mod agent_session;
 mod bench;
 mod caveats;
 mod doctor;
+mod expectation;
 mod host;
 mod input;
 mod lab;

@@ -25,7 +25,7 @@ use ipnet::IpNet;
 pub use error::{FileProblem, IntendedError, Spot};
 
 use crate::matrix::{DelayMatrix, MatrixError, ReadError, ReadOptions};
-use crate::shaping::{Impairment, PathIntent, Row};
+use crate::shaping::{Impairment, PathIntent, Row, beyond_delay};
 use crate::topology::{Node, NodeIndex};
 use load::Loader;
 
@@ -104,6 +104,17 @@ impl Intended {
     pub fn intent(&self, from: NodeIndex, to: NodeIndex) -> PathIntent {
         let plain = || PathIntent::all(Impairment::delay(self.matrix.delay(from, to)));
         self.paths.get(&(from, to)).cloned().unwrap_or_else(plain)
+    }
+
+    /// What paths do beyond delay, in one line; `None` when nothing.
+    pub fn beyond_delay(&self) -> Option<String> {
+        let counted = beyond_delay(self.paths.values().map(|intent| intent.all));
+        let apart = |what: &str, count: usize| (count > 0).then(|| format!("{what} on {count} paths"));
+        let services = self.paths.values().filter(|intent| !intent.services.is_empty()).count();
+        let except = self.paths.values().filter(|intent| !intent.except.is_empty()).count();
+        let parts = [counted, apart("services apart", services), apart("exceptions", except)];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        (!parts.is_empty()).then(|| parts.join(", "))
     }
 
     /// What `nodes`, in the matrix's order, are to do: one row each.

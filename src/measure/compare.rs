@@ -2,15 +2,46 @@
 
 use crate::matrix::DelayMatrix;
 use crate::topology::NodeIndex;
-use crate::units::{Delay, Rtt, Span};
+use crate::units::{Delay, Deviation, Rtt, Span};
 
 use super::rank::{median_interval, percentile};
 use super::sample::{Comparison, DelaySummary, ErrorSummary, PathResult, RttSummary, Sample, Tolerance, Verdict};
 
-/// Judges `samples` by `intended`. A path passes when the median of its one-way delays is within `tolerance`, and fails
-/// when less than half of its probes arrived: then the median of all is not known. Other loss is reported, not judged. A probe is lost when neither it nor its answer arrived.
-/// Samples of paths that the matrix does not have are left out.
+/// What the median of a path's one-way delays should be.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Median {
+    /// It.
+    pub value: Delay,
+    /// How far below it chance may put the median of so many probes.
+    pub below: Span,
+    /// How far above it.
+    pub above: Span,
+    /// The share of probes that should arrive.
+    pub arriving: f64,
+}
+
+impl Median {
+    /// Of a path that does nothing but delay.
+    pub fn of(delay: Delay) -> Self {
+        Self { value: delay, below: Span::ZERO, above: Span::ZERO, arriving: 1.0 }
+    }
+}
+
+/// Judges `samples` by `intended`, where all probes of a path should take its delay.
 pub fn compare(intended: &DelayMatrix, samples: &[Sample], tolerance: Tolerance) -> Comparison {
+    compare_medians(intended, |from, to| Median::of(intended.delay(from, to)), samples, tolerance)
+}
+
+/// Judges `samples` by what the `median` of each path should be. A path passes when the median of its one-way delays is
+/// within `tolerance` of that and of what chance explains, and fails when less than half of the probes arrived that should:
+/// then the median of all is not known. Other loss is reported, not judged. A probe is lost when neither it nor its answer
+/// arrived. Samples of paths that the matrix does not have are left out.
+pub fn compare_medians(
+    intended: &DelayMatrix,
+    median: impl Fn(NodeIndex, NodeIndex) -> Median,
+    samples: &[Sample],
+    tolerance: Tolerance,
+) -> Comparison {
     let n = intended.len();
     let mut by_path: Vec<Vec<&Sample>> = vec![Vec::new(); n * n];
     for sample in samples.iter().filter(|sample| sample.from < n && sample.to < n && sample.from != sample.to) {
@@ -18,11 +49,11 @@ pub fn compare(intended: &DelayMatrix, samples: &[Sample], tolerance: Tolerance)
     }
     let paths: Vec<PathResult> = intended
         .paths()
-        .map(|(from, to)| path_result(intended, from, to, &by_path[from * n + to], tolerance))
+        .map(|(from, to)| path_result(intended, median(from, to), (from, to), &by_path[from * n + to], tolerance))
         .collect();
     let passed = paths.iter().all(|path| path.verdict == Verdict::Pass);
     Comparison {
-        error: error_summary(intended, by_path.iter().flatten().copied()),
+        error: error_summary(n, &paths, by_path.iter().flatten().copied()),
         sent: paths.iter().map(|path| u64::from(path.sent)).sum(),
         lost: paths.iter().map(|path| u64::from(path.lost)).sum(),
         verdict: if passed { Verdict::Pass } else { Verdict::Fail },
@@ -41,8 +72,8 @@ impl Tolerance {
 
 fn path_result(
     matrix: &DelayMatrix,
-    from: NodeIndex,
-    to: NodeIndex,
+    median: Median,
+    (from, to): (NodeIndex, NodeIndex),
     samples: &[&Sample],
     tolerance: Tolerance,
 ) -> PathResult {
@@ -50,14 +81,21 @@ fn path_result(
     let one_way = ascending(samples.iter().filter_map(|sample| sample.one_way));
     let rtt = ascending(samples.iter().filter_map(|sample| sample.rtt));
     let summary = delay_summary(&one_way);
-    let error = summary.map(|summary| summary.p50.deviation(intended));
-    let known = 2 * one_way.len() >= samples.len();
-    let within = known && error.is_some_and(|error| tolerance.allows(intended, error.magnitude()));
+    let error = summary.map(|summary| summary.p50.deviation(median.value));
+    let known = 2.0 * one_way.len() as f64 >= samples.len() as f64 * median.arriving;
+    let beyond_chance = |error: Deviation| {
+        let chance = if error.as_nanos() < 0 { median.below } else { median.above };
+        Span::from_nanos(error.magnitude().as_nanos().saturating_sub(chance.as_nanos()))
+    };
+    let near = error.is_some_and(|error| tolerance.allows(median.value, beyond_chance(error)));
+    // A path that is to lose everything has no delay to be judged.
+    let within = known && (near || (error.is_none() && median.arriving == 0.0 && !samples.is_empty()));
     let lost = samples.iter().filter(|sample| sample.one_way.is_none() && sample.rtt.is_none()).count();
     PathResult {
         from,
         to,
         intended,
+        intended_median: median.value,
         intended_rtt: matrix.round_trip(from, to),
         one_way: summary,
         one_way_ci: median_interval(&one_way),
@@ -69,10 +107,18 @@ fn path_result(
     }
 }
 
-fn error_summary<'a>(matrix: &DelayMatrix, samples: impl Iterator<Item = &'a Sample>) -> Option<ErrorSummary> {
+fn error_summary<'a>(
+    nodes: usize,
+    paths: &[PathResult],
+    samples: impl Iterator<Item = &'a Sample>,
+) -> Option<ErrorSummary> {
+    let mut medians = vec![Delay::ZERO; nodes * nodes];
+    for path in paths {
+        medians[path.from * nodes + path.to] = path.intended_median;
+    }
     let errors = ascending(samples.filter_map(|sample| {
-        let intended = matrix.delay(sample.from, sample.to);
-        sample.one_way.map(|one_way| one_way.deviation(intended).magnitude())
+        let median = medians[sample.from * nodes + sample.to];
+        sample.one_way.map(|one_way| one_way.deviation(median).magnitude())
     }));
     Some(ErrorSummary { p50: percentile(&errors, 50)?, p99: percentile(&errors, 99)?, max: *errors.last()? })
 }
@@ -167,7 +213,6 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::topology::NodeName;
-    use crate::units::Deviation;
     use proptest::prelude::*;
 
     const TOLERANCE: Tolerance = Tolerance { relative: 0.05, absolute: Span::from_millis(1) };
@@ -222,6 +267,24 @@ mod tests {
             compare(&matrix(2, |_, _| 20_000_000), &samples, TOLERANCE).verdict
         };
         assert_eq!((verdict(5), verdict(4)), (Verdict::Pass, Verdict::Fail));
+    }
+
+    #[test]
+    fn medians_are_judged_by_what_is_intended_and_by_chance() {
+        let ms = Span::from_millis;
+        let verdict = |below, above, arriving| {
+            let median = Median { value: Delay::from_millis(15), below, above, arriving };
+            let samples = both_ways(&[20_000_000; 10]);
+            compare_medians(&matrix(2, |_, _| 20_000_000), |_, _| median, &samples, TOLERANCE).verdict
+        };
+        assert_eq!(verdict(ms(0), ms(0), 1.0), Verdict::Fail);
+        assert_eq!(verdict(ms(0), ms(4), 1.0), Verdict::Pass);
+        assert_eq!(verdict(ms(9), ms(0), 1.0), Verdict::Fail, "the other side's chance");
+        let lost: Vec<Sample> =
+            both_ways(&[1; 10]).into_iter().map(|one| Sample { one_way: None, rtt: None, ..one }).collect();
+        let median = |arriving| Median { arriving, ..Median::of(Delay::from_millis(20)) };
+        let none = |arriving| compare_medians(&matrix(2, |_, _| 0), |_, _| median(arriving), &lost, TOLERANCE).verdict;
+        assert_eq!((none(0.0), none(0.1)), (Verdict::Pass, Verdict::Fail));
     }
 
     #[test]

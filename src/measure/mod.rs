@@ -1,5 +1,6 @@
 //! Measuring: the probe schedule (pure), kernel-stamped probes (adapter), and the comparison with the intention (pure).
 
+mod beyond;
 mod collect;
 mod compare;
 mod echo;
@@ -12,8 +13,10 @@ mod raw_socket;
 mod sample;
 mod schedule;
 
+pub use beyond::{Beyond, BeyondPath, JitterFound, Judgement, ShareFound, beyond};
 pub use collect::{Collected, collect};
-pub use compare::{BaseMatrix, compare, subtract_base};
+pub use compare::{BaseMatrix, Median, compare, compare_medians, subtract_base};
+pub use echo::FRAME;
 pub use fake::FakeProber;
 pub use icmp::{IcmpProber, StopSignal};
 pub use probe::{

@@ -80,6 +80,8 @@ pub struct PathResult {
     pub to: NodeIndex,
     /// What was asked for.
     pub intended: Delay,
+    /// The median that this should have: with jitter it need not be the delay.
+    pub intended_median: Delay,
     /// The sum of the two intended delays of the pair.
     pub intended_rtt: Rtt,
     /// One-way delay; `None` when no probe arrived.
@@ -92,7 +94,7 @@ pub struct PathResult {
     pub sent: u32,
     /// Probes of which neither the arrival nor an answer was seen.
     pub lost: u32,
-    /// Median one-way delay minus the intended one.
+    /// Median one-way delay minus the intended median.
     pub error: Option<Deviation>,
     /// Whether the median is within tolerance.
     pub verdict: Verdict,

@@ -61,6 +61,7 @@ fn path_result(matrix: &DelayMatrix, samples: &[Sample], (from, to): (usize, usi
         from,
         to,
         intended,
+        intended_median: intended,
         intended_rtt: matrix.round_trip(from, to),
         one_way,
         one_way_ci: None,

@@ -20,10 +20,11 @@ mod own_table;
 mod row;
 mod selector;
 mod state;
+mod summary;
 
 pub use ability::{Abilities, Ability, Backend, BackendChoice, ChoiceError, choose};
 pub use classes::{ClassId, ClassShape};
-pub use desired::{ShapingError, desired};
+pub use desired::{ShapingError, choose_for, desired};
 pub use diff::{Operation, diff};
 pub use distribution::{Distribution, TABLE_SCALE, UnknownDistribution};
 pub use expected::{Expected, SeenShare};
@@ -35,3 +36,4 @@ pub use own_table::{OwnTable, TableError, Tables};
 pub use row::{PathIntent, Row, RowPath};
 pub use selector::{PortRange, Protocol, Selector, SelectorError, Service, Transport};
 pub use state::{Setting, State, Target};
+pub use summary::beyond_delay;

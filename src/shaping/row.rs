@@ -98,6 +98,22 @@ impl Row {
         row
     }
 
+    /// What pings to an address of a node meet.
+    pub fn pings_to(&self, address: std::net::IpAddr) -> Impairment {
+        let prefix = IpNet::from(address);
+        let ranked = [Service::Protocol(Protocol::Icmp), Service::All].map(|service| Selector { prefix, service });
+        let means = |list: &[Selector], wanted: &Selector| list.iter().any(|one| one.canonical() == *wanted);
+        for selector in ranked {
+            if means(&self.exclusions, &selector) {
+                return Impairment::default();
+            }
+            if let Some(path) = self.paths.iter().find(|path| means(&path.selectors, &selector)) {
+                return path.impairment;
+            }
+        }
+        Impairment::default()
+    }
+
     /// The matrix that the `rows` of all `nodes` make: the inverse of [`Row::of`]. Paths to strangers are left out,
     /// and so are single services.
     pub fn to_matrix(nodes: &[Node], rows: &[Self]) -> Result<DelayMatrix, MatrixError> {
@@ -209,8 +225,11 @@ mod tests {
             "10.0.0.2/32 udp:53, fd00::2/128 udp:53, 10.0.0.2/32 tcp:22, fd00::2/128 tcp:22"
         );
         assert_eq!((row.paths[1].impairment.stream, intent.pings()), (2 + 0x2000, slow));
+        assert_eq!(row.pings_to("10.0.0.2".parse().unwrap()), slow);
         let pings = PathIntent { except: vec!["icmp".parse().unwrap()], ..intent };
         assert!(pings.pings().is_nothing());
+        let row = Row::of_intents(&nodes(2), 0, |_| pings.clone());
+        assert!(row.pings_to("fd00::2".parse().unwrap()).is_nothing());
     }
 
     #[test]

@@ -18,7 +18,7 @@ const ROOMS: [(&str, &[&str]); 15] = [
     ("inventory", &["units", "topology"]),
     ("shaping", &["units", "topology", "matrix"]),
     ("intended", &["units", "topology", "matrix", "shaping"]),
-    ("measure", &["units", "topology", "matrix"]),
+    ("measure", &["units", "topology", "matrix", "shaping"]),
     ("report", &["units", "topology", "matrix", "shaping", "measure"]),
     ("agent", &["units", "topology", "matrix", "shaping", "measure"]),
     ("netlink", &[]),
@@ -46,7 +46,7 @@ const ROOMS: [(&str, &[&str]); 15] = [
 ];
 
 /// Rooms and files that decide without acting.
-const PURE: [&str; 12] = [
+const PURE: [&str; 13] = [
     "src/units.rs",
     "src/topology/",
     "src/matrix/",
@@ -55,6 +55,7 @@ const PURE: [&str; 12] = [
     "src/intended/",
     "src/report/",
     "src/measure/schedule.rs",
+    "src/measure/beyond.rs",
     "src/measure/collect.rs",
     "src/measure/compare.rs",
     "src/measure/sample.rs",

@@ -5,13 +5,14 @@ use std::time::{Duration, SystemTime};
 use super::VerifyArgs;
 use crate::agent::protocol::{Applied, NodeStatus, Traffic};
 use crate::cli::agent_session::lab_environment;
-use crate::cli::caveats::caveats;
+use crate::cli::caveats::{caveats, drops_note};
+use crate::cli::expectation::{Expectation, Probes};
 use crate::cli::host::NoiseMeter;
 use crate::cli::operate::apply_intended;
 use crate::cli::progress::Progress;
 use crate::intended::Intended;
 use crate::matrix::DelayMatrix;
-use crate::measure::{BaseMatrix, Comparison, PathResult, ProbeReport, Sample, compare, subtract_base};
+use crate::measure::{BaseMatrix, Beyond, Comparison, PathResult, ProbeReport, Sample, compare, subtract_base};
 use crate::report::{HostNoise, Probing};
 use crate::shaping::Abilities;
 use crate::testbed::lab::Lab;
@@ -37,6 +38,10 @@ pub(super) struct Trial {
     subtracted: bool,
     /// Intended against measured.
     pub(super) comparison: Comparison,
+    /// The same of losses, copies and jitter.
+    pub(super) beyond: Beyond,
+    /// What a reader must know of how impaired paths were judged.
+    expectation: Vec<String>,
     /// What the un-impaired paths took.
     pub(super) base: Comparison,
     /// Packets that the delay elements dropped: errors of the emulation.
@@ -81,7 +86,13 @@ impl Trial {
             )
         });
         let base = self.subtracted.then(|| "note: the bare path's median is subtracted from each path".to_owned());
-        caveats(&self.measured, self.dropped).into_iter().chain(slowed).chain(short).chain(base).collect()
+        caveats(&self.measured, self.dropped)
+            .into_iter()
+            .chain(slowed)
+            .chain(short)
+            .chain(base)
+            .chain(self.expectation.iter().cloned())
+            .collect()
     }
 }
 
@@ -112,7 +123,8 @@ pub(super) fn run(args: &VerifyArgs, intended: &Intended) -> anyhow::Result<Tria
         options.interval = pace(options.interval, first_options.schedule(matrix.len()), &base.reports);
     }
     let measured = measure(&mut lab, &progress, "measure", options)?;
-    let dropped = testbed::status(&mut lab)?.iter().filter_map(traffic).map(|traffic| traffic.dropped).sum();
+    let statuses = testbed::status(&mut lab)?;
+    let dropped = statuses.iter().filter_map(traffic).map(|traffic| traffic.dropped).sum();
     let noise = noise.stop();
     progress.say("take the lab down");
     lab.stop()?;
@@ -122,7 +134,9 @@ pub(super) fn run(args: &VerifyArgs, intended: &Intended) -> anyhow::Result<Tria
     } else {
         measured.collected.samples.clone()
     };
-    let comparison = compare(matrix, &samples, tolerance);
+    let probes = Probes { count: options.probes, interval: options.interval, ipv6: options.ipv6 };
+    let expectation = Expectation::of(matrix, |from, to| intended.intent(from, to).pings(), probes);
+    let (comparison, beyond) = expectation.judge(matrix, &samples, &measured.collected, tolerance);
     let base = compare(&unimpaired, &base.collected.samples, tolerance);
     let slowed = options.interval > args.probes.options(matrix).interval;
     Ok(Trial {
@@ -132,7 +146,9 @@ pub(super) fn run(args: &VerifyArgs, intended: &Intended) -> anyhow::Result<Tria
         applied,
         abilities,
         samples,
+        expectation: drops_note(&statuses).into_iter().chain(expectation.notes(&comparison)).collect(),
         comparison,
+        beyond,
         base,
         dropped,
         measured,

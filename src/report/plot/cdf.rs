@@ -38,7 +38,7 @@ impl ErrorCdf {
     /// From the raw samples of a run and the comparison made of them; samples of paths that it does not know are left out.
     pub fn new(title: &str, subtitle: &str, samples: &[Sample], comparison: &Comparison) -> Self {
         let intended: BTreeMap<_, _> =
-            comparison.paths.iter().map(|path| ((path.from, path.to), path.intended)).collect();
+            comparison.paths.iter().map(|path| ((path.from, path.to), path.intended_median)).collect();
         let errors = samples.iter().filter_map(|sample| {
             let intended = intended.get(&(sample.from, sample.to))?;
             Some(sample.one_way?.deviation(*intended))
