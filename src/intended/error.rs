@@ -6,6 +6,7 @@ use crate::matrix::{MAX_DELAY, MatrixError, ReadError};
 use crate::shaping::{ImpairmentError, TableError};
 use crate::topology::{NameError, NodeName};
 use crate::units::Delay;
+use crate::wording::OneLine;
 
 /// Why nothing sensible is intended.
 #[derive(Debug, thiserror::Error)]
@@ -14,7 +15,7 @@ pub enum IntendedError {
     #[error(transparent)]
     Matrix(#[from] ReadError),
     /// Something in the impairment file, or in one that it names.
-    #[error("{file}{spot}: {problem}")]
+    #[error("{file}{}", OneLine(format_args!("{}: {}", .spot, .problem)))]
     File {
         /// The file as it was given.
         file: String,

@@ -109,7 +109,8 @@ impl Intended {
     /// What paths do beyond delay, in one line; `None` when nothing.
     pub fn beyond_delay(&self) -> Option<String> {
         let counted = beyond_delay(self.paths.values().map(|intent| intent.all));
-        let apart = |what: &str, count: usize| (count > 0).then(|| format!("{what} on {count} paths"));
+        let unit = |count: usize| if count == 1 { "path" } else { "paths" };
+        let apart = |what: &str, count: usize| (count > 0).then(|| format!("{what} on {count} {}", unit(count)));
         let services = self.paths.values().filter(|intent| !intent.services.is_empty()).count();
         let except = self.paths.values().filter(|intent| !intent.except.is_empty()).count();
         let parts = [counted, apart("services apart", services), apart("exceptions", except)];

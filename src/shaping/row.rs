@@ -20,7 +20,7 @@ pub struct RowPath {
     pub impairment: Impairment,
 }
 
-/// All paths from one node. A path that leaves packets alone has no entry.
+/// All paths from one node.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(from = "WrittenRow", into = "WrittenRow")]
 pub struct Row {
@@ -74,15 +74,20 @@ impl Row {
     }
 
     /// The row of node `from` of `nodes`, with what `intent` says of the path to each: services apart, exceptions left alone.
+    ///
+    /// A node whose packets are left alone has no entry, unless its address is within the network of another one that has: then
+    /// it is excluded.
     pub fn of_intents(nodes: &[Node], from: NodeIndex, intent: impl Fn(NodeIndex) -> PathIntent) -> Self {
-        let mut row = Self::default();
+        let (mut row, mut nothing) = (Self::default(), Vec::new());
         for to in (0..nodes.len()).filter(|to| *to != from) {
             let PathIntent { all, services, except } = intent(to);
             let prefixes = nodes[to].prefixes();
             let own = |impairment, service| own(impairment, from, (to, service));
             let selectors =
                 |service| prefixes.iter().map(move |prefix| Selector { prefix: *prefix, service }).collect();
-            if !all.is_nothing() {
+            if all.is_nothing() {
+                nothing.extend::<Vec<Selector>>(selectors(Service::All));
+            } else {
                 row.paths.push(RowPath::to(&prefixes, own(all, 0)));
             }
             for (number, (service, impairment)) in (1..).zip(&services) {
@@ -95,6 +100,10 @@ impl Row {
             }
             row.exclusions.extend(except.into_iter().flat_map::<Vec<Selector>, _>(selectors));
         }
+        let impaired = row.paths.iter().flat_map(|path| &path.selectors).map(|selector| selector.prefix);
+        let networks: Vec<IpNet> = impaired.filter(|net| net.prefix_len() < net.max_prefix_len()).collect();
+        let within = |one: &Selector| networks.iter().any(|net| net.contains(&one.prefix) && *net != one.prefix);
+        row.exclusions.extend(nothing.into_iter().filter(within));
         row
     }
 
@@ -248,6 +257,18 @@ mod tests {
         let error = serde_json::from_str::<Row>(&strange).unwrap_err().to_string();
         assert!(error.contains("is used before it is given"), "{error}");
         assert!(!serde_json::to_string(&Row::default()).unwrap().contains("tables"));
+    }
+
+    #[test]
+    fn a_node_within_the_network_of_another_is_excluded_if_it_is_left_alone() {
+        let mut nodes = nodes(4);
+        nodes[1].networks = vec!["10.0.0.0/24".parse().unwrap(), "fd00:1::/64".parse().unwrap()];
+        let plain = |to| if to == 1 { Impairment::delay(Delay::from_millis(5)) } else { Impairment::default() };
+        let row = Row::of_paths(&nodes, 0, plain);
+        let exclusions: Vec<String> = row.exclusions.iter().map(ToString::to_string).collect();
+        assert_eq!(exclusions, ["10.0.0.3/32", "10.0.0.4/32"], "not those of IPv6, which are elsewhere");
+        assert_eq!(row.paths.len(), 1);
+        assert_eq!(Row::of_paths(&nodes, 1, |_| Impairment::default()), Row::default());
     }
 
     #[test]

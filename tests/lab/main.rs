@@ -6,6 +6,7 @@
 mod bench;
 mod crash;
 mod host;
+mod impaired;
 mod life;
 mod surroundings;
 mod user;
