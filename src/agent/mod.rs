@@ -2,6 +2,7 @@
 //! [`keeper`] that lets sessions in, keeps their leases and clears up, and the [`front`] by which a session gets there.
 
 pub mod claim;
+pub mod eviction;
 pub mod front;
 pub mod greeting;
 pub mod keeper;

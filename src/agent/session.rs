@@ -285,7 +285,7 @@ mod tests {
         let session = std::thread::spawn(move || {
             let mut node = Endless { began, interrupted };
             serve(io::BufReader::new(read), hear.try_clone().unwrap(), &mut node, move || {
-                interrupt.send(()).unwrap_or(())
+                interrupt.send(()).unwrap_or(());
             })
             .unwrap();
             hear.write_all(b"end\n").unwrap();

@@ -1,7 +1,7 @@
 //! What a reader of measured figures must know beside them.
 
 use crate::agent::protocol::NodeStatus;
-use crate::measure::ProbeReport;
+use crate::measure::{Basis, Clocks, ProbeReport};
 use crate::testbed::Measured;
 use crate::units::Span;
 
@@ -26,6 +26,7 @@ pub(super) fn caveats(measured: &Measured, dropped: u64) -> Vec<String> {
     .filter(|(count, _)| *count > 0)
     .map(|(count, what)| format!("note: {count} {what}"))
     .chain(late_note(reports))
+    .chain(clock_notes(&measured.clocks))
     .collect()
 }
 
@@ -38,6 +39,28 @@ pub(super) fn drops_note(statuses: &[NodeStatus]) -> Option<String> {
              not shown there (the user-space back-end tells them apart)"
         )
     })
+}
+
+/// By what was judged where that is not self-evident, and how well one-way figures are known.
+fn clock_notes(clocks: &Clocks) -> Vec<String> {
+    let Clocks::Apart(hosts) = clocks else { return Vec::new() };
+    if clocks.basis() == Basis::OneWay {
+        return vec![
+            "note: all hosts run on one kernel and have one clock: one-way delays are judged, and exact".to_owned(),
+        ];
+    }
+    let pairs = (0..hosts.len()).flat_map(|from| (0..hosts.len()).map(move |to| (from, to)));
+    let bounds: Option<Vec<Span>> = pairs.map(|(from, to)| clocks.bound(from, to)).collect();
+    let known = match bounds.and_then(|bounds| bounds.into_iter().max()) {
+        Some(most) => format!("one-way figures may be off by up to {most}, which their clocks are uncertain by"),
+        None => "one-way figures say nothing, as some clocks could not be read".to_owned(),
+    };
+    let mut notes = vec![format!("note: the hosts have clocks of their own: round-trip times are judged; {known}")];
+    let jumped = clocks.jumped().len();
+    if jumped > 0 {
+        notes.push(format!("note: the clocks of {jumped} hosts were set during the measurement"));
+    }
+    notes
 }
 
 /// Peers wait for a probe until the schedule's end and a grace. On a machine so busy that probers send late, delays show the

@@ -7,6 +7,7 @@ use crate::measure::{
     Beyond, Collected, Comparison, FRAME, Median, Sample, Tolerance, Verdict, beyond, compare_medians,
 };
 use crate::shaping::{Expected, Impairment};
+use crate::testbed::Measured;
 use crate::topology::NodeIndex;
 use crate::units::{Delay, Span};
 
@@ -52,7 +53,8 @@ impl Expectation {
             let count = f64::from(probes.count) * arriving;
             let (value, (low, high)) = impairment.expected_median(length, count, CHANCE);
             let apart = |one: Delay, other: Delay| Span::from_nanos(one.as_nanos().saturating_sub(other.as_nanos()));
-            let median = Median { value, below: apart(value, low), above: apart(high, value), arriving };
+            let median =
+                Median { value, below: apart(value, low), above: apart(high, value), mean: expected.mean, arriving };
             all.medians.insert(path, median);
             all.beyond.insert(path, expected);
             // A path carries its own probes and the answers to those of the way back.
@@ -67,13 +69,13 @@ impl Expectation {
         &self,
         matrix: &DelayMatrix,
         samples: &[Sample],
-        collected: &Collected,
+        measured: &Measured,
         tolerance: Tolerance,
     ) -> (Comparison, Beyond) {
         let plain = |from, to| Median::of(matrix.delay(from, to));
         let median = |from, to| self.medians.get(&(from, to)).copied().unwrap_or_else(|| plain(from, to));
-        let mut comparison = compare_medians(matrix, median, samples, tolerance);
-        let beyond = beyond(&self.beyond, samples, &collected.copies);
+        let mut comparison = compare_medians(&measured.clocks, matrix, median, samples, tolerance);
+        let beyond = beyond(&self.beyond, samples, &measured.collected.copies);
         if beyond.verdict() == Verdict::Fail {
             comparison.verdict = Verdict::Fail;
         }

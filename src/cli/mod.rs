@@ -6,12 +6,14 @@ mod bench;
 mod caveats;
 mod doctor;
 mod expectation;
+mod hold;
 mod host;
 mod input;
 mod lab;
 mod manual;
 pub mod matrix;
 mod operate;
+mod panic;
 mod progress;
 mod status;
 mod target;
@@ -53,6 +55,7 @@ enum CliCommand {
     Status(status::StatusArgs),
     Watch(watch::WatchArgs),
     Clear(operate::ClearArgs),
+    Panic(panic::PanicArgs),
     Bench(bench::BenchArgs),
     Matrix(matrix::MatrixArgs),
     Doctor(doctor::DoctorArgs),
@@ -68,14 +71,27 @@ pub fn main() -> ExitCode {
     match arguments.get(1).and_then(|argument| argument.to_str()) {
         Some(HOLDER_COMMAND) => return exit_code(holder_main(&agent_session::rescue)),
         Some(AGENT_COMMAND) => return agent_session::main(),
+        // One binary is enough for a host: under the agent's name it is the agent.
+        _ if is_agent(arguments.first()) => return agent_session::command(),
         _ => {}
     }
+    finish(|out| dispatch(Cli::parse().command, out))
+}
+
+/// Runs a command with standard output and gives its exit code, or says why it failed.
+fn finish(command: impl FnOnce(&mut dyn Write) -> anyhow::Result<ExitCode>) -> ExitCode {
     let mut out = io::stdout().lock();
-    let outcome = dispatch(Cli::parse().command, &mut out).and_then(|code| {
+    let outcome = command(&mut out).and_then(|code| {
         out.flush()?;
         Ok(code)
     });
     outcome.unwrap_or_else(|error| report(&error))
+}
+
+/// Whether the program was started by the agent's name, which may be followed by a version.
+fn is_agent(program: Option<&std::ffi::OsString>) -> bool {
+    let name = program.and_then(|program| std::path::Path::new(program).file_name()).and_then(std::ffi::OsStr::to_str);
+    name.is_some_and(|name| name.starts_with("longhaul-agent"))
 }
 
 /// A parent that ignores `SIGCHLD` (many servers do) passes that on, and then no child of ours could be waited for.
@@ -94,6 +110,7 @@ fn dispatch(command: CliCommand, out: &mut dyn Write) -> anyhow::Result<ExitCode
         CliCommand::Status(args) => status::run(&args, out),
         CliCommand::Watch(args) => watch::run(&args, out),
         CliCommand::Clear(args) => operate::run_clear(&args, out),
+        CliCommand::Panic(args) => panic::run(&args, out),
         CliCommand::Bench(args) => bench::run(&args, out),
         CliCommand::Matrix(args) => matrix::run(args, out),
         CliCommand::Doctor(args) => doctor::run(&args, out),

@@ -1,4 +1,4 @@
-//! `longhaul apply`, `measure`, `status` and `clear` on a running lab.
+//! `longhaul apply`, `measure` and `clear` on a running lab or on hosts.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -10,9 +10,10 @@ use clap::Args;
 
 use super::caveats::{caveats, drops_note};
 use super::expectation::{Expectation, Probes};
+use super::hold::StayArgs;
 use super::input::{MatrixInput, NodeBackendArgs, ProbeArgs, ToleranceText};
 use super::progress::Progress;
-use super::target::{Target, TargetArgs};
+use super::target::{Kind, Target, TargetArgs};
 use crate::agent::protocol::{Applied, NodeStatus};
 use crate::intended::Intended;
 use crate::matrix::DelayMatrix;
@@ -28,12 +29,14 @@ use crate::topology::{Node, NodeName};
 /// How many of the worst paths `measure` prints of a large lab.
 const WORST_PATHS: usize = 72;
 
-/// Apply a delay matrix to a running lab.
+/// Apply a delay matrix to a running lab or to hosts.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   longhaul apply matrices/trade-heavy.csv
   longhaul apply --name trade matrices/trade-light.csv --backend userspace
+  longhaul apply --hosts edge.yaml net.csv                        until Ctrl-C
+  longhaul apply --hosts edge.yaml net.csv --detach --for 2h
 
 Delays are changed in place: packets under way keep theirs, none is lost.
 What is there already is not written again.")]
@@ -44,15 +47,18 @@ pub(super) struct ApplyArgs {
     target: TargetArgs,
     #[command(flatten)]
     backend: NodeBackendArgs,
+    #[command(flatten)]
+    stay: StayArgs,
 }
 
-/// Measure every path of a running lab, beside what is applied.
+/// Measure every path of a running lab or of hosts, beside what is applied.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   longhaul measure
   longhaul measure --probes 50 --interval 5ms --csv measured.csv
   longhaul measure --ipv6 --json measured.json
+  longhaul measure --hosts edge.yaml
 
 Exit code: 0 every path is within tolerance of what is applied, 1 some are not.")]
 pub(super) struct MeasureArgs {
@@ -71,9 +77,11 @@ pub(super) struct MeasureArgs {
     json: Option<PathBuf>,
 }
 
-/// Remove all delays from a running lab; its nodes stay.
+/// Remove all delays from a running lab or from hosts; its nodes stay.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  longhaul clear\n  longhaul clear --name trade")]
+#[command(
+    after_help = "Examples:\n  longhaul clear\n  longhaul clear --name trade\n  longhaul clear --hosts edge.yaml"
+)]
 pub(super) struct ClearArgs {
     #[command(flatten)]
     target: TargetArgs,
@@ -91,11 +99,14 @@ pub(super) fn run_apply(args: &ApplyArgs, out: &mut dyn Write) -> anyhow::Result
     if let Some(beyond) = intended.beyond_delay() {
         writeln!(out, "beyond delay: {beyond}")?;
     }
-    Ok(ExitCode::SUCCESS)
+    match target.kind() {
+        Kind::Lab => Ok(ExitCode::SUCCESS),
+        Kind::Hosts => args.stay.keep(&mut target, out),
+    }
 }
 
 /// The matrix in the order of the testbed's nodes. One with names must have those; one with only n1…nN is taken as it stands.
-fn in_order_of(target: &Target, intended: Intended, place: &str) -> anyhow::Result<Intended> {
+pub(super) fn in_order_of(target: &Target, intended: Intended, place: &str) -> anyhow::Result<Intended> {
     let matrix = intended.matrix();
     let nodes = target.nodes();
     anyhow::ensure!(
@@ -130,7 +141,7 @@ pub(super) fn run_measure(args: &MeasureArgs, out: &mut dyn Write) -> anyhow::Re
     let dropped = dropped(&after).saturating_sub(dropped(&statuses));
     let expectation = expectation(&applied, target.nodes(), &statuses, options);
     let samples = &measured.collected.samples;
-    let (comparison, beyond) = expectation.judge(&applied, samples, &measured.collected, args.tolerance.0);
+    let (comparison, beyond) = expectation.judge(&applied, samples, &measured, args.tolerance.0);
     let columns = super::terminal::columns(io::stdout()).unwrap_or(usize::MAX);
     write!(out, "{}", table::path_table(applied.names(), &comparison, WORST_PATHS, columns))?;
     if let Some(table) = beyond_table(applied.names(), &beyond, WORST_PATHS, columns) {
@@ -138,7 +149,7 @@ pub(super) fn run_measure(args: &MeasureArgs, out: &mut dyn Write) -> anyhow::Re
     }
     if let Some(file) = &args.csv {
         let mut matrix = measured_matrix(applied.names(), &comparison)?;
-        matrix.metadata.source = Some(format!("longhaul measure of {} {}, medians", target.kind.word(), target.name));
+        matrix.metadata.source = Some(format!("longhaul measure of {} {}, medians", target.kind().word(), target.name));
         matrix.metadata.date = Some(humantime::format_rfc3339_seconds(SystemTime::now()).to_string());
         std::fs::write(file, to_csv(&matrix, CsvOptions::default()))
             .with_context(|| format!("write {}", file.display()))?;

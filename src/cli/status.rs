@@ -1,4 +1,4 @@
-//! `longhaul status`: what every node of a running lab does; desired, actual, and the difference.
+//! `longhaul status`: what every node of a running lab, or every host, does; desired, actual, and the difference.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -16,12 +16,13 @@ use crate::topology::Node;
 /// How many differences of a node the table shows; `--json` has all.
 const SHOWN_DIFFERENCES: usize = 2;
 
-/// Show what every node of a running lab does, and whether that is what it should do.
+/// Show what every node of a running lab, or every host, does, and whether that is what it should do.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   longhaul status
   longhaul status --name trade --json
+  longhaul status --hosts edge.yaml
 
 Exit code: 0 every node is as it should be, 1 some are not or their agents have ended.")]
 pub(super) struct StatusArgs {
@@ -44,7 +45,7 @@ pub(super) fn run(args: &StatusArgs, out: &mut dyn Write) -> anyhow::Result<Exit
         let nodes = target.nodes();
         let entry = |(node, status): (&Node, _)| (node.name.to_string(), document(status, nodes));
         let all: serde_json::Map<String, Value> = nodes.iter().zip(&statuses).map(entry).collect();
-        writeln!(out, "{:#}", json!({ target.kind.word(): target.name, "nodes": all }))?;
+        writeln!(out, "{:#}", json!({ target.kind().word(): target.name, "nodes": all }))?;
     } else {
         writeln!(out, "{}", table(target.nodes(), &statuses))?;
         let count = statuses.len();

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::topology::NodeIndex;
-use crate::units::{Delay, Rtt};
+use crate::units::{Delay, Rtt, Span};
 
-use super::probe::ProbeReport;
+use super::clock::{Basis, Clocks, shifted};
+use super::probe::{ProbeReport, ReceivedProbe, SentProbe};
 use super::sample::Sample;
 
 /// The samples of a measurement, and what in the reports did not fit.
@@ -23,9 +24,42 @@ pub struct Collected {
     pub unexpected: u64,
 }
 
+/// As [`collect`], of nodes whose clocks may differ: instants are corrected, and a delay that then is below zero by no more than
+/// the clocks may be off is zero.
+pub fn collect_by(clocks: &Clocks, reports: &[Option<ProbeReport>], probes: u32) -> Collected {
+    if clocks.basis() == Basis::OneWay {
+        return collect(reports, probes);
+    }
+    let corrected =
+        |(node, report): (NodeIndex, &Option<ProbeReport>)| Some(by_one_clock(clocks, node, report.as_ref()?));
+    let corrected: Vec<Option<ProbeReport>> = reports.iter().enumerate().map(corrected).collect();
+    put_together(&corrected, probes, &|from, to| clocks.bound(from, to).map_or(0, Span::as_nanos))
+}
+
+/// A node's report with instants that those of other nodes can be compared with. A round trip stays what one clock said.
+fn by_one_clock(clocks: &Clocks, node: NodeIndex, report: &ProbeReport) -> ProbeReport {
+    let sent = report.sent.iter().map(|probe| {
+        let by = clocks.correction(node, probe.tx_ns);
+        let rx_ns = probe.rx_ns.map(|rx_ns| shifted(rx_ns, by));
+        SentProbe { tx_ns: shifted(probe.tx_ns, by), rx_ns, ..*probe }
+    });
+    let received = report.received.iter().map(|probe| {
+        let rx_ns = shifted(probe.rx_ns, clocks.correction(node, probe.rx_ns));
+        ReceivedProbe { rx_ns, ..*probe }
+    });
+    ProbeReport { sent: sent.collect(), received: received.collect(), ..report.clone() }
+}
+
+/// How far instants of two nodes may be apart for no other reason than their clocks, nanoseconds.
+type Slack<'a> = &'a dyn Fn(NodeIndex, NodeIndex) -> u64;
+
 /// Puts together `reports`, by node index; `None` stands for a node that gave none: its probes count as lost.
 /// `probes` is how many probes of each path were planned.
 pub fn collect(reports: &[Option<ProbeReport>], probes: u32) -> Collected {
+    put_together(reports, probes, &|_, _| 0)
+}
+
+fn put_together(reports: &[Option<ProbeReport>], probes: u32, slack: Slack<'_>) -> Collected {
     let nodes = reports.len();
     let mut collected =
         Collected { samples: Vec::new(), duplicates: 0, copies: BTreeMap::new(), backwards: 0, unexpected: 0 };
@@ -38,7 +72,7 @@ pub fn collect(reports: &[Option<ProbeReport>], probes: u32) -> Collected {
             slots.take_sent(report, &mut collected);
         }
         slots.take_arrivals(&std::mem::take(&mut arrivals[from]), &mut collected);
-        slots.finish(&mut collected);
+        slots.finish(slack, &mut collected);
     }
     collected
 }
@@ -106,17 +140,18 @@ impl Slots {
         }
     }
 
-    fn finish(self, collected: &mut Collected) {
+    fn finish(self, slack: Slack<'_>, collected: &mut Collected) {
         let probes = self.probes as usize;
         for (to, entries) in self.entries.chunks_exact(probes.max(1)).enumerate().filter(|(to, _)| *to != self.from) {
             for (seq, entry) in (0..self.probes).zip(entries) {
-                let mut since_sent = |later: Option<u64>| {
-                    let elapsed = later?.checked_sub(entry.sent?);
+                let mut since_sent = |later: Option<u64>, slack: u64| {
+                    let (later, sent) = (later?, entry.sent?);
+                    let elapsed = if later + slack < sent { None } else { Some(later.saturating_sub(sent)) };
                     collected.backwards += u64::from(elapsed.is_none());
                     elapsed
                 };
-                let one_way = since_sent(entry.arrived).map(Delay::from_nanos);
-                let rtt = since_sent(entry.answered).map(Rtt::from_nanos);
+                let one_way = since_sent(entry.arrived, slack(self.from, to)).map(Delay::from_nanos);
+                let rtt = since_sent(entry.answered, 0).map(Rtt::from_nanos);
                 let sent_ns = entry.sent.unwrap_or_default();
                 collected.samples.push(Sample { from: self.from, to, seq, sent_ns, one_way, rtt });
             }

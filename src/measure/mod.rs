@@ -1,12 +1,15 @@
 //! Measuring: the probe schedule (pure), kernel-stamped probes (adapter), and the comparison with the intention (pure).
 
 mod beyond;
+pub mod clock;
 mod collect;
 mod compare;
 mod echo;
 mod fake;
 mod icmp;
 mod ledger;
+#[doc(hidden)]
+pub mod outside;
 mod probe;
 mod rank;
 mod raw_socket;
@@ -14,8 +17,9 @@ mod sample;
 mod schedule;
 
 pub use beyond::{Beyond, BeyondPath, JitterFound, Judgement, ShareFound, beyond};
-pub use collect::{Collected, collect};
-pub use compare::{BaseMatrix, Median, compare, compare_medians, subtract_base};
+pub use clock::{Basis, Clocks};
+pub use collect::{Collected, collect, collect_by};
+pub use compare::{BaseMatrix, Median, compare, compare_by, compare_medians, subtract_base};
 pub use echo::FRAME;
 pub use fake::FakeProber;
 pub use icmp::{IcmpProber, StopSignal};

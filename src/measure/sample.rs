@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::clock::Basis;
 use crate::topology::NodeIndex;
 use crate::units::{Delay, Deviation, Rtt, Span};
 
@@ -84,17 +85,21 @@ pub struct PathResult {
     pub intended_median: Delay,
     /// The sum of the two intended delays of the pair.
     pub intended_rtt: Rtt,
+    /// The sum of the two intended medians.
+    pub intended_rtt_median: Rtt,
     /// One-way delay; `None` when no probe arrived.
     pub one_way: Option<DelaySummary>,
     /// 95 % confidence interval of the median one-way delay; `None` below 6 probes that arrived.
     pub one_way_ci: Option<(Delay, Delay)>,
+    /// How far the one-way figures may be off because the two clocks are not one; `None` when that is not known.
+    pub clock_bound: Option<Span>,
     /// Round trip; `None` when no answer arrived.
     pub rtt: Option<RttSummary>,
     /// Probes sent.
     pub sent: u32,
     /// Probes of which neither the arrival nor an answer was seen.
     pub lost: u32,
-    /// Median one-way delay minus the intended median.
+    /// Median minus intended median: of the one-way delay or of the round trip, by the comparison's basis.
     pub error: Option<Deviation>,
     /// Whether the median is within tolerance.
     pub verdict: Verdict,
@@ -114,6 +119,8 @@ pub struct ErrorSummary {
 /// Intended against measured, path by path and in sum.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Comparison {
+    /// What errors and verdicts are about.
+    pub basis: Basis,
     /// Every path, in the matrix's row-major order.
     pub paths: Vec<PathResult>,
     /// Over all probes of all paths; `None` when none arrived.
@@ -126,4 +133,14 @@ pub struct Comparison {
     pub verdict: Verdict,
     /// What it was judged by.
     pub tolerance: Tolerance,
+}
+
+impl Comparison {
+    /// What a path was to take and what its median took, in milliseconds: one way, or there and back, by the basis.
+    pub fn judged_ms(&self, path: &PathResult) -> (f64, Option<f64>) {
+        match self.basis {
+            Basis::OneWay => (path.intended.as_millis_f64(), path.one_way.map(|delay| delay.p50.as_millis_f64())),
+            Basis::RoundTrip => (path.intended_rtt.as_millis_f64(), path.rtt.map(|rtt| rtt.p50.as_millis_f64())),
+        }
+    }
 }

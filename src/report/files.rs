@@ -7,10 +7,11 @@ use serde::Serialize;
 use super::table::tolerance_text;
 use crate::matrix::{DelayMatrix, MatrixError};
 use crate::measure::{
-    Beyond, BeyondPath, Comparison, DelaySummary, JitterFound, PathResult, RttSummary, Sample, ShareFound, Verdict,
+    Basis, Beyond, BeyondPath, Comparison, DelaySummary, JitterFound, PathResult, RttSummary, Sample, ShareFound,
+    Verdict,
 };
 use crate::topology::{NodeIndex, NodeName};
-use crate::units::{Delay, Deviation, Rtt};
+use crate::units::{Delay, Deviation, Rtt, Span};
 
 /// Why measurements are not a delay matrix.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -109,6 +110,8 @@ struct ToleranceEntry {
 
 #[derive(Serialize)]
 struct Summary {
+    /// What errors and verdicts are about.
+    basis: Basis,
     error_ms: Option<ErrorEntry>,
     sent: u64,
     lost: u64,
@@ -136,6 +139,8 @@ struct PathEntry<'a> {
     sent: u32,
     lost: u32,
     error_ms: Option<f64>,
+    /// How far the one-way figures may be off by the clocks.
+    clock_bound_ms: Option<f64>,
     verdict: Verdict,
 }
 
@@ -175,6 +180,7 @@ impl<'a> PathEntry<'a> {
             sent: path.sent,
             lost: path.lost,
             error_ms: path.error.map(Deviation::as_millis_f64),
+            clock_bound_ms: path.clock_bound.map(Span::as_millis_f64),
             verdict: path.verdict,
         }
     }
@@ -198,7 +204,13 @@ pub fn result_json(backend: &str, names: &[NodeName], comparison: &Comparison, b
             absolute_ms: tolerance.absolute.as_millis_f64(),
             text: tolerance_text(tolerance),
         },
-        summary: Summary { error_ms, sent: comparison.sent, lost: comparison.lost, verdict: comparison.verdict },
+        summary: Summary {
+            basis: comparison.basis,
+            error_ms,
+            sent: comparison.sent,
+            lost: comparison.lost,
+            verdict: comparison.verdict,
+        },
         paths: comparison.paths.iter().map(|path| PathEntry::of(names, path)).collect(),
         beyond: (!beyond.paths.is_empty()).then(|| BeyondEntry::of(names, beyond)),
     })
@@ -288,6 +300,7 @@ mod tests {
             "text": "larger of 5 % and 1 ms"
           },
           "summary": {
+            "basis": "one_way",
             "error_ms": {
               "p50": 0.044,
               "p99": 3.51,
@@ -318,6 +331,7 @@ mod tests {
               "sent": 2,
               "lost": 1,
               "error_ms": 0.033,
+              "clock_bound_ms": 0.0,
               "verdict": "pass"
             },
             {
@@ -330,6 +344,7 @@ mod tests {
               "sent": 2,
               "lost": 2,
               "error_ms": null,
+              "clock_bound_ms": 0.0,
               "verdict": "fail"
             }
           ]

@@ -111,10 +111,18 @@ impl HeatMap {
         Self::unchecked(title, subtitle, matrix.names(), values, "ms", HeatMapKind::Sequential)
     }
 
-    /// The measured median one-way delays in milliseconds; paths without an arrived probe are missing.
+    /// The round trips that `matrix` makes, in milliseconds: the sums of both directions.
+    pub fn of_round_trips(title: &str, subtitle: &str, matrix: &DelayMatrix) -> Self {
+        let nodes = 0..matrix.len();
+        let pairs = nodes.clone().flat_map(|from| nodes.clone().map(move |to| (from, to)));
+        let values = pairs.map(|(from, to)| Some(matrix.round_trip(from, to).as_millis_f64())).collect();
+        Self::unchecked(title, subtitle, matrix.names(), values, "ms", HeatMapKind::Sequential)
+    }
+
+    /// The measured medians in milliseconds, one way or there and back, as they are judged; paths without any are missing.
     /// `names` are the nodes of the comparison's matrix.
     pub fn of_measured(title: &str, subtitle: &str, names: &[NodeName], comparison: &Comparison) -> Self {
-        let medians = comparison.paths.iter().map(|path| (path, path.one_way.map(|delay| delay.p50.as_millis_f64())));
+        let medians = comparison.paths.iter().map(|path| (path, comparison.judged_ms(path).1));
         let values = scatter(names.len(), medians.map(|(path, value)| (path.from, path.to, value)));
         Self::unchecked(title, subtitle, names, values, "ms", HeatMapKind::Sequential)
     }

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use serde::Serialize;
 
 use super::heat::{counted, number, thousands};
-use crate::measure::{Comparison, PathResult, Tolerance, Verdict};
+use crate::measure::{Basis, Comparison, PathResult, Verdict};
 use crate::topology::NodeName;
 use crate::units::Span;
 
@@ -35,9 +35,11 @@ impl Round {
 }
 
 /// The error of a path's median as a share of what the tolerance allows there, with its sign; `None` when nothing arrived.
-pub fn share_of_tolerance(path: &PathResult, tolerance: Tolerance) -> Option<f64> {
+pub fn share_of_tolerance(comparison: &Comparison, path: &PathResult) -> Option<f64> {
     let error = path.error?;
-    let allowed = (path.intended.as_nanos() as f64 * tolerance.relative).max(tolerance.absolute.as_nanos() as f64);
+    let tolerance = comparison.tolerance;
+    let intended_ns = comparison.judged_ms(path).0 * 1e6;
+    let allowed = (intended_ns * tolerance.relative).max(tolerance.absolute.as_nanos() as f64);
     let share = error.magnitude().as_nanos() as f64 / allowed.max(1.0);
     Some(if error.as_nanos() < 0 { -share } else { share })
 }
@@ -45,7 +47,7 @@ pub fn share_of_tolerance(path: &PathResult, tolerance: Tolerance) -> Option<f64
 /// The `most` worst paths: outside the tolerance first, of these the unmeasured first, then by their share of the tolerance.
 pub fn worst_paths(comparison: &Comparison, most: usize) -> Vec<&PathResult> {
     let badness = |path: &PathResult| {
-        let share = share_of_tolerance(path, comparison.tolerance).unwrap_or(f64::INFINITY);
+        let share = share_of_tolerance(comparison, path).unwrap_or(f64::INFINITY);
         // Non-negative floats are in the order of their bits.
         (path.verdict == Verdict::Fail, share.abs().to_bits())
     };
@@ -73,7 +75,7 @@ pub fn round_lines(names: &[NodeName], round: &Round) -> String {
     let outside = round.outside();
     let mut lines = vec![format!("{}{}", round_totals(round), worst_of(names, round))];
     let worst = worst_paths(&round.comparison, NAMED.min(outside));
-    lines.extend(worst.into_iter().map(|path| format!("outside: {}", path_sentence(names, path))));
+    lines.extend(worst.into_iter().map(|path| format!("outside: {}", path_sentence(names, &round.comparison, path))));
     if outside > NAMED {
         lines.push(format!("outside: {} more", thousands(outside - NAMED)));
     }
@@ -83,10 +85,11 @@ pub fn round_lines(names: &[NodeName], round: &Round) -> String {
 
 /// `72 paths, |error| p50 0.07 ms, max 1.4 ms, 0 of 216 lost, 1 outside`.
 pub fn round_totals(round: &Round) -> String {
-    let Comparison { paths, error, sent, lost, .. } = &round.comparison;
+    let Comparison { paths, error, sent, lost, basis, .. } = &round.comparison;
     let count = |count: u64| thousands(usize::try_from(count).unwrap_or(usize::MAX));
     let error = error.map_or("no probe arrived".to_owned(), |error| {
-        format!("|error| p50 {}, max {}", span_text(error.p50), span_text(error.max))
+        let what = if *basis == Basis::RoundTrip { "rtt error" } else { "error" };
+        format!("|{what}| p50 {}, max {}", span_text(error.p50), span_text(error.max))
     });
     let outside = match round.outside() {
         0 => "none outside".to_owned(),
@@ -101,12 +104,13 @@ fn worst_of(names: &[NodeName], round: &Round) -> String {
     worst.first().map_or(String::new(), |path| format!(", worst {} {}", path_name(names, path), error_text(path)))
 }
 
-fn path_sentence(names: &[NodeName], path: &PathResult) -> String {
-    let measured = path.one_way.map_or("nothing".to_owned(), |delay| millis(delay.p50.as_millis_f64(), false));
+fn path_sentence(names: &[NodeName], comparison: &Comparison, path: &PathResult) -> String {
+    let (applied, measured) = comparison.judged_ms(path);
+    let measured = measured.map_or("nothing".to_owned(), |measured| millis(measured, false));
     format!(
         "{} applied {}, measured {measured}, error {}, {} of {} lost",
         path_name(names, path),
-        millis(path.intended.as_millis_f64(), false),
+        millis(applied, false),
         error_text(path),
         path.lost,
         path.sent
@@ -133,6 +137,8 @@ fn millis(ms: f64, signed: bool) -> String {
 pub enum TestbedName<'a> {
     /// A lab's.
     Lab(&'a str),
+    /// That of hosts.
+    Testbed(&'a str),
 }
 
 /// A round as JSON in one line, with its line break: all paths in sum, and every path outside the tolerance.
@@ -144,6 +150,7 @@ pub fn round_json(testbed: TestbedName, names: &[NodeName], round: &Round) -> St
         testbed,
         round: round.number,
         verdict: comparison.verdict,
+        basis: comparison.basis,
         paths: comparison.paths.len(),
         sent: comparison.sent,
         lost: comparison.lost,
@@ -153,7 +160,7 @@ pub fn round_json(testbed: TestbedName, names: &[NodeName], round: &Round) -> St
             p99: error.p99.as_millis_f64(),
             max: error.max.as_millis_f64(),
         }),
-        outside: bad.into_iter().map(|path| PathLine::of(names, path)).collect(),
+        outside: bad.into_iter().map(|path| PathLine::of(names, comparison, path)).collect(),
         notes: &round.notes,
     };
     // Serialising fails only for maps with keys that are no text and for failing writers: neither is here.
@@ -167,6 +174,8 @@ struct RoundLine<'a> {
     testbed: TestbedName<'a>,
     round: u32,
     verdict: Verdict,
+    /// What `applied_ms`, `measured_ms` and `error_ms` are.
+    basis: Basis,
     paths: usize,
     sent: u64,
     lost: u64,
@@ -195,13 +204,14 @@ struct PathLine {
 }
 
 impl PathLine {
-    fn of(names: &[NodeName], path: &PathResult) -> Self {
+    fn of(names: &[NodeName], comparison: &Comparison, path: &PathResult) -> Self {
+        let (applied_ms, measured_ms) = comparison.judged_ms(path);
         let name = |node: usize| names.get(node).map_or_else(|| format!("#{node}"), ToString::to_string);
         Self {
             from: name(path.from),
             to: name(path.to),
-            applied_ms: path.intended.as_millis_f64(),
-            measured_ms: path.one_way.map(|delay| delay.p50.as_millis_f64()),
+            applied_ms,
+            measured_ms,
             error_ms: path.error.map(crate::units::Deviation::as_millis_f64),
             sent: path.sent,
             lost: path.lost,

@@ -20,6 +20,7 @@ pub(super) fn comparison(matrix: &DelayMatrix, samples: &[Sample]) -> Comparison
     let mut errors: Vec<Span> = arrived.collect();
     errors.sort();
     Comparison {
+        basis: crate::measure::Basis::OneWay,
         error: (!errors.is_empty()).then(|| ErrorSummary {
             p50: rank(&errors, 50),
             p99: rank(&errors, 99),
@@ -63,8 +64,10 @@ fn path_result(matrix: &DelayMatrix, samples: &[Sample], (from, to): (usize, usi
         intended,
         intended_median: intended,
         intended_rtt: matrix.round_trip(from, to),
+        intended_rtt_median: matrix.round_trip(from, to),
         one_way,
         one_way_ci: None,
+        clock_bound: Some(Span::ZERO),
         rtt,
         sent: u32::try_from(own.len()).unwrap(),
         lost: u32::try_from(own.len() - there.len()).unwrap(),

@@ -3,7 +3,7 @@
 use comfy_table::{CellAlignment, ContentArrangement, ContentLineStyle, LineStyle, Table, TableStyle};
 
 use super::heat::{number, thousands};
-use crate::measure::{Comparison, PathResult, Tolerance, Verdict};
+use crate::measure::{Basis, Comparison, PathResult, Tolerance, Verdict};
 use crate::topology::NodeName;
 use crate::units::{Deviation, Span};
 
@@ -30,7 +30,11 @@ const NAME_LETTERS: usize = 16;
 pub fn matrix_table(names: &[NodeName], comparison: &Comparison, columns: usize) -> Option<String> {
     let mut widths = [2, 1].into_iter().map(|decimals| pairs(names, comparison, decimals));
     let table = widths.find(|table| width(table) <= columns)?;
-    Some(format!("{table}\n\nintended/measured one-way delay, median, in ms{}\n", marks(comparison)))
+    let what = match comparison.basis {
+        Basis::OneWay => "one-way delay",
+        Basis::RoundTrip => "round-trip time",
+    };
+    Some(format!("{table}\n\nintended/measured {what}, median, in ms{}\n", marks(comparison)))
 }
 
 /// The letters of the longest line.
@@ -62,19 +66,21 @@ fn pair_cell(comparison: &Comparison, (from, to): (usize, usize), decimals: usiz
     let Some(path) = find_path(comparison, from, to) else {
         return "-".to_owned();
     };
-    let measured = path.one_way.map_or("?".to_owned(), |delay| format!("{:.decimals$}", delay.p50.as_millis_f64()));
-    let mark = if path.verdict == Verdict::Fail && path.one_way.is_some() { "!" } else { "" };
-    format!("{}/{measured}{mark}", shortest(path.intended.as_millis_f64()))
+    let (intended, measured) = comparison.judged_ms(path);
+    let mark = if path.verdict == Verdict::Fail && measured.is_some() { "!" } else { "" };
+    let measured = measured.map_or("?".to_owned(), |measured| format!("{measured:.decimals$}"));
+    format!("{}/{measured}{mark}", shortest(intended))
 }
 
 /// What the marks in the table mean, if it has any.
 fn marks(comparison: &Comparison) -> String {
-    let failed = |path: &PathResult| path.verdict == Verdict::Fail && path.one_way.is_some();
+    let measured = |path: &PathResult| comparison.judged_ms(path).1.is_some();
+    let failed = |path: &PathResult| path.verdict == Verdict::Fail && measured(path);
     let mut text = String::new();
     if comparison.paths.iter().any(failed) {
         text += "\n! outside the tolerance";
     }
-    if comparison.paths.iter().any(|path| path.one_way.is_none()) {
+    if comparison.paths.iter().any(|path| !measured(path)) {
         text += "\n? no probe arrived";
     }
     text
@@ -92,7 +98,7 @@ pub fn path_table(names: &[NodeName], comparison: &Comparison, most: usize, colu
     }
     let (shown, rest) = paths.split_at(paths.len().min(most));
     let rows: Vec<_> = shown.iter().map(|path| path_row(names, path)).collect();
-    let without = |dropped: &&[usize]| columns_table(&rows, dropped);
+    let without = |dropped: &&[usize]| columns_table(comparison.basis, &rows, dropped);
     let fits = DROPPED.iter().find(|dropped| width(&without(dropped)) <= columns);
     let mut text = without(fits.unwrap_or(&DROPPED[DROPPED.len() - 1])) + "\n";
     if !rest.is_empty() {
@@ -102,12 +108,13 @@ pub fn path_table(names: &[NodeName], comparison: &Comparison, most: usize, colu
 }
 
 /// The header of the table of paths.
-const HEADER: [&str; 10] = [
+const HEADER: [&str; 11] = [
     "from",
     "to",
     "intended\nms",
     "one-way\np50 ms",
     "one-way\np99 ms",
+    "clocks\n± ms",
     "error\nµs",
     "rtt\np50 ms",
     "rtt sum\nms",
@@ -116,16 +123,29 @@ const HEADER: [&str; 10] = [
 ];
 
 /// Which columns are left out, by how much room is missing.
-const DROPPED: [&[usize]; 3] = [&[], &[4], &[4, 6, 7]];
+const DROPPED: [&[usize]; 3] = [&[], &[4], &[4, 7, 8]];
 
-fn columns_table(rows: &[[String; 10]], dropped: &[usize]) -> String {
-    let kept: Vec<usize> = (0..HEADER.len()).filter(|column| !dropped.contains(column)).collect();
+/// How far clocks may be apart: a column only where they are.
+const CLOCKS: usize = 5;
+
+/// The error's column.
+const ERROR: usize = 6;
+
+fn columns_table(basis: Basis, rows: &[[String; 11]], dropped: &[usize]) -> String {
+    let round_trips = basis == Basis::RoundTrip;
+    let shown = |column: &usize| {
+        // What the error is about is never left out.
+        let needed = round_trips && [7, 8].contains(column);
+        (needed || !dropped.contains(column)) && (round_trips || *column != CLOCKS)
+    };
+    let kept: Vec<usize> = (0..HEADER.len()).filter(shown).collect();
     let mut table = empty_table();
-    table.set_header(kept.iter().map(|column| HEADER[*column]));
+    let title = |column: usize| if column == ERROR && round_trips { "rtt error\nµs" } else { HEADER[column] };
+    table.set_header(kept.iter().map(|column| title(*column)));
     for row in rows {
         table.add_row(kept.iter().map(|column| row[*column].as_str()));
     }
-    align(&mut table, |place| (2..=8).contains(&kept[place]));
+    align(&mut table, |place| (2..=9).contains(&kept[place]));
     table.trim_fmt()
 }
 
@@ -135,7 +155,7 @@ fn badness(path: &PathResult) -> (bool, bool, Span) {
     (path.verdict == Verdict::Fail, path.error.is_none(), size)
 }
 
-fn path_row(names: &[NodeName], path: &PathResult) -> [String; 10] {
+fn path_row(names: &[NodeName], path: &PathResult) -> [String; 11] {
     let name = |node: usize| names.get(node).map_or_else(|| format!("#{node}"), ToString::to_string);
     let absent = || "-".to_owned();
     [
@@ -144,6 +164,7 @@ fn path_row(names: &[NodeName], path: &PathResult) -> [String; 10] {
         shortest(path.intended.as_millis_f64()),
         path.one_way.map_or_else(absent, |delay| millis(delay.p50.as_millis_f64())),
         path.one_way.map_or_else(absent, |delay| millis(delay.p99.as_millis_f64())),
+        path.clock_bound.map_or_else(absent, |bound| millis(bound.as_millis_f64())),
         path.error.map_or_else(absent, |error| number(error.as_millis_f64() * 1_000.0, 0, true)),
         path.rtt.map_or_else(absent, |rtt| millis(rtt.p50.as_millis_f64())),
         shortest(path.intended_rtt.as_millis_f64()),
@@ -162,11 +183,12 @@ fn rest_line(rest: &[&PathResult]) -> String {
 
 /// The run in one line: paths, probes, loss, distribution of the error over all probes, verdict and what it was judged by.
 pub fn summary_line(comparison: &Comparison) -> String {
-    let Comparison { paths, error, sent, lost, tolerance, .. } = comparison;
+    let Comparison { paths, error, sent, lost, tolerance, basis, .. } = comparison;
     let count = |count: u64| thousands(usize::try_from(count).unwrap_or(usize::MAX));
     let error = error.map_or("no probe arrived".to_owned(), |error| {
         let [p50, p99, max] = [error.p50, error.p99, error.max].map(span_millis);
-        format!("|error| p50 {p50} ms, p99 {p99} ms, max {max} ms")
+        let what = if *basis == Basis::RoundTrip { "rtt error" } else { "error" };
+        format!("|{what}| p50 {p50} ms, p99 {p99} ms, max {max} ms")
     });
     let failed = paths.iter().filter(|path| path.verdict == Verdict::Fail).count();
     let verdict = match comparison.verdict {

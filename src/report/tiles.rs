@@ -9,7 +9,7 @@ use crate::topology::{NodeIndex, NodeName};
 /// What the tiles show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Quantity {
-    /// Measured median one-way delay.
+    /// Measured median, one way or there and back, as it is judged.
     Delay,
     /// Its error in hundredths of what the tolerance allows.
     Error,
@@ -104,8 +104,7 @@ pub fn legend(comparison: &Comparison, quantity: Quantity) -> (String, Vec<Rgb>,
 
 /// The longest median in milliseconds: the dark end of the colours.
 fn most(comparison: &Comparison) -> f64 {
-    let medians = comparison.paths.iter().filter_map(|path| path.one_way.map(|delay| delay.p50));
-    medians.max().map_or(1.0, |delay| delay.as_millis_f64().max(1.0))
+    comparison.paths.iter().filter_map(|path| comparison.judged_ms(path).1).fold(1.0, f64::max)
 }
 
 struct Scene<'a> {
@@ -123,8 +122,8 @@ impl Scene<'_> {
 
     fn value(&self, path: &PathResult) -> Option<f64> {
         match self.quantity {
-            Quantity::Delay => path.one_way.map(|delay| delay.p50.as_millis_f64()),
-            Quantity::Error => share_of_tolerance(path, self.comparison.tolerance).map(|share| share * 100.0),
+            Quantity::Delay => self.comparison.judged_ms(path).1,
+            Quantity::Error => share_of_tolerance(self.comparison, path).map(|share| share * 100.0),
         }
     }
 

@@ -1,18 +1,21 @@
 //! What is done to a testbed as a whole, whatever its nodes are: apply a matrix, clear, ask for status, measure.
 
 use std::net::IpAddr;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use super::{Testbed, TestbedError};
-use crate::agent::protocol::{Applied, NodeStatus, Request, Response};
+use crate::agent::protocol::{NodeStatus, Request, Response};
 use crate::matrix::DelayMatrix;
-use crate::measure::{Collected, Plan, ProbeOrder, ProbeReport, START_MISSED, collect};
-use crate::shaping::{Abilities, BackendChoice, Impairment, Row};
+use crate::measure::{Clocks, Collected, Plan, ProbeOrder, ProbeReport, START_MISSED, collect_by};
+use crate::shaping::Abilities;
 use crate::topology::{Node, NodeIndex, NodeName};
 use crate::units::Span;
 
 /// How often a measurement is begun whose start some nodes miss: how busy a machine will be shows only then.
 const ATTEMPTS: u64 = 3;
+
+/// How many failed nodes an error names.
+const SHOWN_FAILURES: usize = 10;
 
 /// A node that could not do what it was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +40,14 @@ pub enum OperationError {
     /// Some nodes failed.
     #[error("{}", describe(.0))]
     Nodes(Vec<NodeFailure>),
+    /// Some nodes could not apply their rows.
+    #[error("{}; {}", describe(.failures), given_back(.left))]
+    NotApplied {
+        /// Which.
+        failures: Vec<NodeFailure>,
+        /// Those that could not be given back what they had before.
+        left: Vec<NodeFailure>,
+    },
     /// The testbed failed.
     #[error(transparent)]
     Testbed(#[from] TestbedError),
@@ -60,58 +71,24 @@ impl OperationError {
     }
 }
 
+fn given_back(left: &[NodeFailure]) -> String {
+    if left.is_empty() {
+        return "every node has what it had before".to_owned();
+    }
+    format!("all others have what they had before; what is left of it here is not known: {}", describe(left))
+}
+
 fn describe(failures: &[NodeFailure]) -> String {
     match failures {
         [] => "no node failed".to_owned(),
         [only] => format!("node `{}`: {}", only.node, only.message),
-        [first, rest @ ..] => format!("node `{}`: {} (and {} more nodes)", first.node, first.message, rest.len()),
+        several => {
+            let shown = several.iter().take(SHOWN_FAILURES).map(|one| format!("\n  {}: {}", one.node, one.message));
+            let more = several.len().saturating_sub(SHOWN_FAILURES);
+            let rest = if more == 0 { String::new() } else { format!("\n  and {more} more") };
+            format!("{} nodes failed:{}{rest}", several.len(), shown.collect::<String>())
+        }
     }
-}
-
-/// Applies every row of `matrix`, each node with its own choice of back-end; when a node fails, all are cleared again.
-pub fn apply(
-    testbed: &mut dyn Testbed,
-    matrix: &DelayMatrix,
-    backends: &[BackendChoice],
-) -> Result<Vec<Applied>, OperationError> {
-    apply_paths(testbed, matrix.len(), |from, to| Impairment::delay(matrix.delay(from, to)), backends)
-}
-
-/// As [`apply`], with everything that `path` says of the path between two of `count` nodes.
-pub fn apply_paths(
-    testbed: &mut dyn Testbed,
-    count: usize,
-    path: impl Fn(NodeIndex, NodeIndex) -> Impairment,
-    backends: &[BackendChoice],
-) -> Result<Vec<Applied>, OperationError> {
-    let nodes = testbed.nodes();
-    if nodes.len() != count {
-        return Err(OperationError::OtherSize { matrix: count, testbed: nodes.len() });
-    }
-    let rows = (0..count).map(|from| Row::of_paths(nodes, from, |to| path(from, to))).collect();
-    apply_rows(testbed, rows, backends)
-}
-
-/// Applies a row for each node, each with its own choice of back-end; when a node fails, all are cleared again.
-pub fn apply_rows(
-    testbed: &mut dyn Testbed,
-    rows: Vec<Row>,
-    backends: &[BackendChoice],
-) -> Result<Vec<Applied>, OperationError> {
-    if testbed.nodes().len() != rows.len() {
-        return Err(OperationError::OtherSize { matrix: rows.len(), testbed: testbed.nodes().len() });
-    }
-    let choice = |from: NodeIndex| backends.get(from).copied().unwrap_or_default();
-    let request = |(from, row)| (from, Request::Apply { row, backend: choice(from) });
-    let requests = rows.into_iter().enumerate().map(request).collect();
-    let applied = ask(testbed, requests, |response| match response {
-        Response::Applied(applied) => Ok(applied),
-        other => Err(other),
-    });
-    if matches!(applied, Err(OperationError::Nodes(_))) {
-        let _ = clear(testbed);
-    }
-    applied
 }
 
 /// What the nodes' kernels can do; the first node's, as all nodes of a lab share one kernel.
@@ -125,6 +102,13 @@ pub fn abilities(testbed: &mut dyn Testbed) -> Result<Abilities, OperationError>
 
 /// Removes everything from every node; the number of operations it took.
 pub fn clear(testbed: &mut dyn Testbed) -> Result<usize, OperationError> {
+    testbed.reserve()?;
+    let cleared = clear_reserved(testbed);
+    testbed.release();
+    cleared
+}
+
+fn clear_reserved(testbed: &mut dyn Testbed) -> Result<usize, OperationError> {
     let counts = ask_all(testbed, &Request::Clear, |response| match response {
         Response::Cleared { operations } => Ok(operations),
         other => Err(other),
@@ -189,6 +173,8 @@ pub struct Measured {
     pub collected: Collected,
     /// The nodes' own reports, in node order.
     pub reports: Vec<ProbeReport>,
+    /// What is known of their clocks meanwhile.
+    pub clocks: Clocks,
 }
 
 /// Measures every path. `started` is told beforehand how long it will take.
@@ -197,25 +183,29 @@ pub fn measure(
     options: MeasureOptions,
     started: &dyn Fn(Duration),
 ) -> Result<Measured, OperationError> {
+    let clocks = testbed.clocks()?;
+    let options = MeasureOptions { run: own_run(options.run, &clocks, testbed.now_ns()), ..options };
     let mut lead = lead(testbed)?;
     for attempt in 1..ATTEMPTS {
         // A number of its own for each: what is left of an earlier one is not taken for this one's.
         let run = options.run ^ (attempt << 32);
-        match measure_once(testbed, MeasureOptions { run, ..options }, lead, started) {
+        match measure_once(testbed, MeasureOptions { run, ..options }, &clocks, lead, started) {
             Err(error) if error.missed_start() => lead *= 4,
             outcome => return outcome,
         }
     }
-    measure_once(testbed, options, lead, started)
+    measure_once(testbed, options, &clocks, lead, started)
 }
 
 fn measure_once(
     testbed: &mut dyn Testbed,
     options: MeasureOptions,
+    clocks: &Clocks,
     lead: Duration,
     started: &dyn Fn(Duration),
 ) -> Result<Measured, OperationError> {
     let addresses = addresses(testbed.nodes(), options.ipv6)?;
+    let start_ns = testbed.now_ns().saturating_add(u64::try_from(lead.as_nanos()).unwrap_or(u64::MAX));
     let order = |me: NodeIndex| ProbeOrder {
         run: options.run,
         me,
@@ -223,18 +213,24 @@ fn measure_once(
         probes: options.probes,
         warm_up: options.warm_up,
         interval: options.interval,
-        start_realtime_ns: since_epoch() + u64::try_from(lead.as_nanos()).unwrap_or(u64::MAX),
+        start_realtime_ns: clocks.theirs(me, start_ns),
         grace: options.grace,
     };
-    let first = order(0);
-    started(lead + first.plan().duration().as_duration());
-    let orders = (0..addresses.len()).map(|me| (me, Request::Probe(ProbeOrder { me, ..first.clone() }))).collect();
+    let orders: Vec<(NodeIndex, Request)> = (0..addresses.len()).map(|me| (me, Request::Probe(order(me)))).collect();
+    let plan = order(0).plan();
+    started(lead + plan.duration().as_duration());
     let reports = ask(testbed, orders, |response| match response {
         Response::Probed(report) => Ok(report),
         other => Err(other),
     })?;
     let taken: Vec<Option<ProbeReport>> = reports.iter().cloned().map(Some).collect();
-    Ok(Measured { collected: collect(&taken, options.probes), reports })
+    let clocks = clocks.clone().until(testbed.clocks()?);
+    Ok(Measured { collected: collect_by(&clocks, &taken, options.probes), reports, clocks })
+}
+
+/// The name of a measurement. Hosts may be measured by several at once, who must not take each other's probes for their own.
+fn own_run(run: u64, clocks: &Clocks, now_ns: u64) -> u64 {
+    if *clocks == Clocks::One { run } else { (run ^ now_ns.rotate_left(20)) | 2 }
 }
 
 /// Where every node is probed. All by one family: IPv6 where that is asked for, and where no node has anything else.
@@ -265,12 +261,7 @@ fn ready(testbed: &mut dyn Testbed) -> Result<(), OperationError> {
     answers.map(|_| ())
 }
 
-fn since_epoch() -> u64 {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
-}
-
-fn ask_all<T>(
+pub(super) fn ask_all<T>(
     testbed: &mut dyn Testbed,
     request: &Request,
     expect: impl Fn(Response) -> Result<T, Response>,
@@ -280,7 +271,7 @@ fn ask_all<T>(
 }
 
 /// Asks and sorts the answers: all as expected, or the failures.
-fn ask<T>(
+pub(super) fn ask<T>(
     testbed: &mut dyn Testbed,
     requests: Vec<(NodeIndex, Request)>,
     expect: impl Fn(Response) -> Result<T, Response>,
@@ -330,11 +321,11 @@ mod tests {
         fn answer(&mut self, request: &Request) -> Response {
             let Request::Probe(order) = request else {
                 std::thread::sleep(std::mem::take(&mut self.first_answer_takes));
-                return Response::Ready { now_realtime_ns: since_epoch() };
+                return Response::Ready { now_realtime_ns: self.now_ns() };
             };
             self.runs.insert(order.run);
             if order.me == 0 {
-                self.ahead.push(Duration::from_nanos(order.start_realtime_ns.saturating_sub(since_epoch())));
+                self.ahead.push(Duration::from_nanos(order.start_realtime_ns.saturating_sub(self.now_ns())));
             } else if self.misses > 0 {
                 self.misses -= 1;
                 return Response::Failed { message: format!("{START_MISSED} by 5s; set it further ahead") };

@@ -48,7 +48,7 @@ const ROOMS: [(&str, &[&str]); 16] = [
 ];
 
 /// Rooms and files that decide without acting.
-const PURE: [&str; 14] = [
+const PURE: [&str; 18] = [
     "src/wording.rs",
     "src/units.rs",
     "src/topology/",
@@ -59,10 +59,14 @@ const PURE: [&str; 14] = [
     "src/report/",
     "src/measure/schedule.rs",
     "src/measure/beyond.rs",
+    "src/measure/clock.rs",
     "src/measure/collect.rs",
     "src/measure/compare.rs",
     "src/measure/sample.rs",
     "src/measure/rank.rs",
+    "src/agent/lease.rs",
+    "src/agent/pulse.rs",
+    "src/testbed/lab/turns.rs",
 ];
 
 /// The one pure room's file that reads files.

@@ -12,6 +12,7 @@ use super::trial::Trial;
 use crate::cli::host;
 use crate::matrix::DelayMatrix;
 use crate::matrix::csv::{CsvOptions, to_csv};
+use crate::measure::Basis;
 use crate::report::HeatMap;
 use crate::report::files::{measured_matrix, result_json, samples_csv};
 use crate::report::plot;
@@ -83,11 +84,16 @@ impl Evidence<'_> {
         let comparison = &self.trial.comparison;
         let stem = self.args.matrix.stem();
         let how = format!("{stem}, {} back-end, {} probes a path", self.backend(), self.args.probes.probes());
-        let intended = HeatMap::of_matrix("Intended one-way delay", &stem, self.matrix);
-        let measured = HeatMap::of_measured("Measured one-way delay (median)", &how, names, comparison);
+        let (what, intended) = match comparison.basis {
+            Basis::OneWay => ("one-way delay", HeatMap::of_matrix("Intended one-way delay", &stem, self.matrix)),
+            Basis::RoundTrip => {
+                ("round-trip time", HeatMap::of_round_trips("Intended round-trip time", &stem, self.matrix))
+            }
+        };
+        let measured = HeatMap::of_measured(&format!("Measured {what} (median)"), &how, names, comparison);
         let (intended, measured) = intended.on_one_scale(measured);
         let error = HeatMap::of_errors("Error of the median: measured − intended", &how, names, comparison);
-        let cdf = plot::ErrorCdf::new("Error of the one-way delay", &how, &self.trial.samples, comparison);
+        let cdf = plot::ErrorCdf::new(&format!("Error of the {what}"), &how, &self.trial.samples, comparison);
         vec![
             ("intended", plot::heat_map(&intended)),
             ("measured", plot::heat_map(&measured)),

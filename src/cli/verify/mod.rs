@@ -1,4 +1,4 @@
-//! `longhaul verify`: bring up a lab, apply a matrix, measure every path, compare, and leave evidence.
+//! `longhaul verify`: bring up a lab or call hosts, apply a matrix, measure every path, compare, and leave evidence.
 
 mod evidence;
 mod trial;
@@ -13,8 +13,9 @@ use clap::Args;
 use nix::unistd::{AccessFlags, access};
 
 use super::input::{MatrixInput, NodeBackendArgs, ProbeArgs, ToleranceText};
-use super::operate::backends_in_words;
+use super::operate::{backends_in_words, in_order_of};
 use super::progress::Progress;
+use super::target::HostsArgs;
 use super::terminal;
 use crate::matrix::DelayMatrix;
 use crate::measure::Verdict;
@@ -34,7 +35,7 @@ const PRINT_ALL_NODES: usize = 12;
 /// How many of the worst paths a larger lab prints.
 const WORST_PATHS: usize = 20;
 
-/// Put a delay matrix on this machine, measure every path, and say whether it holds.
+/// Put a delay matrix on this machine or on hosts, measure every path, and say whether it holds.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -45,11 +46,12 @@ Examples:
   longhaul verify net.yaml --probes 2000 --interval 2ms
   longhaul verify delay.csv --loss loss.csv --rate rate.csv
   longhaul verify net.csv --json - | jq .summary
+  longhaul verify --hosts edge.yaml net.csv
 
 Exit code: 0 every path is within tolerance, 1 some are not,
 2 the input or the system is wrong.
-Nodes are network namespaces of this machine; nothing of them is left afterwards,
-however this ends.")]
+Nodes are network namespaces of this machine, or hosts reached by ssh; nothing of it
+is left afterwards, however this ends.")]
 pub(super) struct VerifyArgs {
     #[command(flatten)]
     pub(super) matrix: MatrixInput,
@@ -69,19 +71,25 @@ pub(super) struct VerifyArgs {
     /// Also write the result as JSON to this file; - is standard output, and the text then goes to standard error
     #[arg(long, value_name = "FILE")]
     pub(super) json: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) hosts: HostsArgs,
     /// Name of the lab while it runs [default: one that nobody has]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", conflicts_with = "hosts")]
     pub(super) name: Option<String>,
 }
 
 /// Runs `longhaul verify`.
 pub(super) fn run(args: &VerifyArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
-    let intended = args.matrix.intended()?;
-    let matrix = intended.matrix();
+    let mut intended = args.matrix.intended()?;
     let started = SystemTime::now();
     let json = args.json.as_deref().filter(|file| *file != Path::new(STDOUT));
     check_places(args.out.as_deref().unwrap_or(Path::new(RUNS)), json)?;
-    let trial = trial::run(args, &intended)?;
+    let hosts = args.hosts.connect()?;
+    if let Some(hosts) = &hosts {
+        intended = in_order_of(hosts, intended, &args.matrix.place())?;
+    }
+    let matrix = intended.matrix();
+    let trial = trial::run(args, &intended, hosts)?;
     let evidence = Evidence { args, matrix, trial: &trial, started };
     let progress = Progress::new();
     progress.say("write the files");

@@ -10,9 +10,10 @@ use crate::cli::expectation::{Expectation, Probes};
 use crate::cli::host::NoiseMeter;
 use crate::cli::operate::apply_intended;
 use crate::cli::progress::Progress;
+use crate::cli::target::Target;
 use crate::intended::Intended;
 use crate::matrix::DelayMatrix;
-use crate::measure::{BaseMatrix, Beyond, Comparison, PathResult, ProbeReport, Sample, compare, subtract_base};
+use crate::measure::{BaseMatrix, Beyond, Comparison, PathResult, ProbeReport, Sample, compare_by, subtract_base};
 use crate::report::{HostNoise, Probing};
 use crate::shaping::Abilities;
 use crate::testbed::lab::Lab;
@@ -103,31 +104,32 @@ fn own_name() -> String {
 }
 
 /// Verifies `matrix` as `args` say.
-pub(super) fn run(args: &VerifyArgs, intended: &Intended) -> anyhow::Result<Trial> {
+pub(super) fn run(args: &VerifyArgs, intended: &Intended, hosts: Option<Target>) -> anyhow::Result<Trial> {
     let matrix = intended.matrix();
     let tolerance = args.tolerance.0;
-    let name = args.name.clone().unwrap_or_else(own_name);
     let progress = Progress::new();
-    progress.say(&format!("bring up {} nodes", matrix.len()));
-    let mut lab = Lab::start(&name, matrix.names(), &args.matrix.place(), lab_environment())?;
+    let mut target = match hosts {
+        Some(hosts) => untouched(hosts)?,
+        None => bring_up(args, matrix, &progress)?,
+    };
     let noise = NoiseMeter::start();
-    let abilities = testbed::abilities(&mut lab)?;
+    let abilities = testbed::abilities(target.testbed())?;
     let unimpaired = unimpaired_like(matrix)?;
     let first_options = base_options(args, &unimpaired);
-    let base = measure(&mut lab, &progress, "measure the bare paths", first_options)?;
+    let base = measure(target.testbed(), &progress, "measure the bare paths", first_options)?;
     progress.say("apply the matrix");
-    let choices = args.backend.choices(lab.nodes())?;
-    let applied = apply_intended(&mut lab, intended, &choices)?;
+    let choices = args.backend.choices(target.nodes())?;
+    let applied = apply_intended(target.testbed(), intended, &choices)?;
     let mut options = args.probes.options(matrix);
     if !args.probes.interval_is_given() {
         options.interval = pace(options.interval, first_options.schedule(matrix.len()), &base.reports);
     }
-    let measured = measure(&mut lab, &progress, "measure", options)?;
-    let statuses = testbed::status(&mut lab)?;
+    let measured = measure(target.testbed(), &progress, "measure", options)?;
+    let statuses = testbed::status(target.testbed())?;
     let dropped = statuses.iter().filter_map(traffic).map(|traffic| traffic.dropped).sum();
     let noise = noise.stop();
-    progress.say("take the lab down");
-    lab.stop()?;
+    progress.say("take the delays away");
+    target.end()?;
     progress.finish();
     let samples = if args.subtract_base {
         subtract_base(&measured.collected.samples, &BaseMatrix::of(matrix.len(), &base.collected.samples))
@@ -136,8 +138,8 @@ pub(super) fn run(args: &VerifyArgs, intended: &Intended) -> anyhow::Result<Tria
     };
     let probes = Probes { count: options.probes, interval: options.interval, ipv6: options.ipv6 };
     let expectation = Expectation::of(matrix, |from, to| intended.intent(from, to).pings(), probes);
-    let (comparison, beyond) = expectation.judge(matrix, &samples, &measured.collected, tolerance);
-    let base = compare(&unimpaired, &base.collected.samples, tolerance);
+    let (comparison, beyond) = expectation.judge(matrix, &samples, &measured, tolerance);
+    let base = compare_by(&base.clocks, &unimpaired, &base.collected.samples, tolerance);
     let slowed = options.interval > args.probes.options(matrix).interval;
     Ok(Trial {
         slowed,
@@ -154,6 +156,24 @@ pub(super) fn run(args: &VerifyArgs, intended: &Intended) -> anyhow::Result<Tria
         measured,
         noise,
     })
+}
+
+fn bring_up(args: &VerifyArgs, matrix: &DelayMatrix, progress: &Progress) -> anyhow::Result<Target> {
+    let name = args.name.clone().unwrap_or_else(own_name);
+    progress.say(&format!("bring up {} nodes", matrix.len()));
+    Ok(Target::of_lab(Lab::start(&name, matrix.names(), &args.matrix.place(), lab_environment())?))
+}
+
+/// Hosts that do nothing yet: the bare paths are measured first, and all is removed in the end.
+fn untouched(mut hosts: Target) -> anyhow::Result<Target> {
+    let statuses = testbed::status(hosts.testbed())?;
+    if let Some(busy) = statuses.iter().position(|status| status.backend.is_some()) {
+        let name = hosts.name_of(busy);
+        anyhow::bail!(
+            "host `{name}` has delays already; remove them with `longhaul clear --hosts …`, or `longhaul measure` them"
+        );
+    }
+    Ok(hosts)
 }
 
 fn traffic(status: &NodeStatus) -> Option<Traffic> {

@@ -10,7 +10,7 @@ use anyhow::anyhow;
 use crate::cli::caveats::caveats;
 use crate::cli::operate::{applied_matrix, dropped};
 use crate::cli::target::Target;
-use crate::measure::{Tolerance, compare};
+use crate::measure::{Tolerance, compare_by};
 use crate::report::rounds::Round;
 use crate::testbed::{self, MeasureOptions};
 use crate::units::Span;
@@ -192,7 +192,7 @@ impl Rounds {
             if changed {
                 notes.push("note: the delays were changed during this round".to_owned());
             }
-            let comparison = compare(&applied, &measured.collected.samples, self.tolerance);
+            let comparison = compare_by(&measured.clocks, &applied, &measured.collected.samples, self.tolerance);
             let at = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
             return Ok(Round { number, at, comparison, dropped, notes });
         }

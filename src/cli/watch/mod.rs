@@ -23,6 +23,7 @@ Examples:
   longhaul watch
   longhaul watch --name trade --interval 2s --probes 5
   longhaul watch --rounds 3 | tee watch.log
+  longhaul watch --hosts edge.yaml
   longhaul watch --json --rounds 100 > rounds.jsonl
 
 Keys: e errors, d delays, arrows and PageUp/PageDown scroll, z the whole matrix, space pauses, q ends.
@@ -62,7 +63,7 @@ fn parse_interval(text: &str) -> Result<Span, String> {
 /// Runs `longhaul watch`.
 pub(super) fn run(args: &WatchArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     let target = args.target.connect()?;
-    let title = format!("{} {}", target.kind.word(), target.name);
+    let title = format!("{} {}", target.kind().word(), target.name);
     let names: Vec<_> = target.nodes().iter().map(|node| node.name.clone()).collect();
     let pace = Pace { interval: args.interval, probes: args.probes, rounds: args.rounds, ipv6: args.ipv6 };
     let dumb = std::env::var("TERM").is_ok_and(|terminal| terminal == "dumb");
@@ -72,9 +73,10 @@ pub(super) fn run(args: &WatchArgs, out: &mut dyn Write) -> anyhow::Result<ExitC
         let measuring = Measuring::start(target, pace, args.tolerance.0)?;
         return terminal::run(screen::Screen::new(&title, names), &measuring, &signals);
     }
-    let (kind, own_name) = (target.kind, target.name.clone());
+    let (kind, own_name) = (target.kind(), target.name.clone());
     let name = match kind {
         Kind::Lab => TestbedName::Lab(&own_name),
+        Kind::Hosts => TestbedName::Testbed(&own_name),
     };
     let measuring = Measuring::start(target, pace, args.tolerance.0)?;
     let mut code = ExitCode::SUCCESS;

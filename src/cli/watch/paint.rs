@@ -9,7 +9,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
 use super::screen::Screen;
-use crate::measure::{PathResult, Verdict};
+use crate::measure::{Comparison, PathResult, Verdict};
 use crate::report::Rgb;
 use crate::report::rounds::{Round, path_name, round_totals, worst_paths};
 use crate::report::terminal::{Colour, nearest_256};
@@ -90,26 +90,26 @@ fn worst(screen: &Screen, round: &Round, area: Rect) -> Vec<Line<'static>> {
     let most = usize::from(area.height).saturating_sub(1);
     for path in worst_paths(&round.comparison, most) {
         let style = if path.verdict == Verdict::Fail { bold() } else { Style::new() };
-        lines.push(Line::styled(list_line(screen, path), style));
+        lines.push(Line::styled(list_line(screen, &round.comparison, path), style));
     }
     lines
 }
 
-fn list_line(screen: &Screen, path: &PathResult) -> String {
+fn list_line(screen: &Screen, comparison: &Comparison, path: &PathResult) -> String {
     let mut name = path_name(&screen.names, path);
     if name.chars().count() > 13 {
         name = name.chars().take(12).chain(['…']).collect();
     }
     let lost = if path.lost > 0 { format!(" {}/{} lost", path.lost, path.sent) } else { String::new() };
-    let applied = path.intended.as_millis_f64();
-    match (path.one_way, path.error) {
-        (Some(delay), Some(error)) if lost.is_empty() => {
+    let (applied, measured) = comparison.judged_ms(path);
+    match (measured, path.error) {
+        (Some(p50), Some(error)) if lost.is_empty() => {
             let mark = if path.verdict == Verdict::Fail { "!" } else { " " };
-            let (p50, error) = (delay.p50.as_millis_f64(), error.as_millis_f64());
+            let error = error.as_millis_f64();
             format!("{mark}{name:13}{applied:7.1}{p50:8.2}{error:+9.2}")
         }
-        (Some(delay), Some(error)) => {
-            let (p50, error) = (delay.p50.as_millis_f64(), error.as_millis_f64());
+        (Some(p50), Some(error)) => {
+            let error = error.as_millis_f64();
             format!("!{name:13}{applied:7.1}{p50:6.0}{error:+5.0}{lost}")
         }
         _ => format!("!{name:13}{applied:7.1}{lost}"),

@@ -1,4 +1,4 @@
-//! The distribution of the one-way error as SVG: empirical CDF, its confidence band, the medians of the paths.
+//! The distribution of the error as SVG: empirical CDF, its confidence band, the medians of the paths.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -6,7 +6,7 @@ use std::fmt::Write;
 use super::heading::{AXIS_SIZE, Heading, MARGIN, TICK_SIZE};
 use super::svg::{Anchor, FAINT, GREY, INK, Num, Style, Svg};
 use super::text::width;
-use crate::measure::{Comparison, Sample};
+use crate::measure::{Basis, Comparison, Sample};
 use crate::report::Rgb;
 use crate::report::heat::{counted, number, thousands, ticks};
 use crate::units::Deviation;
@@ -27,6 +27,8 @@ const MEDIANS: Rgb = Rgb(214, 96, 0);
 pub struct ErrorCdf {
     title: String,
     subtitle: String,
+    /// What the errors are of.
+    basis: Basis,
     /// Signed errors of all probes that arrived, ascending, in microseconds.
     probes: Vec<f64>,
     /// Signed errors of the paths' medians, ascending, in microseconds.
@@ -37,15 +39,18 @@ pub struct ErrorCdf {
 impl ErrorCdf {
     /// From the raw samples of a run and the comparison made of them; samples of paths that it does not know are left out.
     pub fn new(title: &str, subtitle: &str, samples: &[Sample], comparison: &Comparison) -> Self {
-        let intended: BTreeMap<_, _> =
-            comparison.paths.iter().map(|path| ((path.from, path.to), path.intended_median)).collect();
+        let paths: BTreeMap<_, _> = comparison.paths.iter().map(|path| ((path.from, path.to), path)).collect();
         let errors = samples.iter().filter_map(|sample| {
-            let intended = intended.get(&(sample.from, sample.to))?;
-            Some(sample.one_way?.deviation(*intended))
+            let path = paths.get(&(sample.from, sample.to))?;
+            Some(match comparison.basis {
+                Basis::OneWay => sample.one_way?.deviation(path.intended_median),
+                Basis::RoundTrip => sample.rtt?.deviation(path.intended_rtt_median),
+            })
         });
         let probes = ascending_micros(errors);
         let medians = ascending_micros(comparison.paths.iter().filter_map(|path| path.error));
-        Self { title: title.to_owned(), subtitle: subtitle.to_owned(), probes, medians, lost: comparison.lost }
+        let (title, subtitle) = (title.to_owned(), subtitle.to_owned());
+        Self { title, subtitle, basis: comparison.basis, probes, medians, lost: comparison.lost }
     }
 }
 
@@ -86,7 +91,7 @@ impl Frame {
     }
 }
 
-/// Draws the share of probes whose one-way error (measured minus intended, in microseconds) is at most x.
+/// Draws the share of probes whose error (measured minus intended, in microseconds) is at most x.
 ///
 /// The axis goes from the 0.1 % to the 99.9 % quantile, less far where a few probes would squeeze all others,
 /// and the picture counts the probes beyond it. A second line shows the medians of the paths.
@@ -96,7 +101,7 @@ pub fn error_cdf(cdf: &ErrorCdf) -> String {
     let mut svg = Svg::new(PAGE.0, PAGE.1);
     heading.draw(&mut svg);
     let frame = Frame { low, high, top: heading.bottom() + MARK_ROOM, bottom: PAGE.1 - BOTTOM };
-    draw_axes(&mut svg, &frame);
+    draw_axes(&mut svg, &frame, cdf.basis);
     if cdf.probes.is_empty() {
         let middle = (f64::midpoint(LEFT, PAGE.0 - RIGHT), f64::midpoint(frame.top, frame.bottom));
         svg.text(middle, Style::new(AXIS_SIZE, GREY, Anchor::Middle), "no probe arrived");
@@ -140,7 +145,7 @@ fn subtitle(cdf: &ErrorCdf, low: f64, high: f64) -> Vec<String> {
     parts
 }
 
-fn draw_axes(svg: &mut Svg, frame: &Frame) {
+fn draw_axes(svg: &mut Svg, frame: &Frame, basis: Basis) {
     let (left, right) = (LEFT, PAGE.0 - RIGHT);
     for step in 0..=5 {
         let share = f64::from(step) / 5.0;
@@ -159,7 +164,11 @@ fn draw_axes(svg: &mut Svg, frame: &Frame) {
     let outline = format!("fill=\"none\" stroke=\"{}\" stroke-width=\"0.8\"", INK.hex());
     svg.rect((left, frame.top), (right - left, frame.bottom - frame.top), &outline);
     let style = Style::new(AXIS_SIZE, INK, Anchor::Middle);
-    svg.text((f64::midpoint(left, right), PAGE.1 - MARGIN - 2.0), style, "one-way error: measured − intended (µs)");
+    let what = match basis {
+        Basis::OneWay => "one-way error: measured − intended (µs)",
+        Basis::RoundTrip => "round-trip error: measured − intended (µs)",
+    };
+    svg.text((f64::midpoint(left, right), PAGE.1 - MARGIN - 2.0), style, what);
     let beside = (MARGIN + AXIS_SIZE, f64::midpoint(frame.top, frame.bottom));
     svg.text(beside, style.turned(-90.0), "share of probes ≤ x");
 }

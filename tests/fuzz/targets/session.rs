@@ -4,7 +4,9 @@ use std::cell::RefCell;
 use std::io::{self, Cursor, Write};
 use std::sync::{Arc, Mutex};
 
-use longhaul::agent::protocol::{Applied, CancelLine, NodeStatus, Place, Request, RequestLine, Response, ResponseLine};
+use longhaul::agent::protocol::{
+    Applied, BeatLine, CancelLine, NodeStatus, Place, Request, RequestLine, Response, ResponseLine,
+};
 use longhaul::agent::session::{NodeControl, serve};
 use longhaul::measure::{ProbeOrder, ProbeReport};
 use longhaul::shaping::{Abilities, BackendChoice, Row};
@@ -21,6 +23,8 @@ pub(crate) const WORDS: &[&str] = &[
     "{\"probe\":{",
     "{\"cancel\":1}",
     "{\"alive\":true}",
+    "{\"beat\":7}",
+    "{\"detach\":{\"seconds\":1}}",
     "\n",
     "\"selectors\":[\"10.0.0.2/32 tcp:22\"]",
     "\"prefixes\":[\"10.0.0.2/32\"]",
@@ -109,11 +113,11 @@ impl NodeControl for Counting {
     fn resume(&mut self) {}
 }
 
-/// What a session says, which it may say from several threads.
+/// What the session writes, also from its own thread.
 #[derive(Clone, Default)]
-struct Said(Arc<Mutex<Vec<u8>>>);
+struct Output(Arc<Mutex<Vec<u8>>>);
 
-impl Write for Said {
+impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.lock().unwrap().write(bytes)
     }
@@ -122,13 +126,13 @@ impl Write for Said {
     }
 }
 
-/// Whatever the lines are, each but the silent ones has one answer, which can be read, and the node is cleared at the end.
+/// Whatever the lines are, each but the silent ones has at most one answer, which can be read, and the node is cleared.
 pub(crate) fn whole(bytes: &[u8]) {
-    let (mut node, said) = (Counting::default(), Said::default());
-    serve(Cursor::new(bytes.to_vec()), said.clone(), &mut node, || {}).unwrap();
+    let (mut node, output) = (Counting::default(), Output::default());
+    serve(Cursor::new(bytes.to_vec()), output.clone(), &mut node, || {}).unwrap();
     assert!(node.cleared, "the node is not cleared");
-    let said = String::from_utf8(said.0.lock().unwrap().clone()).unwrap();
-    for line in said.lines() {
+    let said = String::from_utf8(output.0.lock().unwrap().clone()).unwrap();
+    for line in said.lines().filter(|line| BeatLine::read(line).is_none()) {
         let answer: ResponseLine<Response> = serde_json::from_str(line).unwrap();
         if let Response::Failed { message } = answer.response {
             claims::message(&message);
