@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::matrix::DelayMatrix;
-use crate::measure::{
-    Beyond, Collected, Comparison, FRAME, Median, Sample, Tolerance, Verdict, beyond, compare_medians,
-};
+use crate::measure::{Beyond, Comparison, FRAME, Median, Sample, Tolerance, Verdict, beyond, compare_medians};
 use crate::shaping::{Expected, Impairment};
 use crate::testbed::Measured;
 use crate::topology::NodeIndex;
@@ -124,6 +122,7 @@ fn in_microseconds(span: Span) -> Span {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::measure::{Clocks, Collected};
     use crate::shaping::{Distribution, Jitter};
     use crate::topology::NodeName;
 
@@ -137,8 +136,9 @@ mod tests {
         let notes = |count| {
             let probes = Probes { count, interval: Span::from_millis(8), ipv6: false };
             let expectation = Expectation::of(&matrix, |_, _| impairment, probes);
-            let nothing =
+            let collected =
                 Collected { samples: Vec::new(), duplicates: 0, copies: BTreeMap::new(), backwards: 0, unexpected: 0 };
+            let nothing = Measured { collected, reports: Vec::new(), clocks: Clocks::One };
             let tolerance = Tolerance { relative: 0.05, absolute: Span::from_millis(1) };
             expectation.notes(&expectation.judge(&matrix, &[], &nothing, tolerance).0)
         };
