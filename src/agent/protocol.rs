@@ -182,4 +182,7 @@ pub struct Traffic {
     pub packets: u64,
     /// Packets that the delay element had to drop: an error of the emulation, not of the network.
     pub dropped: u64,
+    /// Whether nobody can tell: netem counts these and the losses that were asked for as one, and `dropped` is 0 then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub drops_unknown: bool,
 }

@@ -16,7 +16,7 @@ use crate::agent::{claim, front, privilege};
 use crate::measure::{IcmpProber, ProbeOrder, ProbeReport, Prober, StopSignal};
 use crate::netlink::route::{self, TowardError};
 use crate::netlink::{Connection, NetlinkError, link};
-use crate::shaping::{Abilities, Backend, BackendChoice, Row, State, choose, desired, diff};
+use crate::shaping::{Abilities, Backend, BackendChoice, Row, State, choose_for, desired, diff};
 use crate::tc::{self, KernelTc, TrafficControl};
 use crate::testbed::lab::NODE_INTERFACE;
 
@@ -204,7 +204,7 @@ impl NodeControl for KernelNode {
             tc::examine(&self.interface).map_err(|error| error.to_string())?;
         }
         let abilities = self.abilities();
-        let (backend, reason) = choose(backend, &abilities).map_err(|error| error.to_string())?;
+        let (backend, reason) = choose_for(backend, &abilities, row).map_err(|error| error.to_string())?;
         let applied = tc::impair(self.tc()?, row, backend, &abilities).map_err(|error| error.to_string())?;
         self.applied = Some(Last { row: row.clone(), backend });
         Ok(Applied { backend, reason, operations: applied.operations })
@@ -231,6 +231,7 @@ impl NodeControl for KernelNode {
             traffic: traffic.map_err(|error| error.to_string())?.map(|traffic| Traffic {
                 packets: traffic.packets,
                 dropped: if self.drops_are_meant() { 0 } else { traffic.dropped },
+                drops_unknown: self.drops_are_meant(),
             }),
             restarts: Vec::new(),
         })

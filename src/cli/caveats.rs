@@ -1,5 +1,6 @@
 //! What a reader of measured figures must know beside them.
 
+use crate::agent::protocol::NodeStatus;
 use crate::measure::{Basis, Clocks, ProbeReport};
 use crate::testbed::Measured;
 use crate::units::Span;
@@ -27,6 +28,17 @@ pub(super) fn caveats(measured: &Measured, dropped: u64) -> Vec<String> {
     .chain(late_note(reports))
     .chain(clock_notes(&measured.clocks))
     .collect()
+}
+
+/// On how many nodes drops of the emulation cannot be told from losses that were asked for.
+pub(super) fn drops_note(statuses: &[NodeStatus]) -> Option<String> {
+    let unknown = statuses.iter().filter_map(|status| status.traffic).filter(|traffic| traffic.drops_unknown).count();
+    (unknown > 0).then(|| {
+        format!(
+            "note: on {unknown} nodes netem counts losses that were asked for and drops of the emulation as one; drops are \
+             not shown there (the user-space back-end tells them apart)"
+        )
+    })
 }
 
 /// By what was judged where that is not self-evident, and how well one-way figures are known.

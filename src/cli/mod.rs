@@ -5,6 +5,7 @@ mod agent_session;
 mod bench;
 mod caveats;
 mod doctor;
+mod expectation;
 mod hold;
 mod host;
 mod input;

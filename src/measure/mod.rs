@@ -1,5 +1,6 @@
 //! Measuring: the probe schedule (pure), kernel-stamped probes (adapter), and the comparison with the intention (pure).
 
+mod beyond;
 pub mod clock;
 mod collect;
 mod compare;
@@ -15,9 +16,11 @@ mod raw_socket;
 mod sample;
 mod schedule;
 
+pub use beyond::{Beyond, BeyondPath, JitterFound, Judgement, ShareFound, beyond};
 pub use clock::{Basis, Clocks};
 pub use collect::{Collected, collect, collect_by};
-pub use compare::{BaseMatrix, compare, compare_by, subtract_base};
+pub use compare::{BaseMatrix, Median, compare, compare_by, compare_medians, subtract_base};
+pub use echo::FRAME;
 pub use fake::FakeProber;
 pub use icmp::{IcmpProber, StopSignal};
 pub use probe::{

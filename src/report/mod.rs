@@ -1,5 +1,6 @@
 //! Pure report: tables, plots and files of a run. Values in, text and bytes out; no file, no clock, no terminal is touched here.
 
+pub mod beyond;
 pub mod files;
 mod heat;
 mod palette;

@@ -7,7 +7,7 @@ pub mod lab;
 mod operations;
 mod patience;
 
-pub use apply::{apply, apply_paths};
+pub use apply::{apply, apply_paths, apply_rows};
 pub use operations::{
     MeasureOptions, Measured, NodeFailure, OperationError, abilities, clear, measure, status, statuses,
 };

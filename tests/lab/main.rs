@@ -7,6 +7,7 @@ mod bench;
 mod crash;
 mod fail_open;
 mod host;
+mod impaired;
 mod life;
 mod surroundings;
 mod user;

@@ -19,7 +19,7 @@ const ROOMS: [(&str, &[&str]); 16] = [
     ("inventory", &["wording", "units", "topology"]),
     ("shaping", &["wording", "units", "topology", "matrix"]),
     ("intended", &["wording", "units", "topology", "matrix", "shaping"]),
-    ("measure", &["wording", "units", "topology", "matrix"]),
+    ("measure", &["wording", "units", "topology", "matrix", "shaping"]),
     ("report", &["wording", "units", "topology", "matrix", "shaping", "measure"]),
     ("agent", &["wording", "units", "topology", "matrix", "shaping", "measure"]),
     ("netlink", &[]),
@@ -48,7 +48,7 @@ const ROOMS: [(&str, &[&str]); 16] = [
 ];
 
 /// Rooms and files that decide without acting.
-const PURE: [&str; 17] = [
+const PURE: [&str; 18] = [
     "src/wording.rs",
     "src/units.rs",
     "src/topology/",
@@ -58,6 +58,7 @@ const PURE: [&str; 17] = [
     "src/intended/",
     "src/report/",
     "src/measure/schedule.rs",
+    "src/measure/beyond.rs",
     "src/measure/clock.rs",
     "src/measure/collect.rs",
     "src/measure/compare.rs",

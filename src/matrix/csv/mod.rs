@@ -2,7 +2,7 @@
 
 pub(in crate::matrix) mod cell;
 pub(in crate::matrix) mod header;
-mod layout;
+pub(in crate::matrix) mod layout;
 pub(in crate::matrix) mod lines;
 mod rows;
 mod write;
