@@ -9,6 +9,7 @@
 //!
 //! - [`units`], [`topology`], [`matrix`]: what is asked for. They import nothing above them.
 //! - [`shaping`]: pure; a node's row becomes the desired state, two states become the operations between them.
+//! - [`timeline`]: pure; what every path does from which instant on, as one change of a row per step and node.
 //! - [`netlink`]: the kernel's configuration protocol: sockets, batches, links and addresses.
 //! - [`tc`]: the port `TrafficControl` and its adapters: netem by netlink, the user-space delay line, a fake.
 //! - [`measure`]: what is: probe schedule (pure), kernel-stamped probes, comparison with the intention (pure).
@@ -26,5 +27,6 @@ pub mod report;
 pub mod shaping;
 pub mod tc;
 pub mod testbed;
+pub mod timeline;
 pub mod topology;
 pub mod units;

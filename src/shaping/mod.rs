@@ -15,6 +15,7 @@ mod impairment;
 mod key;
 mod netem;
 mod row;
+mod row_change;
 mod state;
 
 pub use ability::{Abilities, Ability, Backend, BackendChoice, ChoiceError, choose};
@@ -27,4 +28,5 @@ pub use impairment::{GilbertElliott, Impairment, ImpairmentError, Jitter, Loss, 
 pub use key::{DeviceKind, Exempt, Family, FilterKey, Key, Table};
 pub use netem::{LossShare, Netem, RateShape, limit_at, limit_for};
 pub use row::{Row, RowPath};
+pub use row_change::RowChange;
 pub use state::{Setting, State, Target};

@@ -11,28 +11,36 @@ pub(crate) const LINES: (usize, usize) = (400, 500);
 const FUNCTION_LINES: usize = 60;
 
 /// What each room may import, from the ground up. A port sits with its domain; adapters do not know each other.
-const ROOMS: [(&str, &[&str]); 13] = [
+const ROOMS: [(&str, &[&str]); 14] = [
     ("units", &[]),
     ("topology", &["units"]),
     ("matrix", &["units", "topology"]),
     ("shaping", &["units", "topology", "matrix"]),
     ("measure", &["units", "topology", "matrix"]),
-    ("report", &["units", "topology", "matrix", "shaping", "measure"]),
-    ("agent", &["units", "topology", "matrix", "shaping", "measure"]),
+    ("timeline", &["units", "topology", "matrix", "shaping"]),
+    ("report", &["units", "topology", "matrix", "shaping", "measure", "timeline"]),
+    ("agent", &["units", "topology", "matrix", "shaping", "measure", "timeline"]),
     ("netlink", &[]),
     ("tc", &["units", "topology", "matrix", "shaping", "netlink"]),
-    ("testbed", &["units", "topology", "matrix", "shaping", "measure", "agent", "netlink"]),
-    ("cli", &["units", "topology", "matrix", "shaping", "measure", "report", "agent", "netlink", "tc", "testbed"]),
+    ("testbed", &["units", "topology", "matrix", "shaping", "measure", "timeline", "agent", "netlink"]),
+    (
+        "cli",
+        &[
+            "units", "topology", "matrix", "shaping", "measure", "timeline", "report", "agent", "netlink", "tc",
+            "testbed",
+        ],
+    ),
     ("lib", &[]),
     ("main", &["cli"]),
 ];
 
 /// Rooms and files that decide without acting.
-const PURE: [&str; 10] = [
+const PURE: [&str; 11] = [
     "src/units.rs",
     "src/topology/",
     "src/matrix/",
     "src/shaping/",
+    "src/timeline/",
     "src/report/",
     "src/measure/schedule.rs",
     "src/measure/collect.rs",

@@ -1,0 +1,76 @@
+//! [`RowChange`]: from one row to the next, with only what differs.
+
+use std::collections::BTreeMap;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use super::{Impairment, Row, RowPath};
+
+/// What becomes of a row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RowChange {
+    /// It is replaced.
+    Whole(Row),
+    /// These paths are set; one that leaves packets alone is taken out. The others stay.
+    Paths(Vec<RowPath>),
+}
+
+/// Which packets a path is about.
+fn matched(path: &RowPath) -> &[IpNet] {
+    &path.prefixes
+}
+
+impl RowChange {
+    /// The change that turns `before` into `after`.
+    pub fn between(before: &Row, after: &Row) -> Self {
+        let old: BTreeMap<_, &RowPath> = before.paths.iter().map(|path| (matched(path), path)).collect();
+        let new: BTreeMap<_, &RowPath> = after.paths.iter().map(|path| (matched(path), path)).collect();
+        let set = after.paths.iter().filter(|path| old.get(matched(path)) != Some(path)).cloned();
+        let gone = before.paths.iter().filter(|path| !new.contains_key(matched(path)));
+        let gone = gone.map(|path| RowPath { impairment: Impairment::default(), ..path.clone() });
+        Self::Paths(set.chain(gone).collect())
+    }
+
+    /// The row that it makes of `row`.
+    pub fn on(&self, row: &Row) -> Row {
+        let paths = match self {
+            Self::Whole(row) => return row.clone(),
+            Self::Paths(paths) if paths.is_empty() => return row.clone(),
+            Self::Paths(paths) => paths,
+        };
+        let mut set: BTreeMap<_, &RowPath> = paths.iter().map(|path| (matched(path), path)).collect();
+        let mut changed: Vec<RowPath> =
+            row.paths.iter().map(|path| set.remove(matched(path)).unwrap_or(path).clone()).collect();
+        changed.extend(set.into_values().cloned());
+        changed.retain(|path| !path.impairment.is_nothing());
+        Row { paths: changed }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::units::Delay;
+
+    fn row(delays: &[(u8, u64)]) -> Row {
+        let path = |(host, ms): &(u8, u64)| RowPath {
+            prefixes: vec![format!("10.0.0.{host}/32").parse().unwrap()],
+            impairment: Impairment::delay(Delay::from_millis(*ms)),
+        };
+        Row { paths: delays.iter().map(path).collect() }
+    }
+
+    #[test]
+    fn only_what_differs_is_said() {
+        let (before, after) = (row(&[(1, 10), (2, 20), (3, 30)]), row(&[(1, 10), (3, 31), (4, 40)]));
+        let change = RowChange::between(&before, &after);
+        let RowChange::Paths(paths) = &change else { panic!("{change:?}") };
+        assert_eq!(paths.len(), 3);
+        assert_eq!(change.on(&before), after);
+        assert_eq!(RowChange::between(&after, &after), RowChange::Paths(vec![]));
+        assert_eq!(RowChange::Whole(after.clone()).on(&before), after);
+    }
+}
