@@ -10,6 +10,7 @@
 //! - [`units`], [`topology`], [`matrix`]: what is asked for. They import nothing above them.
 //! - [`shaping`]: pure; a node's row becomes the desired state, two states become the operations between them.
 //! - [`timeline`]: pure; what every path does from which instant on, as one change of a row per step and node.
+//! - [`intended`]: pure; a matrix or an impairment file becomes what each path is to do.
 //! - [`netlink`]: the kernel's configuration protocol: sockets, batches, links and addresses.
 //! - [`tc`]: the port `TrafficControl` and its adapters: netem by netlink, the user-space delay line, a fake.
 //! - [`measure`]: what is: probe schedule (pure), kernel-stamped probes, comparison with the intention (pure).
@@ -20,6 +21,7 @@
 
 pub mod agent;
 pub mod cli;
+pub mod intended;
 pub mod matrix;
 pub mod measure;
 pub mod netlink;

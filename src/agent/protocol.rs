@@ -2,6 +2,8 @@
 //!
 //! There is no listening port: the session is spawned by whoever asks, and its end clears the node.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::measure::{ProbeOrder, ProbeReport};
@@ -73,9 +75,18 @@ pub enum Response {
         version: String,
         /// What its kernel and its user can do.
         abilities: Box<Abilities>,
+        /// Names the boot of its kernel: agents with the same one share a clock.
+        boot: String,
+        /// What its real-time clock says, nanoseconds since 1970.
+        now_realtime_ns: u64,
+        /// The interface that it impairs, and the addresses that others reach it by.
+        place: Place,
     },
     /// To [`Request::Ready`].
-    Ready,
+    Ready {
+        /// What its real-time clock says, nanoseconds since 1970.
+        now_realtime_ns: u64,
+    },
     /// To [`Request::Apply`].
     Applied(Applied),
     /// To [`Request::Clear`]: how many operations it took.
@@ -92,6 +103,15 @@ pub enum Response {
         /// In words.
         message: String,
     },
+}
+
+/// Where an agent is at work.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// The interface that faces the other nodes.
+    pub interface: String,
+    /// Its addresses, without link-local and temporary ones.
+    pub addresses: Vec<IpAddr>,
 }
 
 /// What applying a row came to.

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::io::{self, BufRead, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::time::SystemTime;
 
-use super::protocol::{Applied, CancelLine, NodeStatus, Request, RequestLine, Response, ResponseLine};
+use super::protocol::{Applied, CancelLine, NodeStatus, Place, Request, RequestLine, Response, ResponseLine};
 use crate::measure::{ProbeOrder, ProbeReport};
 use crate::shaping::{Abilities, BackendChoice, Row};
 
@@ -12,6 +13,8 @@ use crate::shaping::{Abilities, BackendChoice, Row};
 pub trait NodeControl {
     /// What the node's kernel and user can do.
     fn abilities(&mut self) -> Abilities;
+    /// Its interface and addresses.
+    fn place(&mut self) -> Result<Place, String>;
     /// Makes the node do `row` and nothing else.
     fn apply(&mut self, row: &Row, backend: BackendChoice) -> Result<Applied, String>;
     /// Removes everything; returns the number of operations.
@@ -122,12 +125,26 @@ fn request_id(line: &str) -> u64 {
     serde_json::from_str::<RequestLine<serde_json::Value>>(line).map_or(0, |line| line.id)
 }
 
+/// The running kernel's name for this boot; empty where it does not tell, which equals no other.
+fn boot() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_owned()).unwrap_or_default()
+}
+
+fn now_realtime_ns() -> u64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
+}
+
 fn answer(request: Request, node: &mut dyn NodeControl) -> Response {
     let answered = match request {
-        Request::Hello => {
-            Ok(Response::Hello { version: env!("CARGO_PKG_VERSION").to_owned(), abilities: Box::new(node.abilities()) })
-        }
-        Request::Ready => Ok(Response::Ready),
+        Request::Hello => node.place().map(|place| Response::Hello {
+            version: env!("LONGHAUL_VERSION").to_owned(),
+            abilities: Box::new(node.abilities()),
+            boot: boot(),
+            now_realtime_ns: now_realtime_ns(),
+            place,
+        }),
+        Request::Ready => Ok(Response::Ready { now_realtime_ns: now_realtime_ns() }),
         Request::Apply { row, backend } => node.apply(&row, backend).map(Response::Applied),
         Request::Clear => node.clear().map(|operations| Response::Cleared { operations }),
         Request::Status => node.status().map(|status| Response::Status(Box::new(status))),
@@ -156,6 +173,9 @@ mod tests {
     impl NodeControl for Endless {
         fn abilities(&mut self) -> Abilities {
             Abilities::all()
+        }
+        fn place(&mut self) -> Result<Place, String> {
+            Err("nowhere".to_owned())
         }
         fn apply(&mut self, _: &Row, _: BackendChoice) -> Result<Applied, String> {
             Err("not here".to_owned())

@@ -1,13 +1,16 @@
 //! The agent of a node: builds its adapters and serves the session on standard input and output.
 
 use std::io::{self, BufReader, Write};
+use std::net::IpAddr;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::agent::protocol::{Applied, NodeStatus, Traffic};
+use crate::agent::protocol::{Applied, NodeStatus, Place, Traffic};
 use crate::agent::session::{NodeControl, serve};
 use crate::measure::{IcmpProber, ProbeOrder, ProbeReport, Prober, StopSignal};
+use crate::netlink::route::{self, TowardError};
+use crate::netlink::{Connection, NetlinkError, link};
 use crate::shaping::{Abilities, Backend, BackendChoice, Row, State, choose, desired, diff};
 use crate::tc::{self, KernelTc, TrafficControl};
 use crate::testbed::lab::NODE_INTERFACE;
@@ -31,17 +34,35 @@ The end of the input clears the node.")]
     Session(SessionArgs),
 }
 
+/// Stands for the interface that the routes say.
+const AUTO: &str = "auto";
+
 #[derive(Debug, Args)]
 struct SessionArgs {
-    /// Interface that faces the other nodes
-    #[arg(long, value_name = "NAME")]
+    /// Interface that faces the other nodes; `auto` is the one that the routes to them leave by
+    #[arg(long, value_name = "NAME|auto")]
     interface: String,
+    /// Address of another node, for `--interface auto`; may be given several times
+    #[arg(long, value_name = "ADDRESS")]
+    toward: Vec<IpAddr>,
 }
 
 /// The command line of `longhaul-agent`.
 pub fn command() -> ExitCode {
     let AgentCommand::Session(args) = AgentCli::parse().command;
-    outcome(run(args.interface, None))
+    let interface = match args.interface.as_str() {
+        AUTO => interface_toward(&args.toward),
+        named => Ok(named.to_owned()),
+    };
+    outcome(interface.and_then(|interface| run(interface, None)))
+}
+
+/// The one interface that the other nodes are reached by.
+fn interface_toward(addresses: &[IpAddr]) -> io::Result<String> {
+    let found = Connection::open()
+        .map_err(TowardError::from)
+        .and_then(|mut kernel| route::interface_toward(&mut kernel, addresses));
+    found.map(|link| link.name).map_err(io::Error::other)
 }
 
 /// Serves one session of a lab, as its holder starts it (`--interface eth0`).
@@ -121,6 +142,17 @@ impl KernelNode {
 impl NodeControl for KernelNode {
     fn abilities(&mut self) -> Abilities {
         self.abilities.get_or_insert_with(tc::abilities::probe).clone()
+    }
+
+    fn place(&mut self) -> Result<Place, String> {
+        let interface = self.interface.clone();
+        let addresses = || -> Result<Option<Vec<IpAddr>>, NetlinkError> {
+            let mut kernel = Connection::open()?;
+            link::find(&mut kernel, &interface)?.map(|link| link::addresses(&mut kernel, &link)).transpose()
+        };
+        let found = addresses().map_err(|error| error.to_string())?;
+        let addresses = found.ok_or_else(|| format!("this host has no interface `{interface}`"))?;
+        Ok(Place { interface, addresses })
     }
 
     fn apply(&mut self, row: &Row, backend: BackendChoice) -> Result<Applied, String> {

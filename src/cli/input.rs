@@ -174,11 +174,3 @@ impl fmt::Display for ToleranceText {
         write!(f, "the larger of {} % and {} on the median", self.0.relative * 100.0, self.0.absolute)
     }
 }
-
-/// Which running lab.
-#[derive(Debug, Clone, Args)]
-pub(super) struct LabName {
-    /// Name of the lab [default: the only one running]
-    #[arg(long)]
-    pub(super) name: Option<String>,
-}

@@ -106,8 +106,8 @@ pub(super) fn run(args: LabArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode
 }
 
 fn up(args: &UpArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
-    let intended = super::impairments::Intended::load(&args.matrix)?;
-    let matrix = &intended.matrix;
+    let intended = args.matrix.intended()?;
+    let matrix = intended.matrix();
     let name = args.name.clone().unwrap_or_else(|| args.matrix.stem());
     let mut lab = Lab::start(&name, matrix.names(), &args.matrix.place(), lab_environment())?;
     let choices = args.backend.choices(lab.nodes())?;

@@ -9,17 +9,17 @@ use anyhow::Context;
 use clap::Args;
 
 use super::caveats::caveats;
-use super::impairments::Intended;
-use super::input::{LabName, MatrixInput, NodeBackendArgs, ProbeArgs, ToleranceText};
+use super::input::{MatrixInput, NodeBackendArgs, ProbeArgs, ToleranceText};
 use super::progress::Progress;
+use super::target::{Target, TargetArgs};
 use crate::agent::protocol::{Applied, NodeStatus};
+use crate::intended::Intended;
 use crate::matrix::DelayMatrix;
 use crate::matrix::csv::{CsvOptions, to_csv};
 use crate::measure::{Verdict, compare};
 use crate::report::files::{measured_matrix, result_json};
 use crate::report::table;
 use crate::shaping::{BackendChoice, Row};
-use crate::testbed::lab::{Lab, find_running};
 use crate::testbed::{self, Testbed};
 use crate::topology::{Node, NodeName};
 
@@ -39,7 +39,7 @@ pub(super) struct ApplyArgs {
     #[command(flatten)]
     matrix: MatrixInput,
     #[command(flatten)]
-    lab: LabName,
+    target: TargetArgs,
     #[command(flatten)]
     backend: NodeBackendArgs,
 }
@@ -55,7 +55,7 @@ Examples:
 Exit code: 0 every path is within tolerance of what is applied, 1 some are not.")]
 pub(super) struct MeasureArgs {
     #[command(flatten)]
-    lab: LabName,
+    target: TargetArgs,
     #[command(flatten)]
     probes: ProbeArgs,
     /// How far a path's median may be off: the larger of a share and a duration
@@ -74,28 +74,28 @@ pub(super) struct MeasureArgs {
 #[command(after_help = "Examples:\n  longhaul clear\n  longhaul clear --name trade")]
 pub(super) struct ClearArgs {
     #[command(flatten)]
-    lab: LabName,
+    target: TargetArgs,
 }
 
 /// Runs `longhaul apply`.
 pub(super) fn run_apply(args: &ApplyArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
-    let intended = Intended::load(&args.matrix)?;
-    let mut lab = args.lab.find()?;
-    let intended = in_order_of(&lab, intended, &args.matrix.place())?;
-    let choices = args.backend.choices(lab.nodes())?;
-    let applied = apply_intended(&mut lab, &intended, &choices)?;
+    let intended = args.matrix.intended()?;
+    let mut target = args.target.connect()?;
+    let intended = in_order_of(&target, intended, &args.matrix.place())?;
+    let choices = args.backend.choices(target.nodes())?;
+    let applied = apply_intended(target.testbed(), &intended, &choices)?;
     let operations: usize = applied.iter().map(|applied| applied.operations).sum();
-    writeln!(out, "applied to lab `{}`: {operations} writes, {}", lab.info().name, backends_in_words(&applied))?;
+    writeln!(out, "applied to {target}: {operations} writes, {}", backends_in_words(&applied))?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// The matrix in the order of the lab's nodes. One with names must have the lab's; one with only n1…nN is taken as it stands.
-fn in_order_of(lab: &Lab, intended: Intended, place: &str) -> anyhow::Result<Intended> {
-    let matrix = &intended.matrix;
-    let (name, nodes) = (&lab.info().name, lab.nodes());
+/// The matrix in the order of the testbed's nodes. One with names must have those; one with only n1…nN is taken as it stands.
+fn in_order_of(target: &Target, intended: Intended, place: &str) -> anyhow::Result<Intended> {
+    let matrix = intended.matrix();
+    let nodes = target.nodes();
     anyhow::ensure!(
         matrix.len() == nodes.len(),
-        "{place} has {} nodes, but lab `{name}` has {}",
+        "{place} has {} nodes, but {target} has {}",
         matrix.len(),
         nodes.len()
     );
@@ -106,27 +106,27 @@ fn in_order_of(lab: &Lab, intended: Intended, place: &str) -> anyhow::Result<Int
     let order: Option<Vec<usize>> = nodes.iter().map(place_of).collect();
     let Some(order) = order else {
         let stranger = nodes.iter().find(|node| place_of(node).is_none()).map_or("", |node| node.name.as_str());
-        anyhow::bail!("{place} is for other nodes: lab `{name}` has `{stranger}`, which it has not");
+        anyhow::bail!("{place} is for other nodes: {target} has `{stranger}`, which it has not");
     };
-    intended.in_order(&order)
+    Ok(intended.in_order(&order)?)
 }
 
 /// Runs `longhaul measure`.
 pub(super) fn run_measure(args: &MeasureArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
-    let mut lab = args.lab.find()?;
-    let statuses = testbed::status(&mut lab)?;
-    let applied = applied_matrix(lab.nodes(), &statuses)?;
+    let mut target = args.target.connect()?;
+    let statuses = testbed::status(target.testbed())?;
+    let applied = applied_matrix(target.nodes(), &statuses)?;
     let progress = Progress::new();
     let started = |duration| progress.run("measure", duration);
-    let measured = testbed::measure(&mut lab, args.probes.options(&applied), &started)?;
+    let measured = testbed::measure(target.testbed(), args.probes.options(&applied), &started)?;
     progress.finish();
-    let dropped = dropped(&testbed::status(&mut lab)?).saturating_sub(dropped(&statuses));
+    let dropped = dropped(&testbed::status(target.testbed())?).saturating_sub(dropped(&statuses));
     let comparison = compare(&applied, &measured.collected.samples, args.tolerance.0);
     let columns = super::terminal::columns(io::stdout()).unwrap_or(usize::MAX);
     write!(out, "{}", table::path_table(applied.names(), &comparison, WORST_PATHS, columns))?;
     if let Some(file) = &args.csv {
         let mut matrix = measured_matrix(applied.names(), &comparison)?;
-        matrix.metadata.source = Some(format!("longhaul measure of lab {}, medians", lab.info().name));
+        matrix.metadata.source = Some(format!("longhaul measure of {} {}, medians", target.kind.word(), target.name));
         matrix.metadata.date = Some(humantime::format_rfc3339_seconds(SystemTime::now()).to_string());
         std::fs::write(file, to_csv(&matrix, CsvOptions::default()))
             .with_context(|| format!("write {}", file.display()))?;
@@ -166,17 +166,10 @@ fn backend_names(statuses: &[NodeStatus]) -> String {
 
 /// Runs `longhaul clear`.
 pub(super) fn run_clear(args: &ClearArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
-    let mut lab = args.lab.find()?;
-    let operations = testbed::clear(&mut lab)?;
-    writeln!(out, "cleared lab `{}`: {operations} writes", lab.info().name)?;
+    let mut target = args.target.connect()?;
+    let operations = testbed::clear(target.testbed())?;
+    writeln!(out, "cleared {target}: {operations} writes")?;
     Ok(ExitCode::SUCCESS)
-}
-
-impl LabName {
-    /// Connects to it.
-    pub(super) fn find(&self) -> anyhow::Result<Lab> {
-        Ok(find_running(self.name.as_deref())?)
-    }
 }
 
 /// Applies a matrix and says in words which back-ends are at work and why.
@@ -195,7 +188,7 @@ pub(super) fn apply_intended(
     backends: &[BackendChoice],
 ) -> anyhow::Result<Vec<Applied>> {
     let path = |from, to| intended.path(from, to);
-    Ok(testbed::apply_paths(testbed, intended.matrix.len(), path, backends)?)
+    Ok(testbed::apply_paths(testbed, intended.matrix().len(), path, backends)?)
 }
 
 /// "back-end userspace (this kernel or user has no netem; …)", or all of them when the nodes differ.

@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::input::LabName;
+use super::target::TargetArgs;
 use crate::agent::protocol::NodeStatus;
 use crate::shaping::RowPath;
-use crate::testbed::{self, Testbed};
+use crate::testbed;
 use crate::topology::Node;
 
 /// How many differences of a node the table shows; `--json` has all.
@@ -25,7 +25,7 @@ Examples:
 Exit code: 0 every node is as it should be, 1 some are not or their agents have ended.")]
 pub(super) struct StatusArgs {
     #[command(flatten)]
-    lab: LabName,
+    target: TargetArgs,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -33,19 +33,19 @@ pub(super) struct StatusArgs {
 
 /// Runs `longhaul status`.
 pub(super) fn run(args: &StatusArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
-    let mut lab = args.lab.find()?;
-    let statuses = testbed::statuses(&mut lab)?;
+    let mut target = args.target.connect()?;
+    let statuses = testbed::statuses(target.testbed())?;
     let living = || statuses.iter().flatten();
     let dropped: u64 = living().filter_map(|status| status.traffic).map(|traffic| traffic.dropped).sum();
     let right = living().filter(|status| status.differences.is_empty()).count();
     let wrong = statuses.len() - right;
     if args.json {
-        let nodes = lab.nodes();
+        let nodes = target.nodes();
         let entry = |(node, status): (&Node, _)| (node.name.to_string(), document(status, nodes));
         let all: serde_json::Map<String, Value> = nodes.iter().zip(&statuses).map(entry).collect();
-        writeln!(out, "{:#}", json!({ "lab": lab.info().name, "nodes": all }))?;
+        writeln!(out, "{:#}", json!({ target.kind.word(): target.name, "nodes": all }))?;
     } else {
-        writeln!(out, "{}", table(lab.nodes(), &statuses))?;
+        writeln!(out, "{}", table(target.nodes(), &statuses))?;
         let count = statuses.len();
         let verdict = format!("{wrong} of {count} nodes differ from what they should be");
         writeln!(out, "{verdict}; {dropped} packets dropped by the delay elements")?;
@@ -67,8 +67,11 @@ fn document(status: &Result<NodeStatus, String>, nodes: &[Node]) -> Value {
 }
 
 fn path_document(path: &RowPath, nodes: &[Node]) -> Value {
-    let receiver = nodes.iter().find(|node| node.prefixes() == path.prefixes).map(|node| node.name.to_string());
-    json!({ "to": receiver, "prefixes": path.prefixes, "delay_ms": path.impairment.delay.as_millis_f64() })
+    let receiver = nodes
+        .iter()
+        .find(|node| RowPath::to(&node.prefixes(), path.impairment) == *path)
+        .map(|node| node.name.to_string());
+    json!({ "to": receiver, "prefixes": path.selectors, "delay_ms": path.impairment.delay.as_millis_f64() })
 }
 
 fn table(nodes: &[Node], statuses: &[Result<NodeStatus, String>]) -> String {
@@ -76,7 +79,8 @@ fn table(nodes: &[Node], statuses: &[Result<NodeStatus, String>]) -> String {
     table.load_style(comfy_table::presets::NOTHING);
     table.set_header(["NODE", "ADDRESS", "BACK-END", "PATHS", "DELAYS", "PACKETS", "DROPPED", "DIFFERENCE"]);
     for (node, status) in nodes.iter().zip(statuses) {
-        let start = [node.name.to_string(), node.ipv4.to_string()];
+        let start =
+            [node.name.to_string(), node.addresses().next().map_or("-".to_owned(), |address| address.to_string())];
         let rest = match status {
             Ok(status) => cells(status),
             Err(message) => ["-", "-", "-", "-", "-", message].map(str::to_owned),

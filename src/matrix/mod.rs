@@ -21,6 +21,6 @@ pub use error::{Kind, Place, Problem, ReadError};
 pub use graph::{GraphProblem, to_gml};
 pub use json::to_json;
 pub use ping::{PingLog, PingProblem, parse_pings};
-pub use read::{ReadOptions, RttSplit, parse, read, read_bytes, read_from};
+pub use read::{ReadOptions, RttSplit, parse, read, read_bytes, read_bytes_from, read_from};
 pub use tcconfig::{TcconfigProblem, parse_tcconfig, to_tcconfig};
 pub use unit::{DelayUnit, UnknownUnit};

@@ -44,8 +44,12 @@ pub fn read(path: &Path, options: ReadOptions) -> Result<DelayMatrix, ReadError>
 
 /// Reads a delay matrix from an open file or stream; `name` is what errors call it.
 pub fn read_from(name: &str, reader: impl Read, options: ReadOptions) -> Result<DelayMatrix, ReadError> {
-    let bytes = slurp(reader).map_err(|problem| ReadError::new(name, Place::File, problem))?;
-    parse(name, &bytes, options)
+    parse(name, &read_bytes_from(name, reader)?, options)
+}
+
+/// Reads the bytes of an open file or stream; `name` is what errors call it.
+pub fn read_bytes_from(name: &str, reader: impl Read) -> Result<Vec<u8>, ReadError> {
+    slurp(reader).map_err(|problem| ReadError::new(name, Place::File, problem))
 }
 
 /// Reads the bytes of a file, for the parsers of lists of cities and pairs.

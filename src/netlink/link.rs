@@ -163,3 +163,31 @@ pub fn add_address(link: &Link, address: IpAddr, prefix_length: u8) -> Request {
     let what = format!("give {} the address {address}/{prefix_length}", link.name);
     Request::create(RouteNetlinkMessage::NewAddress(message), what)
 }
+
+/// The addresses of a link that others can reach it by: neither link-local nor temporary ones.
+pub fn addresses(connection: &mut Connection, link: &Link) -> Result<Vec<IpAddr>, NetlinkError> {
+    let objects = connection.dump(&RouteNetlinkMessage::GetAddress(AddressMessage::default()))?;
+    Ok(objects.iter().filter_map(|object| address_of(object, link.index)).collect())
+}
+
+fn address_of(object: &RouteNetlinkMessage, index: u32) -> Option<IpAddr> {
+    let RouteNetlinkMessage::NewAddress(message) = object else { return None };
+    let lasting = message.header.index == index && message.header.scope == AddressScope::Universe;
+    let temporary = message.attributes.iter().any(
+        |attribute| matches!(attribute, AddressAttribute::Flags(flags) if flags.contains(AddressFlags::Secondary)),
+    );
+    // Of a point-to-point link the first is its own, the second the peer's.
+    let own = message.attributes.iter().find_map(|attribute| match attribute {
+        AddressAttribute::Local(own) => Some(*own),
+        _ => None,
+    });
+    let any = || {
+        message.attributes.iter().find_map(|attribute| match attribute {
+            AddressAttribute::Address(own) => Some(*own),
+            _ => None,
+        })
+    };
+    let address = own.or_else(any)?;
+    // An IPv4 address that is secondary is a second one of its network; an IPv6 one that is, is temporary.
+    (lasting && !(temporary && address.is_ipv6())).then_some(address)
+}

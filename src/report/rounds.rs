@@ -127,13 +127,21 @@ fn millis(ms: f64, signed: bool) -> String {
     format!("{} ms", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
+/// Whose round it is; in JSON `"lab":"trade"`.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TestbedName<'a> {
+    /// A lab's.
+    Lab(&'a str),
+}
+
 /// A round as JSON in one line, with its line break: all paths in sum, and every path outside the tolerance.
-pub fn round_json(lab: &str, names: &[NodeName], round: &Round) -> String {
+pub fn round_json(testbed: TestbedName, names: &[NodeName], round: &Round) -> String {
     let comparison = &round.comparison;
     let bad = worst_paths(comparison, round.outside());
     let line = RoundLine {
         time: &round.at,
-        lab,
+        testbed,
         round: round.number,
         verdict: comparison.verdict,
         paths: comparison.paths.len(),
@@ -155,7 +163,8 @@ pub fn round_json(lab: &str, names: &[NodeName], round: &Round) -> String {
 #[derive(Serialize)]
 struct RoundLine<'a> {
     time: &'a str,
-    lab: &'a str,
+    #[serde(flatten)]
+    testbed: TestbedName<'a>,
     round: u32,
     verdict: Verdict,
     paths: usize,
@@ -237,7 +246,7 @@ mod tests {
     #[test]
     fn json_is_one_line_with_the_same_figures() {
         let (names, _, comparison) = three_nodes();
-        let text = round_json("trade", &names, &round(comparison));
+        let text = round_json(TestbedName::Lab("trade"), &names, &round(comparison));
         assert_eq!((text.lines().count(), text.ends_with('\n')), (1, true));
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!((&value["verdict"], &value["lost"], &value["round"]), (&"fail".into(), &3.into(), &3.into()));

@@ -8,8 +8,8 @@ use ipnet::IpNet;
 use super::classes::{MAX_CLASSES, number};
 use super::filters::{capture_list, list};
 use super::{
-    Abilities, Ability, Backend, ClassShape, DeviceKind, Impairment, ImpairmentError, Key, Row, Setting, Share, State,
-    Target,
+    Abilities, Ability, Backend, ClassShape, DeviceKind, Impairment, ImpairmentError, Key, Row, Selector, Service,
+    Setting, Share, State, Target,
 };
 
 /// The kernel from which on netem takes a seed.
@@ -27,6 +27,12 @@ pub enum ShapingError {
         first: String,
         /// What the other does.
         second: String,
+    },
+    /// A selector of a single service, or an exclusion.
+    #[error("{selector}: neither back-end tells services apart or leaves packets out")]
+    Service {
+        /// The selector.
+        selector: Selector,
     },
     /// A path whose impairment makes no sense.
     #[error("the path to {prefix}: {cause}")]
@@ -88,8 +94,15 @@ pub fn desired(row: &Row, backend: Backend, abilities: &Abilities, current: &Sta
 /// What each prefix of the row meets.
 fn impairments(row: &Row) -> Result<BTreeMap<IpNet, Impairment>, ShapingError> {
     let mut wanted = BTreeMap::new();
+    if let Some(selector) = row.exclusions.first() {
+        return Err(ShapingError::Service { selector: *selector });
+    }
     for path in &row.paths {
-        for prefix in &path.prefixes {
+        for selector in &path.selectors {
+            let prefix = &selector.prefix;
+            if selector.service != Service::All {
+                return Err(ShapingError::Service { selector: *selector });
+            }
             path.impairment.checked().map_err(|cause| ShapingError::Nonsense { prefix: prefix.trunc(), cause })?;
             match wanted.entry(prefix.trunc()) {
                 Entry::Vacant(entry) => {
@@ -174,11 +187,10 @@ mod tests {
     use crate::units::{Delay, Span};
 
     fn row(impairments: &[Impairment]) -> Row {
-        let path = |(host, impairment): (usize, &Impairment)| RowPath {
-            prefixes: vec![format!("10.0.0.{host}/32").parse().unwrap()],
-            impairment: *impairment,
+        let path = |(host, impairment): (usize, &Impairment)| {
+            RowPath::to(&[format!("10.0.0.{host}/32").parse().unwrap()], *impairment)
         };
-        Row { paths: (1..).zip(impairments).map(path).collect() }
+        (1..).zip(impairments).map(path).collect()
     }
 
     fn refusal(impairments: &[Impairment], abilities: &Abilities) -> Option<String> {

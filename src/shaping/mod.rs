@@ -16,6 +16,7 @@ mod key;
 mod netem;
 mod row;
 mod row_change;
+mod selector;
 mod state;
 
 pub use ability::{Abilities, Ability, Backend, BackendChoice, ChoiceError, choose};
@@ -29,4 +30,5 @@ pub use key::{DeviceKind, Exempt, Family, FilterKey, Key, Table};
 pub use netem::{LossShare, Netem, RateShape, limit_at, limit_for};
 pub use row::{Row, RowPath};
 pub use row_change::RowChange;
+pub use selector::{PortRange, Protocol, Selector, SelectorError, Service, Transport};
 pub use state::{Setting, State, Target};

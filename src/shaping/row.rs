@@ -5,17 +5,18 @@ use std::collections::BTreeMap;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::Impairment;
+use super::{Impairment, Selector, Service};
 use crate::matrix::{DelayMatrix, MatrixError};
 use crate::topology::{Node, NodeIndex};
 use crate::units::Delay;
 
-/// One path of a row: the receiver's prefixes and what happens to packets to them.
+/// One path of a row: which packets go to the receiver and what happens to them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RowPath {
-    /// The addresses and networks of the receiver.
-    pub prefixes: Vec<IpNet>,
-    /// What packets to them meet.
+    /// The addresses and networks of the receiver, each with all services or with one.
+    #[serde(alias = "prefixes")]
+    pub selectors: Vec<Selector>,
+    /// What these packets meet.
     pub impairment: Impairment,
 }
 
@@ -24,6 +25,16 @@ pub struct RowPath {
 pub struct Row {
     /// The impaired paths.
     pub paths: Vec<RowPath>,
+    /// Packets that are left alone, although a less specific selector of a path means them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exclusions: Vec<Selector>,
+}
+
+impl RowPath {
+    /// Everything to these prefixes.
+    pub fn to(prefixes: &[IpNet], impairment: Impairment) -> Self {
+        Self { selectors: prefixes.iter().copied().map(Selector::all).collect(), impairment }
+    }
 }
 
 impl Row {
@@ -38,11 +49,11 @@ impl Row {
     pub fn of_paths(nodes: &[Node], from: NodeIndex, impairment: impl Fn(NodeIndex) -> Impairment) -> Self {
         let others = (0..nodes.len()).filter(|to| *to != from);
         let impaired = others.map(|to| (to, own(impairment(to), from, to))).filter(|(_, path)| !path.is_nothing());
-        let paths = impaired.map(|(to, impairment)| RowPath { prefixes: nodes[to].prefixes(), impairment }).collect();
-        Self { paths }
+        impaired.map(|(to, impairment)| RowPath::to(&nodes[to].prefixes(), impairment)).collect()
     }
 
-    /// The matrix that the `rows` of all `nodes` make: the inverse of [`Row::of`]. Paths to strangers are left out.
+    /// The matrix that the `rows` of all `nodes` make: the inverse of [`Row::of`]. Paths to strangers are left out,
+    /// and so are single services.
     pub fn to_matrix(nodes: &[Node], rows: &[Self]) -> Result<DelayMatrix, MatrixError> {
         let n = nodes.len();
         let place: BTreeMap<IpNet, NodeIndex> = nodes
@@ -53,12 +64,20 @@ impl Row {
         let mut delays = vec![Delay::ZERO; n * n];
         for (from, row) in rows.iter().enumerate() {
             for path in &row.paths {
-                for to in path.prefixes.iter().filter_map(|prefix| place.get(prefix)) {
+                let whole = path.selectors.iter().filter(|selector| selector.service == Service::All);
+                for to in whole.filter_map(|selector| place.get(&selector.prefix)) {
                     delays[from * n + to] = path.impairment.delay;
                 }
             }
         }
         DelayMatrix::new(nodes.iter().map(|node| node.name.clone()).collect(), delays)
+    }
+}
+
+impl FromIterator<RowPath> for Row {
+    /// These paths, and no exclusions.
+    fn from_iter<I: IntoIterator<Item = RowPath>>(paths: I) -> Self {
+        Self { paths: paths.into_iter().collect(), exclusions: Vec::new() }
     }
 }
 
@@ -90,8 +109,9 @@ mod tests {
         (1..=count)
             .map(|n| Node {
                 name: format!("n{n}").parse().unwrap(),
-                ipv4: format!("10.0.0.{n}").parse().unwrap(),
-                ipv6: format!("fd00::{n}").parse().unwrap(),
+                ipv4: format!("10.0.0.{n}").parse().ok(),
+                ipv6: format!("fd00::{n}").parse().ok(),
+                networks: vec![],
             })
             .collect()
     }

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::{Impairment, Row, RowPath};
+use super::{Impairment, Row, RowPath, Selector};
 
 /// What becomes of a row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,13 +17,16 @@ pub enum RowChange {
 }
 
 /// Which packets a path is about.
-fn matched(path: &RowPath) -> &[IpNet] {
-    &path.prefixes
+fn matched(path: &RowPath) -> &[Selector] {
+    &path.selectors
 }
 
 impl RowChange {
     /// The change that turns `before` into `after`.
     pub fn between(before: &Row, after: &Row) -> Self {
+        if before.exclusions != after.exclusions {
+            return Self::Whole(after.clone());
+        }
         let old: BTreeMap<_, &RowPath> = before.paths.iter().map(|path| (matched(path), path)).collect();
         let new: BTreeMap<_, &RowPath> = after.paths.iter().map(|path| (matched(path), path)).collect();
         let set = after.paths.iter().filter(|path| old.get(matched(path)) != Some(path)).cloned();
@@ -45,7 +47,7 @@ impl RowChange {
             row.paths.iter().map(|path| set.remove(matched(path)).unwrap_or(path).clone()).collect();
         changed.extend(set.into_values().cloned());
         changed.retain(|path| !path.impairment.is_nothing());
-        Row { paths: changed }
+        Row { paths: changed, exclusions: row.exclusions.clone() }
     }
 }
 
@@ -57,10 +59,10 @@ mod tests {
 
     fn row(delays: &[(u8, u64)]) -> Row {
         let path = |(host, ms): &(u8, u64)| RowPath {
-            prefixes: vec![format!("10.0.0.{host}/32").parse().unwrap()],
+            selectors: vec![format!("10.0.0.{host}/32").parse().unwrap()],
             impairment: Impairment::delay(Delay::from_millis(*ms)),
         };
-        Row { paths: delays.iter().map(path).collect() }
+        delays.iter().map(path).collect()
     }
 
     #[test]
@@ -72,5 +74,7 @@ mod tests {
         assert_eq!(change.on(&before), after);
         assert_eq!(RowChange::between(&after, &after), RowChange::Paths(vec![]));
         assert_eq!(RowChange::Whole(after.clone()).on(&before), after);
+        let excluding = Row { exclusions: vec!["10.0.0.9".parse().unwrap()], ..before.clone() };
+        assert_eq!(RowChange::between(&before, &excluding).on(&before), excluding);
     }
 }

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::{ApplyError, FakeTc, TrafficControl, apply, clear, impair};
 use crate::shaping::{
     Abilities, Ability, Backend, DeviceKind, Distribution, Family, FilterKey, GilbertElliott, Impairment, Jitter, Key,
-    Loss, Operation, Reorder, Row, RowPath, Share, State, Table, Target, desired, diff,
+    Loss, Operation, Reorder, Row, RowPath, Selector, Share, State, Table, Target, desired, diff,
 };
 use crate::shaping::{Setting, rule_table};
 use crate::units::{Delay, Span};
@@ -29,10 +29,10 @@ impl Bench<'_> {
 /// A row of `(prefix, milliseconds)`.
 pub(super) fn row(paths: &[(&str, u64)]) -> Row {
     let path = |(prefix, ms): &(&str, u64)| RowPath {
-        prefixes: vec![prefix.parse().unwrap()],
+        selectors: vec![prefix.parse().unwrap()],
         impairment: Impairment::delay(Delay::from_millis(*ms)),
     };
-    Row { paths: paths.iter().map(path).collect() }
+    paths.iter().map(path).collect()
 }
 
 /// A row of `count` hosts, v4 and v6 each, with `distinct` different delays starting at `first` ms.
@@ -41,11 +41,11 @@ pub(super) fn wide_row(count: u32, distinct: u32, first: u64) -> Row {
         let v4 = std::net::Ipv4Addr::from(0x0a00_0000 + index + 1);
         let v6 = Ipv6Addr::from(0xfd00_u128 << 112 | u128::from(index + 1));
         RowPath {
-            prefixes: vec![std::net::IpAddr::V4(v4).into(), std::net::IpAddr::V6(v6).into()],
+            selectors: [v4.into(), v6.into()].map(|host: std::net::IpAddr| Selector::all(host.into())).to_vec(),
             impairment: Impairment::delay(Delay::from_micros(first * 1_000 + u64::from(index % distinct))),
         }
     };
-    Row { paths: (0..count).map(path).collect() }
+    (0..count).map(path).collect()
 }
 
 /// Everything that is promised of an adapter. `tc` must be empty and is empty afterwards.
@@ -146,11 +146,10 @@ fn impairs_in_every_way(bench: &mut Bench<'_>) {
         delay,
     ]);
     let row_of = |impairments: &[Impairment]| {
-        let path = |(host, impairment): (usize, &Impairment)| RowPath {
-            prefixes: vec![format!("10.3.0.{host}/32").parse().unwrap()],
-            impairment: *impairment,
+        let path = |(host, impairment): (usize, &Impairment)| {
+            RowPath::to(&[format!("10.3.0.{host}/32").parse().unwrap()], *impairment)
         };
-        Row { paths: (1..).zip(impairments).map(path).collect() }
+        (1..).zip(impairments).map(path).collect()
     };
     bench.impair(&row_of(&ways));
     assert_eq!(bench.impair(&row_of(&ways)), 0, "all is read back as it was written");
@@ -293,14 +292,9 @@ fn any_row() -> impl Strategy<Value = Row> {
     });
     let path = (prop_oneof![4 => v4, 1 => v6], 1u64..6);
     prop::collection::btree_map(path.clone().prop_map(|(prefix, _)| prefix.trunc()), path.prop_map(|(_, ms)| ms), 0..80)
-        .prop_map(|paths| Row {
-            paths: paths
-                .into_iter()
-                .map(|(prefix, ms)| RowPath {
-                    prefixes: vec![prefix],
-                    impairment: Impairment::delay(Delay::from_millis(ms)),
-                })
-                .collect(),
+        .prop_map(|paths| {
+            let path = |(prefix, ms)| RowPath::to(&[prefix], Impairment::delay(Delay::from_millis(ms)));
+            paths.into_iter().map(path).collect()
         })
 }
 
@@ -336,9 +330,9 @@ proptest! {
             let state = tc.current().unwrap();
             if netem && !skbedit {
                 for path in &row.paths {
-                    let address = path.prefixes[0].addr();
-                    let longest = row.paths.iter().filter(|other| other.prefixes[0].contains(&address))
-                        .max_by_key(|other| other.prefixes[0].prefix_len()).unwrap();
+                    let address = path.selectors[0].prefix.addr();
+                    let longest = row.paths.iter().filter(|other| other.selectors[0].prefix.contains(&address))
+                        .max_by_key(|other| other.selectors[0].prefix.prefix_len()).unwrap();
                     prop_assert_eq!(delay_of(&state, address), Some(longest.impairment.delay));
                 }
             }
@@ -354,8 +348,8 @@ proptest! {
         impair(&mut tc, &before, Backend::Userspace, &Abilities::all()).unwrap();
         let state = tc.current().unwrap();
         let wanted = desired(&after, Backend::Userspace, &Abilities::all(), &state).unwrap();
-        let prefixes: Vec<_> = before.paths.iter().map(|path| path.prefixes[0]).collect();
-        let stays: Vec<_> = after.paths.iter().map(|path| path.prefixes[0]).filter(|prefix| prefixes.contains(prefix)).collect();
+        let prefixes: Vec<_> = before.paths.iter().map(|path| path.selectors[0].prefix).collect();
+        let stays: Vec<_> = after.paths.iter().map(|path| path.selectors[0].prefix).filter(|prefix| prefixes.contains(prefix)).collect();
         for operation in diff(&state, &wanted) {
             tc.execute(&[operation]).unwrap();
             let now = tc.current().unwrap();

@@ -12,7 +12,7 @@ use crate::agent::protocol::{Request, Response};
 use crate::topology::{Node, NodeIndex};
 
 /// A set of nodes with a session to each.
-pub trait Testbed {
+pub trait Testbed: Send {
     /// The nodes, in the order of their indices.
     fn nodes(&self) -> &[Node];
 

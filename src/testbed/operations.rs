@@ -8,7 +8,7 @@ use crate::agent::protocol::{Applied, NodeStatus, Request, Response};
 use crate::matrix::DelayMatrix;
 use crate::measure::{Collected, Plan, ProbeOrder, ProbeReport, START_MISSED, collect};
 use crate::shaping::{Abilities, BackendChoice, Impairment, Row};
-use crate::topology::{NodeIndex, NodeName};
+use crate::topology::{Node, NodeIndex, NodeName};
 use crate::units::Span;
 
 /// How often a measurement is begun whose start some nodes miss: how busy a machine will be shows only then.
@@ -40,6 +40,14 @@ pub enum OperationError {
     /// The testbed failed.
     #[error(transparent)]
     Testbed(#[from] TestbedError),
+    /// A node has no address of the family that is probed over.
+    #[error("node `{node}` has no {family} address; all nodes are probed over one family, which each must have")]
+    NoAddress {
+        /// Which one.
+        node: NodeName,
+        /// `IPv4` or `IPv6`.
+        family: &'static str,
+    },
     /// The reports of a measurement do not fit together.
     #[error("the nodes' reports do not fit together: {0}")]
     Reports(String),
@@ -194,9 +202,7 @@ fn measure_once(
     lead: Duration,
     started: &dyn Fn(Duration),
 ) -> Result<Measured, OperationError> {
-    let nodes = testbed.nodes();
-    let addresses: Vec<IpAddr> =
-        nodes.iter().map(|node| if options.ipv6 { IpAddr::V6(node.ipv6) } else { IpAddr::V4(node.ipv4) }).collect();
+    let addresses = addresses(testbed.nodes(), options.ipv6)?;
     let order = |me: NodeIndex| ProbeOrder {
         run: options.run,
         me,
@@ -218,6 +224,16 @@ fn measure_once(
     Ok(Measured { collected: collect(&taken, options.probes), reports })
 }
 
+/// Where every node is probed. All by one family: IPv6 where that is asked for, and where no node has anything else.
+fn addresses(nodes: &[Node], ipv6: bool) -> Result<Vec<IpAddr>, OperationError> {
+    let ipv6 = ipv6 || nodes.iter().all(|node| node.ipv4.is_none());
+    let address = |node: &Node| {
+        let family = if ipv6 { "IPv6" } else { "IPv4" };
+        node.address(ipv6).ok_or_else(|| OperationError::NoAddress { node: node.name.clone(), family })
+    };
+    nodes.iter().map(address).collect()
+}
+
 /// How far ahead the common start must lie for every agent to be ready by then: several times what an answer from all of them
 /// takes, because opening sockets and a busy machine come on top.
 fn lead(testbed: &mut dyn Testbed) -> Result<Duration, OperationError> {
@@ -230,7 +246,7 @@ fn lead(testbed: &mut dyn Testbed) -> Result<Duration, OperationError> {
 
 fn ready(testbed: &mut dyn Testbed) -> Result<(), OperationError> {
     let answers = ask_all(testbed, &Request::Ready, |response| match response {
-        Response::Ready => Ok(()),
+        Response::Ready { .. } => Ok(()),
         other => Err(other),
     });
     answers.map(|_| ())
@@ -282,7 +298,6 @@ mod tests {
     use super::*;
     use crate::measure::Stamps;
     use crate::testbed::lab::addressing;
-    use crate::topology::Node;
 
     /// Two nodes that are busy at first and miss as many starts as they are told.
     struct Busy {
@@ -302,7 +317,7 @@ mod tests {
         fn answer(&mut self, request: &Request) -> Response {
             let Request::Probe(order) = request else {
                 std::thread::sleep(std::mem::take(&mut self.first_answer_takes));
-                return Response::Ready;
+                return Response::Ready { now_realtime_ns: since_epoch() };
             };
             self.runs.insert(order.run);
             if order.me == 0 {

@@ -11,11 +11,12 @@ pub(crate) const LINES: (usize, usize) = (400, 500);
 const FUNCTION_LINES: usize = 60;
 
 /// What each room may import, from the ground up. A port sits with its domain; adapters do not know each other.
-const ROOMS: [(&str, &[&str]); 14] = [
+const ROOMS: [(&str, &[&str]); 15] = [
     ("units", &[]),
     ("topology", &["units"]),
     ("matrix", &["units", "topology"]),
     ("shaping", &["units", "topology", "matrix"]),
+    ("intended", &["units", "topology", "matrix", "shaping"]),
     ("measure", &["units", "topology", "matrix"]),
     ("timeline", &["units", "topology", "matrix", "shaping"]),
     ("report", &["units", "topology", "matrix", "shaping", "measure", "timeline"]),
@@ -26,7 +27,7 @@ const ROOMS: [(&str, &[&str]); 14] = [
     (
         "cli",
         &[
-            "units", "topology", "matrix", "shaping", "measure", "timeline", "report", "agent", "netlink", "tc",
+            "units", "topology", "matrix", "shaping", "intended", "measure", "timeline", "report", "agent", "netlink", "tc",
             "testbed",
         ],
     ),
@@ -35,12 +36,13 @@ const ROOMS: [(&str, &[&str]); 14] = [
 ];
 
 /// Rooms and files that decide without acting.
-const PURE: [&str; 11] = [
+const PURE: [&str; 12] = [
     "src/units.rs",
     "src/topology/",
     "src/matrix/",
     "src/shaping/",
     "src/timeline/",
+    "src/intended/",
     "src/report/",
     "src/measure/schedule.rs",
     "src/measure/collect.rs",
@@ -53,7 +55,7 @@ const PURE: [&str; 11] = [
 const READS_FILES: &str = "src/matrix/read.rs";
 
 /// What acts on the world, or asks it.
-const IMPURE: [&str; 20] = [
+const IMPURE: [&str; 12] = [
     "std::fs",
     "std::process",
     "std::env",

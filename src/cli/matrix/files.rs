@@ -7,8 +7,9 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 
 use super::foreign;
+use crate::intended::Intended;
 use crate::matrix::csv::{CsvOptions, Delimiter, to_csv};
-use crate::matrix::{self, DelayMatrix, DelayUnit, ReadOptions, RttSplit};
+use crate::matrix::{self, DelayMatrix, DelayUnit, ReadError, ReadOptions, RttSplit};
 
 /// A delay matrix on a command line.
 #[derive(Debug, Clone, Args)]
@@ -26,9 +27,9 @@ impl MatrixSource {
         self.split.load(&self.matrix)
     }
 
-    /// Reads the matrix that a file names.
-    pub fn load_from(&self, path: &Path) -> anyhow::Result<DelayMatrix> {
-        self.split.load(path)
+    /// Reads a matrix or an impairment file.
+    pub fn intended(&self) -> anyhow::Result<Intended> {
+        Ok(Intended::load(&self.matrix, self.split.options(), bytes_of)?)
     }
 
     /// What a lab or a run made of this matrix is called: the file's name without its ending, as far as names may have it.
@@ -84,6 +85,15 @@ pub(super) fn read(path: &Path, options: ReadOptions) -> anyhow::Result<DelayMat
         return Ok(matrix::read_from("<stdin>", std::io::stdin().lock(), options)?);
     }
     Ok(matrix::read(path, options)?)
+}
+
+/// The bytes of a file, or of standard input for `-`.
+fn bytes_of(path: &Path) -> Result<Vec<u8>, ReadError> {
+    if path == Path::new("-") {
+        matrix::read_bytes_from("<stdin>", std::io::stdin().lock())
+    } else {
+        matrix::read_bytes(path)
+    }
 }
 
 /// Where a matrix is written, and how.

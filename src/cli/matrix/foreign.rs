@@ -88,6 +88,6 @@ fn address_list(file: Option<&Path>, names: &[NodeName]) -> anyhow::Result<Addre
     if let Some(file) = file {
         return Ok(AddressList::parse(&file.display().to_string(), &read_bytes(file)?)?);
     }
-    let both = |node: crate::topology::Node| [(node.name.clone(), node.ipv4.into()), (node.name, node.ipv6.into())];
+    let both = |node: crate::topology::Node| node.addresses().map(|own| (node.name.clone(), own)).collect::<Vec<_>>();
     Ok(AddressList::new(addressing::nodes(names).into_iter().flat_map(both).collect()))
 }

@@ -12,7 +12,6 @@ use anyhow::Context;
 use clap::Args;
 use nix::unistd::{AccessFlags, access};
 
-use super::impairments::Intended;
 use super::input::{MatrixInput, NodeBackendArgs, ProbeArgs, ToleranceText};
 use super::operate::backends_in_words;
 use super::progress::Progress;
@@ -75,8 +74,8 @@ pub(super) struct VerifyArgs {
 
 /// Runs `longhaul verify`.
 pub(super) fn run(args: &VerifyArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
-    let intended = Intended::load(&args.matrix)?;
-    let matrix = &intended.matrix;
+    let intended = args.matrix.intended()?;
+    let matrix = intended.matrix();
     let started = SystemTime::now();
     let json = args.json.as_deref().filter(|file| *file != Path::new(STDOUT));
     check_places(args.out.as_deref().unwrap_or(Path::new(RUNS)), json)?;

@@ -7,9 +7,9 @@ use crate::agent::protocol::{Applied, NodeStatus, Traffic};
 use crate::cli::agent_session::lab_environment;
 use crate::cli::caveats::caveats;
 use crate::cli::host::NoiseMeter;
-use crate::cli::impairments::Intended;
 use crate::cli::operate::apply_intended;
 use crate::cli::progress::Progress;
+use crate::intended::Intended;
 use crate::matrix::DelayMatrix;
 use crate::measure::{BaseMatrix, Comparison, PathResult, ProbeReport, Sample, compare, subtract_base};
 use crate::report::{HostNoise, Probing};
@@ -93,7 +93,7 @@ fn own_name() -> String {
 
 /// Verifies `matrix` as `args` say.
 pub(super) fn run(args: &VerifyArgs, intended: &Intended) -> anyhow::Result<Trial> {
-    let matrix = &intended.matrix;
+    let matrix = intended.matrix();
     let tolerance = args.tolerance.0;
     let name = args.name.clone().unwrap_or_else(own_name);
     let progress = Progress::new();

@@ -9,10 +9,10 @@ use anyhow::anyhow;
 
 use crate::cli::caveats::caveats;
 use crate::cli::operate::{applied_matrix, dropped};
+use crate::cli::target::Target;
 use crate::measure::{Tolerance, compare};
 use crate::report::rounds::Round;
-use crate::testbed::lab::Lab;
-use crate::testbed::{self, MeasureOptions, Testbed};
+use crate::testbed::{self, MeasureOptions};
 use crate::units::Span;
 
 /// The least and the most between two probes of a path.
@@ -69,19 +69,19 @@ pub(super) struct Measuring {
 }
 
 impl Measuring {
-    /// Starts them.
-    pub(super) fn start(lab: Lab, pace: Pace, tolerance: Tolerance) -> anyhow::Result<Self> {
+    /// Starts them: one to measure, and for a lab one to notice its end.
+    pub(super) fn start(target: Target, pace: Pace, tolerance: Tolerance) -> anyhow::Result<Self> {
         let (sender, news) = channel();
         let (pauses, orders) = channel();
-        let name = lab.info().name.clone();
-        // A connection of its own: nothing is asked on it, so it only ever tells of the end.
-        let mut sentinel = Lab::connect(&name)?;
-        let of_end = sender.clone();
-        thread::spawn(move || {
-            sentinel.wait_for_end();
-            let _ = of_end.send(News::LabEnded);
-        });
-        let mut rounds = Rounds { lab, pace, tolerance, sender: sender.clone(), orders };
+        let name = target.name.clone();
+        if let Some(wait_for_end) = target.sentinel()? {
+            let of_end = sender.clone();
+            thread::spawn(move || {
+                wait_for_end();
+                let _ = of_end.send(News::LabEnded);
+            });
+        }
+        let mut rounds = Rounds { target, pace, tolerance, sender: sender.clone(), orders };
         thread::spawn(move || {
             let outcome = catch_unwind(AssertUnwindSafe(|| rounds.run()));
             let failure = match outcome {
@@ -140,7 +140,7 @@ fn words(panic: &(dyn std::any::Any + Send)) -> &str {
 }
 
 struct Rounds {
-    lab: Lab,
+    target: Target,
     pace: Pace,
     tolerance: Tolerance,
     sender: Sender<News>,
@@ -168,9 +168,9 @@ impl Rounds {
 
     /// Measures against what is applied, and again when that was changed meanwhile: half a round of each says nothing.
     fn round(&mut self, number: u32) -> anyhow::Result<Round> {
-        let mut before = testbed::status(&mut self.lab)?;
+        let mut before = testbed::status(self.target.testbed())?;
         for attempt in 1.. {
-            let applied = applied_matrix(self.lab.nodes(), &before)?;
+            let applied = applied_matrix(self.target.nodes(), &before)?;
             let options = MeasureOptions {
                 probes: self.pace.probes,
                 warm_up: 1,
@@ -180,8 +180,8 @@ impl Rounds {
                 // Never 0, and another for each round, so that what is late from one is not taken for the next's.
                 run: u64::from(number) << 8 | u64::try_from(attempt).unwrap_or(0) << 1 | 1,
             };
-            let measured = testbed::measure(&mut self.lab, options, &|_| ())?;
-            let after = testbed::status(&mut self.lab)?;
+            let measured = testbed::measure(self.target.testbed(), options, &|_| ())?;
+            let after = testbed::status(self.target.testbed())?;
             let changed = before.iter().map(|status| &status.row).ne(after.iter().map(|status| &status.row));
             if changed && attempt < ATTEMPTS {
                 before = after;

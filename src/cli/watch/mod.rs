@@ -11,9 +11,9 @@ use std::process::ExitCode;
 use clap::Args;
 
 use self::measuring::{Event, Measuring, Pace};
-use super::input::{LabName, ToleranceText};
-use crate::report::rounds::{round_json, round_lines};
-use crate::testbed::Testbed;
+use super::input::ToleranceText;
+use super::target::{Kind, TargetArgs};
+use crate::report::rounds::{TestbedName, round_json, round_lines};
 use crate::units::{Span, UnitError};
 
 /// Measure a running lab again and again, and show a live heat map of measured against applied.
@@ -32,7 +32,7 @@ Exit code: with --rounds, 0 every path of the last round is within tolerance, 1 
 2 when the lab ends meanwhile.")]
 pub(super) struct WatchArgs {
     #[command(flatten)]
-    lab: LabName,
+    target: TargetArgs,
     /// From the start of a round to the start of the next
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_interval)]
     interval: Span,
@@ -61,25 +61,29 @@ fn parse_interval(text: &str) -> Result<Span, String> {
 
 /// Runs `longhaul watch`.
 pub(super) fn run(args: &WatchArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
-    let lab = args.lab.find()?;
-    let name = lab.info().name.clone();
-    let names: Vec<_> = lab.nodes().iter().map(|node| node.name.clone()).collect();
+    let target = args.target.connect()?;
+    let title = format!("{} {}", target.kind.word(), target.name);
+    let names: Vec<_> = target.nodes().iter().map(|node| node.name.clone()).collect();
     let pace = Pace { interval: args.interval, probes: args.probes, rounds: args.rounds, ipv6: args.ipv6 };
     let dumb = std::env::var("TERM").is_ok_and(|terminal| terminal == "dumb");
     if io::stdout().is_terminal() && !args.json && !dumb {
         // Before any thread starts, so that all of them leave the signals to the one that restores the terminal.
         let signals = terminal::block_signals()?;
-        let measuring = Measuring::start(lab, pace, args.tolerance.0)?;
-        return terminal::run(screen::Screen::new(&name, names), &measuring, &signals);
+        let measuring = Measuring::start(target, pace, args.tolerance.0)?;
+        return terminal::run(screen::Screen::new(&title, names), &measuring, &signals);
     }
-    let measuring = Measuring::start(lab, pace, args.tolerance.0)?;
+    let (kind, own_name) = (target.kind, target.name.clone());
+    let name = match kind {
+        Kind::Lab => TestbedName::Lab(&own_name),
+    };
+    let measuring = Measuring::start(target, pace, args.tolerance.0)?;
     let mut code = ExitCode::SUCCESS;
     loop {
         match measuring.next()? {
             Event::Began => {}
             Event::Finished => return Ok(code),
             Event::Round(round) => {
-                let text = if args.json { round_json(&name, &names, &round) } else { round_lines(&names, &round) };
+                let text = if args.json { round_json(name, &names, &round) } else { round_lines(&names, &round) };
                 out.write_all(text.as_bytes())?;
                 out.flush()?;
                 code = exit_code(round.outside());

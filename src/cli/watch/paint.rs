@@ -71,7 +71,7 @@ fn title(screen: &Screen, age: Duration) -> Line<'static> {
         .round
         .as_ref()
         .map_or(String::new(), |round| format!("round {} of {}, {} s ago · ", round.number, round.at, age.as_secs()));
-    Line::styled(format!("lab {} · {} nodes · {when}{state}", screen.lab, screen.names.len()), bold())
+    Line::styled(format!("{} · {} nodes · {when}{state}", screen.testbed, screen.names.len()), bold())
 }
 
 fn totals(screen: &Screen) -> Line<'static> {
@@ -205,7 +205,7 @@ mod tests {
         let comparison = compare(&matrix, &samples, tolerance);
         let notes = vec!["note: 2 packets were dropped".to_owned()];
         let round = Round { number: 3, at: "2026-11-21T23:00:00Z".to_owned(), comparison, dropped: 2, notes };
-        let mut screen = Screen::new("trade", names);
+        let mut screen = Screen::new("lab trade", names);
         screen.begin();
         screen.take(round);
         screen
@@ -262,7 +262,7 @@ mod tests {
 
     #[test]
     fn before_the_first_round_there_is_a_word_about_it() {
-        let screen = Screen::new("trade", (1..=2).map(NodeName::numbered).collect());
+        let screen = Screen::new("lab trade", (1..=2).map(NodeName::numbered).collect());
         insta::assert_snapshot!(drawn(&screen, (80, 8), Colour::None).0, @r#"
         lab trade · 2 nodes · waiting
         in all: 0 probes, 0 lost, 0 dropped by the back-ends, rounds outside: 0

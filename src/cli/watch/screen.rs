@@ -37,8 +37,8 @@ pub(super) enum Effect {
 /// The state of the view.
 #[derive(Debug)]
 pub(super) struct Screen {
-    /// The lab's name.
-    pub(super) lab: String,
+    /// Which testbed it is, in words.
+    pub(super) testbed: String,
     /// Its nodes.
     pub(super) names: Vec<NodeName>,
     /// What the matrix shows.
@@ -70,9 +70,9 @@ pub(super) struct Totals {
 
 impl Screen {
     /// Before the first round.
-    pub(super) fn new(lab: &str, names: Vec<NodeName>) -> Self {
+    pub(super) fn new(testbed: &str, names: Vec<NodeName>) -> Self {
         Self {
-            lab: lab.to_owned(),
+            testbed: testbed.to_owned(),
             names,
             quantity: Quantity::Error,
             corner: None,

@@ -24,8 +24,9 @@ fn node(index: NodeIndex, name: NodeName) -> Node {
     let [high, low] = number(index).to_be_bytes();
     Node {
         name,
-        ipv4: Ipv4Addr::new(10, 77, high, low),
-        ipv6: Ipv6Addr::new(0xfd4c, 0x48, 0, 0, 0, 0, 0, number(index)),
+        ipv4: Some(Ipv4Addr::new(10, 77, high, low)),
+        ipv6: Some(Ipv6Addr::new(0xfd4c, 0x48, 0, 0, 0, 0, 0, number(index))),
+        networks: Vec::new(),
     }
 }
 
@@ -84,7 +85,7 @@ fn is_address(name: &str) -> bool {
 pub fn hosts_file(nodes: &[Node]) -> String {
     let mut text = String::from("127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n");
     for (node, names) in nodes.iter().zip(host_names(nodes)) {
-        for address in [IpAddr::V4(node.ipv4), IpAddr::V6(node.ipv6)] {
+        for address in node.addresses() {
             if !names.is_empty() {
                 let _ = writeln!(text, "{address} {}", names.join(" "));
             }
@@ -120,8 +121,8 @@ mod tests {
         let nodes = nodes(&names);
         let unique: std::collections::BTreeSet<_> = nodes.iter().map(|node| (node.ipv4, node.ipv6)).collect();
         assert_eq!(unique.len(), MAX_LAB_NODES);
-        assert_eq!(nodes[0].ipv4, Ipv4Addr::new(10, 77, 0, 1));
-        assert_eq!(nodes[999].ipv4, Ipv4Addr::new(10, 77, 3, 232));
+        assert_eq!(nodes[0].ipv4, Some(Ipv4Addr::new(10, 77, 0, 1)));
+        assert_eq!(nodes[999].ipv4, Some(Ipv4Addr::new(10, 77, 3, 232)));
         assert_eq!(hardware_address(999), [0x02, 0x6c, 0x68, 0, 3, 232]);
     }
 

@@ -90,17 +90,18 @@ fn quiet_ipv6() -> Result<(), LabError> {
 fn configure_node(connection: &mut Connection, nodes: &[Node], index: NodeIndex) -> Result<(), LabError> {
     let (loopback, interface) = (find(connection, "lo")?, find(connection, NODE_INTERFACE)?);
     let address = hardware_address(index);
-    connection.execute(&[
-        link::set_attributes(&interface, vec![LinkAttribute::Address(address.to_vec())]),
-        link::add_address(&interface, IpAddr::V4(nodes[index].ipv4), IPV4_PREFIX),
-        link::add_address(&interface, IpAddr::V6(nodes[index].ipv6), IPV6_PREFIX),
-        link::set_up(&loopback),
-        link::set_up(&interface),
-    ])?;
+    let mut requests = vec![link::set_attributes(&interface, vec![LinkAttribute::Address(address.to_vec())])];
+    requests.extend(
+        nodes[index]
+            .addresses()
+            .map(|own| link::add_address(&interface, own, if own.is_ipv4() { IPV4_PREFIX } else { IPV6_PREFIX })),
+    );
+    requests.extend([link::set_up(&loopback), link::set_up(&interface)]);
+    connection.execute(&requests)?;
     let others = nodes.iter().enumerate().filter(|(other, _)| *other != index);
     let neighbours: Vec<Request> = others
         .flat_map(|(other, node)| {
-            [IpAddr::V4(node.ipv4), IpAddr::V6(node.ipv6)].map(|ip| neighbour(&interface, ip, hardware_address(other)))
+            node.addresses().map(|ip| neighbour(&interface, ip, hardware_address(other))).collect::<Vec<_>>()
         })
         .collect();
     Ok(connection.execute(&neighbours)?)

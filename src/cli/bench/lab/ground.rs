@@ -154,7 +154,8 @@ impl BenchLab {
 
     /// The IPv4 address of a node.
     pub(super) fn address(&self, node: NodeIndex) -> Ipv4Addr {
-        self.lab.nodes()[node].ipv4
+        // Nodes of a lab have one.
+        self.lab.nodes()[node].ipv4.unwrap_or(Ipv4Addr::UNSPECIFIED)
     }
 
     /// A command that runs `program` in a node; its arguments are still to be added.

@@ -212,8 +212,8 @@ fn every_impairment_shows_in_pings() {
             }
             let mut tc = KernelTc::open("eth0").unwrap();
             let mut see = |impairment: Impairment, words: &str| {
-                let path = RowPath { prefixes: vec!["10.77.0.2/32".parse().unwrap()], impairment };
-                impair(&mut tc, &Row { paths: vec![path] }, backend, &abilities).unwrap();
+                let path = RowPath::to(&["10.77.0.2/32".parse().unwrap()], impairment);
+                impair(&mut tc, &Row::from_iter([path]), backend, &abilities).unwrap();
                 pings(words)
             };
             let random = see(Impairment { loss: Loss::Random(Share::of(percent("30%"))), ..base }, "-c 500");
