@@ -8,7 +8,7 @@ mod fake;
 mod kernel;
 pub mod line;
 
-pub use apply::{Applied, ApplyError, TrafficControl, apply, clear, impair};
+pub use apply::{Applied, ApplyError, Prepared, TrafficControl, apply, clear, impair, prepare};
 pub use error::TcError;
 pub use fake::FakeTc;
 pub use kernel::{KernelTc, LinePaths, StartLine, Traffic, sweep};

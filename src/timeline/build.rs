@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Trace, write_moment};
 use crate::matrix::{DelayMatrix, MatrixError};
 use crate::shaping::{Impairment, Row, RowChange};
@@ -11,7 +13,8 @@ use crate::topology::{Node, NodeIndex, NodeName};
 use crate::units::Span;
 
 /// How often the steps are passed through.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Repeat {
     /// So many passes, at least one.
     Times(u32),
@@ -121,14 +124,41 @@ pub struct Switch {
     pub step: usize,
 }
 
+/// How passes follow each other, and when all is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Pace {
+    /// How long one pass takes; needed only where there are several.
+    pub length: Option<Span>,
+    /// How many.
+    pub repeat: Repeat,
+    /// From here on nothing is switched any more, counted from the start of the replay.
+    pub until: Option<Span>,
+}
+
+impl Pace {
+    /// All switches of steps at these instants of each pass, in order; without end when the replay has none.
+    pub fn switches(self, ats: Vec<Span>) -> impl Iterator<Item = Switch> {
+        let passes = match self.repeat {
+            Repeat::Times(times) => u64::from(times),
+            Repeat::Forever => u64::MAX,
+        };
+        let (length, count) = (self.length.map_or(0, Span::as_nanos), ats.len() as u64);
+        let places = if count == 0 { 0 } else { passes.saturating_mul(count) };
+        let all = (0..places).map(move |place| {
+            let step = usize::try_from(place % count).unwrap_or(0);
+            let at = (place / count).saturating_mul(length).saturating_add(ats[step].as_nanos());
+            Switch { number: place + 1, at: Span::from_nanos(at), step }
+        });
+        all.take_while(move |switch| self.until.is_none_or(|until| switch.at < until))
+    }
+}
+
 /// Ordered steps for the paths between some nodes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timeline {
     names: Vec<NodeName>,
     steps: Vec<TimelineStep>,
-    length: Option<Span>,
-    repeat: Repeat,
-    until: Option<Span>,
+    pace: Pace,
 }
 
 impl Timeline {
@@ -166,11 +196,12 @@ impl Timeline {
         if let Some([first, second]) = steps.windows(2).find(|pair| pair[0].at >= pair[1].at) {
             return Err(TimelineError::Order { first: first.at, second: second.at });
         }
-        Ok(Self { names, steps, length: None, repeat: Repeat::default(), until: None })
+        Ok(Self { names, steps, pace: Pace::default() })
     }
 
     /// The same with passes of this length, so often, and ended at an instant.
-    pub fn paced(self, length: Option<Span>, repeat: Repeat, until: Option<Span>) -> Result<Self, TimelineError> {
+    pub fn paced(self, pace: Pace) -> Result<Self, TimelineError> {
+        let Pace { length, repeat, until } = pace;
         let (first, last) = (self.steps[0].at, self.steps[self.steps.len() - 1].at);
         if let Some(length) = length.filter(|length| *length <= last) {
             return Err(TimelineError::Short { length, last });
@@ -185,7 +216,7 @@ impl Timeline {
         }
         match until.filter(|until| *until <= first) {
             Some(until) => Err(TimelineError::Over { until, first }),
-            None => Ok(Self { length, repeat, until, ..self }),
+            None => Ok(Self { pace, ..self }),
         }
     }
 
@@ -199,14 +230,9 @@ impl Timeline {
         &self.steps
     }
 
-    /// How long a pass takes, where it is said.
-    pub fn length(&self) -> Option<Span> {
-        self.length
-    }
-
-    /// How often.
-    pub fn repeat(&self) -> Repeat {
-        self.repeat
+    /// How passes follow each other.
+    pub fn pace(&self) -> Pace {
+        self.pace
     }
 
     /// When the replay ends; `None` when it never does. Where neither an end nor the length of a pass is said, the last
@@ -214,33 +240,22 @@ impl Timeline {
     pub fn end(&self) -> Option<Span> {
         let last = self.steps[self.steps.len() - 1].at.as_nanos();
         let before = self.steps.len().checked_sub(2).map_or(last, |place| self.steps[place].at.as_nanos());
-        let pass = self.length.map_or(2 * last - before, Span::as_nanos);
-        let passes = match self.repeat {
+        let pass = self.pace.length.map_or(2 * last - before, Span::as_nanos);
+        let passes = match self.pace.repeat {
             Repeat::Times(times) => Some(Span::from_nanos(pass.saturating_mul(u64::from(times)))),
             Repeat::Forever => None,
         };
-        match (self.until, passes) {
+        match (self.pace.until, passes) {
             // A single pass without a length has no end that somebody asked for.
-            (Some(until), _) if self.length.is_none() => Some(until),
+            (Some(until), _) if self.pace.length.is_none() => Some(until),
             (Some(until), Some(passes)) => Some(until.min(passes)),
             (until, passes) => until.or(passes),
         }
     }
 
     /// All switches, in order; without end when the replay has none.
-    pub fn switches(&self) -> impl Iterator<Item = Switch> + '_ {
-        let passes = match self.repeat {
-            Repeat::Times(times) => u64::from(times),
-            Repeat::Forever => u64::MAX,
-        };
-        let length = self.length.map_or(0, Span::as_nanos);
-        let all = (0..passes).flat_map(move |pass| {
-            self.steps.iter().enumerate().map(move |(step, one)| {
-                let at = Span::from_nanos(pass.saturating_mul(length).saturating_add(one.at.as_nanos()));
-                Switch { number: pass * self.steps.len() as u64 + step as u64 + 1, at, step }
-            })
-        });
-        all.take_while(|switch| self.until.is_none_or(|until| switch.at < until))
+    pub fn switches(&self) -> impl Iterator<Item = Switch> + use<> {
+        self.pace.switches(self.steps.iter().map(|step| step.at).collect())
     }
 
     /// What the path between two nodes does from a step on.
@@ -315,6 +330,10 @@ mod tests {
         Timeline::of_networks(names(2), networks)
     }
 
+    fn pace(length: Option<Span>, repeat: Repeat, until: Option<Span>) -> Pace {
+        Pace { length, repeat, until }
+    }
+
     fn told(timeline: &Timeline) -> Vec<(u64, u64, usize)> {
         timeline.switches().take(7).map(|one| (one.number, one.at.as_nanos() / 1_000_000, one.step)).collect()
     }
@@ -323,14 +342,14 @@ mod tests {
     fn passes_follow_each_other() {
         let day = steps(&[(0, 10), (300, 20)]).unwrap();
         assert_eq!((told(&day), day.end()), (vec![(1, 0, 0), (2, 300, 1)], Some(ms(600))));
-        let twice = day.clone().paced(Some(ms(500)), Repeat::Times(2), None).unwrap();
+        let twice = day.clone().paced(pace(Some(ms(500)), Repeat::Times(2), None)).unwrap();
         assert_eq!(told(&twice), [(1, 0, 0), (2, 300, 1), (3, 500, 0), (4, 800, 1)]);
         assert_eq!(twice.end(), Some(ms(1_000)));
-        let cut = day.clone().paced(Some(ms(500)), Repeat::Forever, Some(ms(800))).unwrap();
+        let cut = day.clone().paced(pace(Some(ms(500)), Repeat::Forever, Some(ms(800)))).unwrap();
         assert_eq!((told(&cut).len(), cut.end()), (3, Some(ms(800))));
-        let endless = day.clone().paced(Some(ms(500)), Repeat::Forever, None).unwrap();
+        let endless = day.clone().paced(pace(Some(ms(500)), Repeat::Forever, None)).unwrap();
         assert_eq!((told(&endless)[6], endless.end()), ((7, 1_500, 0), None));
-        let long = day.paced(None, Repeat::default(), Some(ms(9_000))).unwrap();
+        let long = day.paced(pace(None, Repeat::default(), Some(ms(9_000)))).unwrap();
         assert_eq!((told(&long).len(), long.end()), (2, Some(ms(9_000))));
         assert_eq!(steps(&[(7, 1)]).unwrap().end(), Some(ms(7)));
     }
@@ -342,16 +361,19 @@ mod tests {
             (steps(&[]), "the timeline has no step"),
             (steps(&[(5, 1), (5, 2)]), "the step at 5ms does not come after the one at 5ms"),
             (
-                day().paced(None, Repeat::Forever, None),
+                day().paced(pace(None, Repeat::Forever, None)),
                 "repeating needs to know how long a pass takes; write `length`, after the last step at 300ms",
             ),
-            (day().paced(Some(ms(300)), Repeat::default(), None), "a pass takes 300ms, but its last step is at 300ms"),
             (
-                day().paced(Some(ms(400)), Repeat::Times(2), None),
+                day().paced(pace(Some(ms(300)), Repeat::default(), None)),
+                "a pass takes 300ms, but its last step is at 300ms",
+            ),
+            (
+                day().paced(pace(Some(ms(400)), Repeat::Times(2), None)),
                 "repeating needs a first step at 0, this one is at 100ms; a pass must not depend on the one before",
             ),
             (
-                day().paced(None, Repeat::default(), Some(ms(100))),
+                day().paced(pace(None, Repeat::default(), Some(ms(100)))),
                 "the replay is to end at 100ms, before its first step at 100ms",
             ),
             (

@@ -27,7 +27,7 @@ pub struct StepChange {
 /// repeated timeline back to the first is told as well, at the end.
 pub fn changes(timeline: &Timeline) -> Vec<StepChange> {
     let n = timeline.names().len();
-    let wraps = timeline.length().is_some() && timeline.switches().nth(timeline.steps().len()).is_some();
+    let wraps = timeline.pace().length.is_some() && timeline.switches().nth(timeline.steps().len()).is_some();
     let order = (0..timeline.steps().len()).chain(wraps.then_some(0));
     let mut before = vec![crate::shaping::Impairment::default(); n * n];
     let mut all = Vec::new();
@@ -60,7 +60,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::shaping::Impairment;
-    use crate::timeline::Repeat;
+    use crate::timeline::{Pace, Repeat};
     use crate::topology::NodeName;
     use crate::units::Span;
 
@@ -81,7 +81,8 @@ mod tests {
         assert_eq!(told(&once), ["2 +2 -0 20 1>0", "2 +1 -1 -6 0>1"]);
         assert_eq!(changes(&once)[1].median_ns, Some(1_000_000));
         assert_eq!(changes(&once)[1].range, (Delay::from_millis(4), Delay::from_millis(21)));
-        let twice = once.paced(Some(Span::from_millis(2)), Repeat::Times(2), None).unwrap();
+        let twice =
+            once.paced(Pace { length: Some(Span::from_millis(2)), repeat: Repeat::Times(2), until: None }).unwrap();
         assert_eq!(told(&twice)[2], "2 +1 -1 6 0>1");
     }
 }

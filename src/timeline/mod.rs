@@ -14,7 +14,7 @@ mod schedule;
 mod trace;
 mod trace_error;
 
-pub use build::{Repeat, Switch, Timeline, TimelineError, TimelineStep};
+pub use build::{Pace, Repeat, Switch, Timeline, TimelineError, TimelineStep};
 pub use change::{StepChange, changes};
 pub use force::{Force, InForce, SwitchSpan};
 pub use moment::{MomentError, parse_moment, write_moment};

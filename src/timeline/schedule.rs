@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 
-use super::Repeat;
 use super::moment::{MomentError, parse_moment};
+use super::{Pace, Repeat};
 use crate::units::Span;
 
 /// What a schedule file says. The files that it names are not read here.
@@ -11,12 +11,8 @@ use crate::units::Span;
 pub struct Schedule {
     /// In the order of their instants.
     pub steps: Vec<ScheduleStep>,
-    /// How long one pass through the steps takes; `None` when the file does not say.
-    pub length: Option<Span>,
-    /// How often the steps are passed through.
-    pub repeat: Repeat,
-    /// When the replay ends; `None` when the file does not say.
-    pub until: Option<Span>,
+    /// How passes follow each other.
+    pub pace: Pace,
 }
 
 /// A matrix and its instant.
@@ -103,7 +99,7 @@ impl Document {
             (Some(entries), None, None) => {
                 let steps: Vec<_> =
                     entries.into_iter().map(|Entry { at: Time(at), matrix }| ScheduleStep { at, matrix }).collect();
-                Ok(Schedule { steps: in_order(steps)?, length, repeat, until })
+                Ok(Schedule { steps: in_order(steps)?, pace: Pace { length, repeat, until } })
             }
             (None, Some(Time(every)), Some(matrices)) => {
                 if length.is_some() {
@@ -147,7 +143,8 @@ impl Schedule {
             .iter()
             .enumerate()
             .map(|(place, matrix)| Ok(ScheduleStep { at: at(place)?, matrix: matrix.clone() }));
-        Ok(Self { steps: steps.collect::<Result<_, _>>()?, length: Some(at(matrices.len())?), repeat, until })
+        let pace = Pace { length: Some(at(matrices.len())?), repeat, until };
+        Ok(Self { steps: steps.collect::<Result<_, _>>()?, pace })
     }
 }
 
@@ -165,9 +162,9 @@ mod tests {
         Ok(format!(
             "{} | length {} repeat {} until {}",
             steps.join(", "),
-            span(schedule.length),
-            schedule.repeat,
-            span(schedule.until)
+            span(schedule.pace.length),
+            schedule.pace.repeat,
+            span(schedule.pace.until)
         ))
     }
 

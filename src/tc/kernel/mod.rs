@@ -68,6 +68,8 @@ pub struct KernelTc {
     interface: String,
     start_line: StartLine,
     line: Option<Box<dyn LinePaths + Send>>,
+    /// What was read for the next execution.
+    ready: Option<Snapshot>,
 }
 
 impl KernelTc {
@@ -89,7 +91,7 @@ impl KernelTc {
         if link::find(&mut connection, interface)?.is_none() {
             return Err(TcError::NoInterface { interface: interface.to_owned() });
         }
-        Ok(Self { connection, interface: interface.to_owned(), start_line, line: None })
+        Ok(Self { connection, interface: interface.to_owned(), start_line, line: None, ready: None })
     }
 
     /// The running delay line, if the back-end is user space.
@@ -266,6 +268,8 @@ impl Drop for KernelTc {
 
 impl TrafficControl for KernelTc {
     fn current(&mut self) -> Result<State, TcError> {
+        // Whoever looks is about to decide anew; what was read for an earlier decision may be out of date by then.
+        self.ready = None;
         let mut state = self.snapshot()?.state();
         if let Some(line) = &self.line {
             state.extend(line.paths().into_iter().map(|(prefix, path)| (Key::Line(prefix), Setting::Line(path))));
@@ -274,11 +278,19 @@ impl TrafficControl for KernelTc {
     }
 
     fn execute(&mut self, operations: &[Operation]) -> Result<(), TcError> {
-        let mut snapshot = self.snapshot()?;
+        let mut snapshot = match self.ready.take() {
+            Some(snapshot) => snapshot,
+            None => self.snapshot()?,
+        };
         let covered = Covered::of(operations, &snapshot);
         for run in operations.chunk_by(|one, next| Stage::of(one) == Stage::of(next)) {
             self.stage(Stage::of(&run[0]), run, &mut snapshot, &covered)?;
         }
+        Ok(())
+    }
+
+    fn get_ready(&mut self) -> Result<(), TcError> {
+        self.ready = Some(self.snapshot()?);
         Ok(())
     }
 }
