@@ -44,6 +44,30 @@ impl CancelLine {
     }
 }
 
+/// Instead of a request: the asker is still there. It has no answer, and renews the session's lease as any line does.
+pub const ALIVE: &str = r#"{"alive":true}"#;
+
+/// Whether a line only says that the asker is still there.
+pub fn is_alive(line: &str) -> bool {
+    line.starts_with(r#"{"alive":"#)
+}
+
+/// Instead of a request, from whoever watches over the agent: is it alive? The same line is the answer, at once, whatever is
+/// under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BeatLine {
+    /// Chosen by the watcher.
+    pub beat: u64,
+}
+
+impl BeatLine {
+    /// Reads a line; `None` when it is a request or an answer.
+    pub fn read(line: &str) -> Option<Self> {
+        // Requests may be long; they are told apart without reading them.
+        if line.starts_with(r#"{"beat":"#) { serde_json::from_str(line).ok() } else { None }
+    }
+}
+
 /// What may be asked of an agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -86,6 +110,11 @@ pub enum Request {
     },
     /// End the replay; what was switched last stays.
     StopReplay,
+    /// Keep what is applied for so long after the session's end; [`Request::Clear`] ends that. A keeper's to answer.
+    Detach {
+        /// Seconds.
+        seconds: u64,
+    },
 }
 
 /// What an agent answers.
@@ -136,6 +165,11 @@ pub enum Response {
     ReplayBegun,
     /// To [`Request::Switches`] and [`Request::StopReplay`].
     Switched(ReplayState),
+    /// To [`Request::Detach`].
+    Detached {
+        /// Seconds after the session's end.
+        seconds: u64,
+    },
     /// To any: it could not be done, and why.
     Failed {
         /// In words.
@@ -174,6 +208,9 @@ pub struct NodeStatus {
     pub differences: Vec<String>,
     /// Packets that passed the delay element, and what became of them; `None` when nothing is applied.
     pub traffic: Option<Traffic>,
+    /// What made the agent begin anew, in words, the latest last; the row was put in place again each time unless it says so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub restarts: Vec<String>,
 }
 
 /// Counters of a delay element since it was set up.

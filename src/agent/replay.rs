@@ -245,7 +245,8 @@ mod tests {
         assert_eq!(planned, [0, 30, 60, 90, 120, 150]);
         // A machine that stands still for long may leave steps out; what was done was done in time and in order.
         let failed = |stamp: &&SwitchStamp| stamp.error.as_deref().is_some_and(|error| error == "bad luck");
-        let left_out = state.stamps.iter().filter(|stamp| stamp.error.as_deref().is_some_and(|e| e.contains("left out")));
+        let left_out =
+            state.stamps.iter().filter(|stamp| stamp.error.as_deref().is_some_and(|e| e.contains("left out")));
         assert_eq!(told.len() + state.stamps.iter().filter(failed).count() + left_out.count(), 6, "{state:?}");
         for stamp in state.stamps.iter().filter(|stamp| stamp.error.is_none()) {
             assert!(stamp.begun_ns >= stamp.planned_ns && stamp.done_ns >= stamp.begun_ns, "{stamp:?}");

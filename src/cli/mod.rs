@@ -6,6 +6,7 @@ mod caveats;
 mod doctor;
 mod host;
 mod input;
+mod kernel_node;
 mod lab;
 mod manual;
 pub mod matrix;

@@ -12,7 +12,6 @@
 pub mod addressing;
 mod client;
 mod holder;
-mod lines;
 mod namespaces;
 mod network;
 mod protocol;

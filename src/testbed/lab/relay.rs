@@ -11,9 +11,9 @@ use nix::sys::signalfd::SignalFd;
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 
-use super::lines::Lines;
 use super::namespaces::NodeNamespaces;
 use super::protocol::{Ask, ClientLine, HolderLine, LabInfo, Tell};
+use crate::agent::lines::Lines;
 use crate::agent::protocol::{CancelLine, RequestLine, ResponseLine};
 use crate::topology::NodeIndex;
 

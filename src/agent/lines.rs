@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 const MAX_LINE: usize = 64 * 1024 * 1024;
 
 /// A non-blocking stream with what has been read of the next line and what is still to be written.
-pub(super) struct Lines {
+pub struct Lines {
     stream: UnixStream,
     inward: Vec<u8>,
     /// How much of `inward` is known to hold no line end.
@@ -18,28 +18,28 @@ pub(super) struct Lines {
 
 impl Lines {
     /// Takes over a connected stream.
-    pub(super) fn new(stream: UnixStream) -> io::Result<Self> {
+    pub fn new(stream: UnixStream) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
         Ok(Self { stream, inward: Vec::new(), scanned: 0, outward: Vec::new() })
     }
 
     /// The stream itself, to send open files over.
-    pub(super) fn stream(&self) -> &UnixStream {
+    pub fn stream(&self) -> &UnixStream {
         &self.stream
     }
 
     /// For polling.
-    pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
         self.stream.as_fd()
     }
 
     /// True while something waits to be written.
-    pub(super) fn wants_to_write(&self) -> bool {
+    pub fn wants_to_write(&self) -> bool {
         !self.outward.is_empty()
     }
 
     /// Reads what has arrived and returns the complete lines; `None` in the second place means that the stream goes on.
-    pub(super) fn read_lines(&mut self) -> (Vec<Vec<u8>>, Option<io::Error>) {
+    pub fn read_lines(&mut self) -> (Vec<Vec<u8>>, Option<io::Error>) {
         let end = self.fill();
         let mut lines = Vec::new();
         while let Some(length) = self.inward[self.scanned..].iter().position(|byte| *byte == b'\n') {
@@ -71,14 +71,14 @@ impl Lines {
     }
 
     /// Queues a line and writes what the peer takes now.
-    pub(super) fn write_line(&mut self, line: &[u8]) -> io::Result<()> {
+    pub fn write_line(&mut self, line: &[u8]) -> io::Result<()> {
         self.outward.extend_from_slice(line);
         self.outward.push(b'\n');
         self.flush()
     }
 
     /// Writes what the peer takes now.
-    pub(super) fn flush(&mut self) -> io::Result<()> {
+    pub fn flush(&mut self) -> io::Result<()> {
         while !self.outward.is_empty() {
             match self.stream.write(&self.outward) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
