@@ -12,8 +12,8 @@ use super::{Impairment, Row, RowPath, Selector};
 pub enum RowChange {
     /// It is replaced.
     Whole(Row),
-    /// These paths are set; one that leaves packets alone is taken out. The others stay.
-    Paths(Vec<RowPath>),
+    /// The paths of this row are set; one that leaves packets alone is taken out. The others stay, and so do exclusions.
+    Paths(Row),
 }
 
 /// Which packets a path is about.
@@ -39,8 +39,8 @@ impl RowChange {
     pub fn on(&self, row: &Row) -> Row {
         let paths = match self {
             Self::Whole(row) => return row.clone(),
-            Self::Paths(paths) if paths.is_empty() => return row.clone(),
-            Self::Paths(paths) => paths,
+            Self::Paths(set) if set.paths.is_empty() => return row.clone(),
+            Self::Paths(set) => &set.paths,
         };
         let mut set: BTreeMap<_, &RowPath> = paths.iter().map(|path| (matched(path), path)).collect();
         let mut changed: Vec<RowPath> =
@@ -69,10 +69,10 @@ mod tests {
     fn only_what_differs_is_said() {
         let (before, after) = (row(&[(1, 10), (2, 20), (3, 30)]), row(&[(1, 10), (3, 31), (4, 40)]));
         let change = RowChange::between(&before, &after);
-        let RowChange::Paths(paths) = &change else { panic!("{change:?}") };
-        assert_eq!(paths.len(), 3);
+        let RowChange::Paths(set) = &change else { panic!("{change:?}") };
+        assert_eq!(set.paths.len(), 3);
         assert_eq!(change.on(&before), after);
-        assert_eq!(RowChange::between(&after, &after), RowChange::Paths(vec![]));
+        assert_eq!(RowChange::between(&after, &after), RowChange::Paths(Row::default()));
         assert_eq!(RowChange::Whole(after.clone()).on(&before), after);
         let excluding = Row { exclusions: vec!["10.0.0.9".parse().unwrap()], ..before.clone() };
         assert_eq!(RowChange::between(&before, &excluding).on(&before), excluding);
