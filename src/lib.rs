@@ -8,6 +8,7 @@
 //! ```
 //!
 //! - [`units`], [`topology`], [`matrix`]: what is asked for. They import nothing above them.
+//! - [`inventory`]: pure; the hosts of a testbed and how ssh reaches them.
 //! - [`shaping`]: pure; a node's row becomes the desired state, two states become the operations between them.
 //! - [`timeline`]: pure; what every path does from which instant on, as one change of a row per step and node.
 //! - [`intended`]: pure; a matrix or an impairment file becomes what each path is to do.
@@ -22,6 +23,7 @@
 pub mod agent;
 pub mod cli;
 pub mod intended;
+pub mod inventory;
 pub mod matrix;
 pub mod measure;
 pub mod netlink;

@@ -14,18 +14,25 @@ pub struct Lines {
     /// How much of `inward` is known to hold no line end.
     scanned: usize,
     outward: Vec<u8>,
+    /// How many bytes have come so far.
+    received: u64,
 }
 
 impl Lines {
     /// Takes over a connected stream.
     pub fn new(stream: UnixStream) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
-        Ok(Self { stream, inward: Vec::new(), scanned: 0, outward: Vec::new() })
+        Ok(Self { stream, inward: Vec::new(), scanned: 0, outward: Vec::new(), received: 0 })
     }
 
     /// The stream itself, to send open files over.
     pub fn stream(&self) -> &UnixStream {
         &self.stream
+    }
+
+    /// How many bytes have come so far: a long line on a slow way is a sign of life before it is complete.
+    pub const fn received(&self) -> u64 {
+        self.received
     }
 
     /// For polling.
@@ -59,7 +66,10 @@ impl Lines {
         loop {
             match self.stream.read(&mut chunk) {
                 Ok(0) => return Some(ErrorKind::UnexpectedEof.into()),
-                Ok(length) => self.inward.extend_from_slice(&chunk[..length]),
+                Ok(length) => {
+                    self.inward.extend_from_slice(&chunk[..length]);
+                    self.received += length as u64;
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return None,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Some(error),

@@ -1,6 +1,8 @@
 //! What runs on a node: the session [`protocol`], the [`session`] that answers it, and the [`replay`] of a timeline.
 
 pub mod claim;
+pub mod greeting;
+pub mod keeper;
 pub mod lease;
 pub mod lines;
 pub mod privilege;

@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl;
 use nix::sys::signal::{SigHandler, Signal, signal};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, dup2_stderr, dup2_stdin, dup2_stdout, fork, setsid};
 
 /// Runs `child` in a new process, which ends with the exit code that it returns.
@@ -119,21 +119,17 @@ impl Process {
         };
     }
 
-    /// Kills it and waits for its end; how it ended, in words. Only for children.
-    pub fn end(&self) -> String {
-        let already = waitpid(self.pid, Some(WaitPidFlag::WNOHANG));
-        let status = match already {
-            Ok(WaitStatus::StillAlive) => {
-                self.kill();
-                let _ = self.reap();
-                return "killed, as it did not answer".to_owned();
-            }
-            status => status,
-        };
-        match status {
+    /// Waits for the end of a child, and kills it when that takes longer than `patience`. Says how it ended, in words.
+    pub fn end(&self, patience: PollTimeout) -> String {
+        if !self.ends_within(patience) {
+            self.kill();
+            let _ = self.reap();
+            return "did not end and was killed".to_owned();
+        }
+        match self.reap() {
             Ok(WaitStatus::Exited(_, code)) => format!("ended with exit code {code}"),
-            Ok(WaitStatus::Signaled(_, signal, _)) => format!("killed by {signal}"),
-            _ => "gone".to_owned(),
+            Ok(WaitStatus::Signaled(_, signal, _)) => format!("was killed by {signal}"),
+            _ => "is gone".to_owned(),
         }
     }
 
@@ -161,11 +157,11 @@ mod tests {
         assert!(!process.ends_within(PollTimeout::ZERO));
         process.kill();
         assert!(process.ends_within(PollTimeout::from(10_000u16)));
-        assert_eq!(process.end(), "killed by SIGKILL");
+        assert_eq!(process.end(PollTimeout::ZERO), "was killed by SIGKILL");
         process.kill();
         let child = Command::new("false").spawn().unwrap();
         let process = Process::open(Pid::from_raw(i32::try_from(child.id()).unwrap())).unwrap();
         assert!(process.ends_within(PollTimeout::from(10_000u16)));
-        assert_eq!(process.end(), "ended with exit code 1");
+        assert_eq!(process.end(PollTimeout::ZERO), "ended with exit code 1");
     }
 }

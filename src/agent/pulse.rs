@@ -57,17 +57,18 @@ impl Pulse {
     /// Looks. What was heard by `now` must have been entered before.
     pub fn look(&mut self, now: Moment) -> Finding {
         let beat = self.limit / BEATS;
+        let rest = self.limit.saturating_sub(beat);
         // Nobody who did not look knows how long the other was silent: a machine that was suspended, or a watcher that was
         // stopped, begins to count again.
         let since = now.saturating_sub(self.looked);
         self.looked = now;
         if since > 2 * beat {
-            self.heard = self.heard.saturating_add(since - beat).min(now);
-            self.asked = self.asked.map(|asked| asked.saturating_add(since - beat).min(now));
+            self.heard = self.heard.saturating_add(since.saturating_sub(beat)).min(now);
+            self.asked = self.asked.map(|asked| asked.saturating_add(since.saturating_sub(beat)).min(now));
         }
         match self.asked {
-            Some(asked) if now >= asked.saturating_add(self.limit - beat) => Finding::Hangs,
-            Some(asked) => Finding::Fine((asked + (self.limit - beat)).min(now + beat)),
+            Some(asked) if now >= asked.saturating_add(rest) => Finding::Hangs,
+            Some(asked) => Finding::Fine((asked + rest).min(now + beat)),
             None if now >= self.heard.saturating_add(beat) => Finding::Ask,
             None => Finding::Fine(self.heard + beat),
         }

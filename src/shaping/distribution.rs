@@ -4,7 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::OnceLock;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::own_table::{OwnTable, entry};
 
 /// What one jitter is in a table: netem's `NETEM_DIST_SCALE`.
 pub const TABLE_SCALE: i16 = 8192;
@@ -19,8 +21,7 @@ const STEPS: f64 = 20_000.0;
 ///
 /// No table reaches beyond four times the jitter, because the kernel's entries have 16 bits. That cuts the tail of the
 /// Pareto distribution at its highest 0.8 %, which takes 2.3 % of the jitter from its mean.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Distribution {
     /// Evenly between mean − jitter and mean + jitter.
     #[default]
@@ -31,22 +32,30 @@ pub enum Distribution {
     Pareto,
     /// One quarter of the normal deviate and three quarters of the Pareto deviate of the same rank.
     ParetoNormal,
+    /// A table of one's own; what its one is, is the jitter.
+    Own(OwnTable),
 }
 
+/// What stands in front of the reference of an own table.
+const OWN: &str = "own:";
+
 impl Distribution {
-    /// All of them.
+    /// All that have a name.
     pub const ALL: [Self; 4] = [Self::Uniform, Self::Normal, Self::Pareto, Self::ParetoNormal];
 
-    /// The quantiles in the middle of 4,096 equal parts, ascending, in parts of [`TABLE_SCALE`].
+    /// The quantiles in parts of [`TABLE_SCALE`]: in the middle of 4,096 equal parts, ascending; or those of an own table.
     pub fn table(self) -> &'static [i16] {
         static TABLES: [OnceLock<Vec<i16>>; 4] = [const { OnceLock::new() }; 4];
+        if let Self::Own(table) = self {
+            return table.entries();
+        }
         TABLES[usize::from(self.code())].get_or_init(|| self.quantiles().into_iter().map(entry).collect())
     }
 
-    /// The number that stands for it where only a number can be kept.
-    pub const fn code(self) -> u8 {
+    /// The number that stands for it where only a number can be kept; own tables have tags beside it.
+    pub(super) const fn code(self) -> u8 {
         match self {
-            Self::Uniform => 0,
+            Self::Uniform | Self::Own(_) => 0,
             Self::Normal => 1,
             Self::Pareto => 2,
             Self::ParetoNormal => 3,
@@ -62,6 +71,9 @@ impl Distribution {
             Self::Pareto => ranks.map(pareto).collect(),
             Self::ParetoNormal => {
                 ranks.zip(normal_quantiles()).map(|(rank, normal)| (normal + 3.0 * pareto(rank)) / 4.0).collect()
+            }
+            Self::Own(table) => {
+                table.entries().iter().map(|entry| f64::from(*entry) / f64::from(TABLE_SCALE)).collect()
             }
         }
     }
@@ -94,11 +106,6 @@ fn normal_quantiles() -> Vec<f64> {
     half.iter().rev().map(|z| -z).chain(half.iter().copied()).collect()
 }
 
-#[allow(clippy::cast_possible_truncation)] // clamped to 16 bits
-fn entry(quantile: f64) -> i16 {
-    (quantile * f64::from(TABLE_SCALE)).round().clamp(f64::from(i16::MIN), f64::from(i16::MAX)) as i16
-}
-
 impl fmt::Display for Distribution {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
@@ -106,6 +113,7 @@ impl fmt::Display for Distribution {
             Self::Normal => "normal",
             Self::Pareto => "pareto",
             Self::ParetoNormal => "paretonormal",
+            Self::Own(table) => table.name(),
         })
     }
 }
@@ -119,9 +127,31 @@ impl FromStr for Distribution {
     }
 }
 
+impl Serialize for Distribution {
+    /// By name; an own table by reference, as its content stands elsewhere.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Own(table) => serializer.serialize_str(&format!("{OWN}{}", table.reference())),
+            named => serializer.collect_str(named),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Distribution {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match text.strip_prefix(OWN) {
+            Some(reference) => OwnTable::referred(reference).map(Self::Own).map_err(serde::de::Error::custom),
+            None => text.parse().map_err(serde::de::Error::custom),
+        }
+    }
+}
+
 /// There is no such distribution.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a distribution; there are uniform, normal, pareto and paretonormal")]
+#[error(
+    "`{0}` is not a distribution; there are uniform, normal, pareto and paretonormal, and own ones by `table` or `samples`"
+)]
 pub struct UnknownDistribution(String);
 
 #[cfg(test)]

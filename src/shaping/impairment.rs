@@ -8,7 +8,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Distribution, LossShare, Netem, RateShape, limit_at, limit_for};
+use super::{Distribution, LossChain, LossShare, Netem, OwnTable, RateShape, limit_at, limit_for};
 use crate::units::{Delay, Probability, Rate, Span};
 
 /// The widest jitter that the kernel's arithmetic has room for: 2^31 − 1 ns.
@@ -83,6 +83,8 @@ pub enum Loss {
     Random(Share),
     /// In bursts, by a chain of two states.
     Gilbert(GilbertElliott),
+    /// In bursts and alone, by a chain of four states.
+    States(FourState),
 }
 
 /// The Gilbert–Elliott model: a good and a bad state, each with its own loss. A packet is lost by the state before its step.
@@ -96,6 +98,24 @@ pub struct GilbertElliott {
     pub bad_loss: Probability,
     /// Loss in the good state (1 − k).
     pub good_loss: Probability,
+}
+
+/// The four-state model of netem: 1 good, 2 good within a burst of losses, 3 lost within it, 4 lost alone. Each packet makes
+/// one step and is lost when that leads to state 3 or 4. From state 4 the next step always leads to 1; what is not said
+/// stays in its state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FourState {
+    /// From good into a burst.
+    pub p13: Probability,
+    /// From a burst's loss to good: the burst's end.
+    pub p31: Probability,
+    /// From a burst's loss to good within the burst.
+    pub p32: Probability,
+    /// From good within a burst back to loss.
+    pub p23: Probability,
+    /// From good to a loss alone.
+    pub p14: Probability,
 }
 
 /// Packets that overtake.
@@ -131,6 +151,18 @@ pub enum ImpairmentError {
         what: &'static str,
         /// What it needs.
         needed: &'static str,
+    },
+    /// Two ways out of a state that add up to more than always.
+    #[error("{first} of {first_share} and {second} of {second_share} add up to more than 100%")]
+    MoreThanAlways {
+        /// One way.
+        first: &'static str,
+        /// How often it is taken.
+        first_share: Probability,
+        /// The other way.
+        second: &'static str,
+        /// How often it is taken.
+        second_share: Probability,
     },
     /// A rate below what can be counted.
     #[error("a rate of {rate} is less than {MIN_RATE}")]
@@ -168,6 +200,9 @@ impl Impairment {
         if let Some(rate) = self.rate.filter(|rate| *rate < MIN_RATE) {
             return Err(ImpairmentError::TooSlow { rate });
         }
+        if let Loss::States(states) = self.loss {
+            states.checked()?;
+        }
         let still = span == Span::ZERO;
         let idle = |share: Share| share.probability == Probability::ZERO && share.correlation != Probability::ZERO;
         let nothing = "a probability above 0%";
@@ -191,12 +226,18 @@ impl Impairment {
         }
     }
 
+    /// The table of one's own that delays are drawn from, if there is one.
+    pub fn own_table(&self) -> Option<OwnTable> {
+        if let Distribution::Own(table) = self.jitter.distribution { Some(table) } else { None }
+    }
+
     /// The netem that does it.
     pub fn netem(&self) -> Netem {
-        let (loss, gilbert) = match self.loss {
+        let (loss, chain) = match self.loss {
             Loss::None => (LossShare::default(), None),
             Loss::Random(share) => (share.in_kernel(), None),
-            Loss::Gilbert(model) => (LossShare::default(), Some(model)),
+            Loss::Gilbert(model) => (LossShare::default(), Some(LossChain::Gilbert(model.in_kernel()))),
+            Loss::States(model) => (LossShare::default(), Some(LossChain::FourState(model.in_kernel()))),
         };
         Netem {
             delay: self.delay,
@@ -205,7 +246,7 @@ impl Impairment {
             delay_correlation: self.jitter.correlation.of_u32(),
             limit: self.limit(),
             loss,
-            gilbert: gilbert.map(GilbertElliott::in_kernel),
+            chain,
             duplicate: self.duplicate.in_kernel(),
             reorder: self.reorder.map(|reorder| reorder.share.in_kernel()).unwrap_or_default(),
             gap: self.reorder.map_or(0, |reorder| reorder.gap),
@@ -228,19 +269,6 @@ impl Impairment {
         let shortest = Delay::from_nanos(self.delay.as_nanos().saturating_sub(stray));
         if self.reorder.is_some() { Delay::ZERO } else { shortest }
     }
-
-    /// The share of packets that vanishes in the long run, for showing beside what was measured.
-    pub fn expected_loss(&self) -> f64 {
-        match self.loss {
-            Loss::None => 0.0,
-            Loss::Random(share) => share.probability.as_f64(),
-            Loss::Gilbert(GilbertElliott { to_bad, to_good, bad_loss, good_loss }) => {
-                let (p, r) = (to_bad.as_f64(), to_good.as_f64());
-                let bad = if p + r == 0.0 { 0.0 } else { p / (p + r) };
-                bad * bad_loss.as_f64() + (1.0 - bad) * good_loss.as_f64()
-            }
-        }
-    }
 }
 
 impl Share {
@@ -261,6 +289,25 @@ impl GilbertElliott {
     }
 }
 
+impl FourState {
+    fn checked(self) -> Result<(), ImpairmentError> {
+        for (first, first_share, second, second_share) in
+            [("p13", self.p13, "p14", self.p14), ("p31", self.p31, "p32", self.p32)]
+        {
+            if first_share > second_share.complement() {
+                return Err(ImpairmentError::MoreThanAlways { first, first_share, second, second_share });
+            }
+        }
+        Ok(())
+    }
+
+    /// In the kernel's order. Two that make up a whole are rounded so that their sum has room in 32 bits.
+    fn in_kernel(self) -> [u32; 5] {
+        let [p13, p31, p32, p14, p23] = [self.p13, self.p31, self.p32, self.p14, self.p23].map(Probability::of_u32);
+        [p13.min(u32::MAX - p14), p31.min(u32::MAX - p32), p32, p14, p23]
+    }
+}
+
 impl fmt::Display for Impairment {
     /// Everything that is not as without: `10ms jitter 1ms normal loss 0.5%`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -270,11 +317,14 @@ impl fmt::Display for Impairment {
             resemblance(f, self.jitter.correlation)?;
         }
         match self.loss {
-            Loss::None => {}
+            Loss::None | Loss::States(_) => {}
             Loss::Random(share) => show(f, "loss", share)?,
             Loss::Gilbert(GilbertElliott { to_bad, to_good, bad_loss, good_loss }) => {
                 write!(f, " loss in bursts {to_bad} {to_good} {bad_loss} {good_loss}")?;
             }
+        }
+        if let Loss::States(FourState { p13, p31, p32, p23, p14 }) = self.loss {
+            write!(f, " loss by states {p13} {p31} {p32} {p23} {p14}")?;
         }
         show(f, "duplicate", self.duplicate)?;
         show(f, "corrupt", self.corrupt)?;
@@ -353,7 +403,7 @@ mod tests {
             "10ms jitter 2ms paretonormal correlation 25% loss in bursts 1% 10% 50% 0.1% duplicate 1% correlation 5% \
              corrupt 0.1% reorder 3% gap 5 rate 10mbit"
         );
-        assert_eq!(all.netem().gilbert, Some([0x028f_5c29, 0x1999_999a, 0x8000_0000, 0x0041_8937]));
+        assert_eq!(all.netem().chain, Some(LossChain::Gilbert([0x028f_5c29, 0x1999_999a, 0x8000_0000, 0x0041_8937])));
     }
 
     #[test]
@@ -390,17 +440,5 @@ mod tests {
         assert_eq!(rate("10mbit").limit(), 1_000);
         assert_eq!(rate("10gbit").limit(), 10_417);
         assert_eq!(ten().limit(), 100_000);
-    }
-
-    #[test]
-    fn bursts_lose_by_the_share_of_the_bad_state() {
-        let model = GilbertElliott {
-            to_bad: percent("1%"),
-            to_good: percent("9%"),
-            bad_loss: percent("50%"),
-            good_loss: Probability::ZERO,
-        };
-        let lossy = Impairment { loss: Loss::Gilbert(model), ..ten() };
-        assert!((lossy.expected_loss() - 0.05).abs() < 1e-12);
     }
 }

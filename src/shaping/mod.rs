@@ -6,14 +6,17 @@
 //! ```
 
 mod ability;
+mod chain;
 mod classes;
 mod desired;
 mod diff;
 mod distribution;
+mod expected;
 mod filters;
 mod impairment;
 mod key;
 mod netem;
+mod own_table;
 mod row;
 mod row_change;
 mod selector;
@@ -24,10 +27,12 @@ pub use classes::{ClassId, ClassShape};
 pub use desired::{ShapingError, desired};
 pub use diff::{Operation, diff};
 pub use distribution::{Distribution, TABLE_SCALE, UnknownDistribution};
+pub use expected::{Expected, SeenShare};
 pub use filters::{HashField, MAX_IN_BUCKET, bucket, hash_field, rule_table};
-pub use impairment::{GilbertElliott, Impairment, ImpairmentError, Jitter, Loss, Reorder, Share};
+pub use impairment::{FourState, GilbertElliott, Impairment, ImpairmentError, Jitter, Loss, Reorder, Share};
 pub use key::{DeviceKind, Exempt, Family, FilterKey, Key, Table};
-pub use netem::{LossShare, Netem, RateShape, limit_at, limit_for};
+pub use netem::{LossChain, LossShare, Netem, RateShape, limit_at, limit_for};
+pub use own_table::{OwnTable, TableError, Tables};
 pub use row::{Row, RowPath};
 pub use row_change::RowChange;
 pub use selector::{PortRange, Protocol, Selector, SelectorError, Service, Transport};

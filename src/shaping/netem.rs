@@ -1,6 +1,7 @@
 //! [`Netem`]: everything that a netem qdisc can be told, and the queue length that a delay needs.
 
 use super::Distribution;
+use super::own_table::OwnTable;
 use crate::units::{Delay, Rate, Span};
 
 /// The rate that a queue must hold for a whole delay without dropping: 10 Gbit/s.
@@ -32,8 +33,8 @@ pub struct Netem {
     pub limit: u32,
     /// Packets that vanish.
     pub loss: LossShare,
-    /// Packets that vanish in bursts, instead: p, r, h and 1 − k of a Gilbert–Elliott chain.
-    pub gilbert: Option<[u32; 4]>,
+    /// Packets that vanish by a chain of states, instead.
+    pub chain: Option<LossChain>,
     /// Packets that arrive twice.
     pub duplicate: LossShare,
     /// Packets sent at once, ahead of those held.
@@ -59,6 +60,15 @@ pub struct LossShare {
     pub correlation: u32,
 }
 
+/// A chain of states that takes packets, with its probabilities as fractions of 2^32 − 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LossChain {
+    /// Two states: p, r, h and 1 − k of the Gilbert–Elliott model.
+    Gilbert([u32; 4]),
+    /// Four states: p13, p31, p32, p14 and p23.
+    FourState([u32; 5]),
+}
+
 /// Netem's own rate limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RateShape {
@@ -78,9 +88,14 @@ impl Netem {
         Self { delay, limit: limit_for(delay), ..Self::default() }
     }
 
-    /// What the kernel would not report, as a number that it does: distribution, whether there is a seed, stream.
+    /// What the kernel would not report, as a number that it does: distribution, whether there is a seed, stream, and the tag
+    /// of an own table.
     pub fn mark(&self) -> u32 {
-        u32::from(self.stream) << 3 | u32::from(self.seed.is_some()) << 2 | u32::from(self.distribution.code())
+        let tag = if let Distribution::Own(table) = self.distribution { table.tag() } else { 0 };
+        u32::from(tag) << 19
+            | u32::from(self.stream) << 3
+            | u32::from(self.seed.is_some()) << 2
+            | u32::from(self.distribution.code())
     }
 
     /// This netem as reported by a kernel, completed by its mark. A seed that nobody asked for is the kernel's own.
@@ -88,12 +103,11 @@ impl Netem {
     #[allow(clippy::cast_possible_truncation)] // the mark has 16 bits of stream
     pub fn marked(self, mark: u32) -> Self {
         let coded = |one: &Distribution| u32::from(one.code()) == mark & 3;
-        Self {
-            distribution: Distribution::ALL.into_iter().find(coded).unwrap_or_default(),
-            seed: self.seed.filter(|_| mark & 4 != 0),
-            stream: (mark >> 3) as u16,
-            ..self
-        }
+        let distribution = match (mark >> 19) as u16 {
+            0 => Distribution::ALL.into_iter().find(coded).unwrap_or_default(),
+            tag => Distribution::Own(OwnTable::tagged(tag)),
+        };
+        Self { distribution, seed: self.seed.filter(|_| mark & 4 != 0), stream: (mark >> 3) as u16, ..self }
     }
 }
 

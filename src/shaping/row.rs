@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::{Impairment, Selector, Service};
+use super::{Impairment, Selector, Service, Tables};
 use crate::matrix::{DelayMatrix, MatrixError};
 use crate::topology::{Node, NodeIndex};
 use crate::units::Delay;
@@ -22,11 +22,11 @@ pub struct RowPath {
 
 /// All paths from one node. A path that leaves packets alone has no entry.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(from = "WrittenRow", into = "WrittenRow")]
 pub struct Row {
     /// The impaired paths.
     pub paths: Vec<RowPath>,
     /// Packets that are left alone, although a less specific selector of a path means them.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exclusions: Vec<Selector>,
 }
 
@@ -34,6 +34,29 @@ impl RowPath {
     /// Everything to these prefixes.
     pub fn to(prefixes: &[IpNet], impairment: Impairment) -> Self {
         Self { selectors: prefixes.iter().copied().map(Selector::all).collect(), impairment }
+    }
+}
+
+/// A row as it travels: tables stand before the paths that refer to them.
+#[derive(Serialize, Deserialize)]
+struct WrittenRow {
+    #[serde(default, skip_serializing_if = "Tables::is_empty")]
+    tables: Tables,
+    paths: Vec<RowPath>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    exclusions: Vec<Selector>,
+}
+
+impl From<WrittenRow> for Row {
+    fn from(written: WrittenRow) -> Self {
+        Self { paths: written.paths, exclusions: written.exclusions }
+    }
+}
+
+impl From<Row> for WrittenRow {
+    fn from(row: Row) -> Self {
+        let tables = Tables::of(row.paths.iter().filter_map(|path| path.impairment.own_table()));
+        Self { tables, paths: row.paths, exclusions: row.exclusions }
     }
 }
 
@@ -114,6 +137,24 @@ mod tests {
                 networks: vec![],
             })
             .collect()
+    }
+
+    #[test]
+    fn own_tables_travel_once_and_in_front() {
+        let table = crate::shaping::OwnTable::new("travel", (0..64).collect()).unwrap();
+        let jitter = crate::shaping::Jitter {
+            span: crate::units::Span::from_millis(1),
+            distribution: crate::shaping::Distribution::Own(table),
+            ..Default::default()
+        };
+        let row = Row::of_paths(&nodes(3), 0, |_| Impairment { jitter, ..Impairment::delay(Delay::from_millis(5)) });
+        let text = serde_json::to_string(&row).unwrap();
+        assert_eq!(text.matches("\"entries\"").count(), 1, "{text}");
+        assert_eq!(serde_json::from_str::<Row>(&text).unwrap(), row);
+        let strange = text.replace("own:", "own:f");
+        let error = serde_json::from_str::<Row>(&strange).unwrap_err().to_string();
+        assert!(error.contains("is used before it is given"), "{error}");
+        assert!(!serde_json::to_string(&Row::default()).unwrap().contains("tables"));
     }
 
     #[test]

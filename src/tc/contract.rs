@@ -7,8 +7,9 @@ use proptest::prelude::*;
 
 use super::{ApplyError, FakeTc, TrafficControl, apply, clear, impair};
 use crate::shaping::{
-    Abilities, Ability, Backend, DeviceKind, Distribution, Family, FilterKey, GilbertElliott, Impairment, Jitter, Key,
-    Loss, Operation, Reorder, Row, RowPath, Selector, Share, State, Table, Target, desired, diff,
+    Abilities, Ability, Backend, DeviceKind, Distribution, Family, FilterKey, FourState, GilbertElliott, Impairment,
+    Jitter, Key, Loss, Operation, OwnTable, Reorder, Row, RowPath, Selector, Share, State, Table, Target, desired,
+    diff,
 };
 use crate::shaping::{Setting, rule_table};
 use crate::units::{Delay, Span};
@@ -134,11 +135,17 @@ fn impairs_in_every_way(bench: &mut Bench<'_>) {
         |distribution| Jitter { span: Span::from_millis(1), distribution, correlation: "10%".parse().unwrap() };
     let [to_bad, to_good, bad_loss, good_loss] = ["1%", "10%", "75%", "0.1%"].map(|text| text.parse().unwrap());
     let chain = GilbertElliott { to_bad, to_good, bad_loss, good_loss };
+    let states = FourState { p13: to_bad, p31: to_good, p32: bad_loss, p23: to_good, p14: good_loss };
+    let table =
+        |shift: i16| Distribution::Own(OwnTable::new("contract", (0..300).map(|n| n + shift).collect()).unwrap());
     let mut ways: Vec<Impairment> =
         Distribution::ALL.map(|distribution| Impairment { jitter: jitter(distribution), ..delay }).to_vec();
     ways.extend([
         Impairment { loss: Loss::Random(share("0.5%")), ..Impairment::default() },
         Impairment { loss: Loss::Gilbert(chain), ..delay },
+        Impairment { loss: Loss::States(states), ..delay },
+        Impairment { jitter: jitter(table(0)), ..delay },
+        Impairment { jitter: jitter(table(1)), loss: Loss::States(states), ..delay },
         Impairment { corrupt: share("0.1%"), ..delay },
         Impairment { reorder: Some(Reorder { share: share("5%"), gap: 3 }), ..delay },
         Impairment { rate: Some("10mbit".parse().unwrap()), ..delay },

@@ -2,11 +2,14 @@
 
 pub mod lab;
 mod operations;
+mod replay;
 
 pub use operations::{
     MeasureOptions, Measured, NodeFailure, OperationError, abilities, apply, apply_paths, clear, measure, status,
     statuses,
 };
+
+pub use replay::{Rehearsed, begin_replay, order_replay, stop_replay, switches};
 
 use crate::agent::protocol::{Request, Response};
 use crate::topology::{Node, NodeIndex};

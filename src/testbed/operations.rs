@@ -55,7 +55,7 @@ pub enum OperationError {
 
 impl OperationError {
     /// Whether nodes got to know of a measurement only after its start, and nothing else went wrong.
-    fn missed_start(&self) -> bool {
+    pub(super) fn missed_start(&self) -> bool {
         matches!(self, Self::Nodes(failures) if failures.iter().all(|one| one.message.starts_with(START_MISSED)))
     }
 }
@@ -236,7 +236,7 @@ fn addresses(nodes: &[Node], ipv6: bool) -> Result<Vec<IpAddr>, OperationError> 
 
 /// How far ahead the common start must lie for every agent to be ready by then: several times what an answer from all of them
 /// takes, because opening sockets and a busy machine come on top.
-fn lead(testbed: &mut dyn Testbed) -> Result<Duration, OperationError> {
+pub(super) fn lead(testbed: &mut dyn Testbed) -> Result<Duration, OperationError> {
     // The first round waits until the agents have done what an interrupted command may have left them with.
     ready(testbed)?;
     let asked = Instant::now();
@@ -252,12 +252,12 @@ fn ready(testbed: &mut dyn Testbed) -> Result<(), OperationError> {
     answers.map(|_| ())
 }
 
-fn since_epoch() -> u64 {
+pub(super) fn since_epoch() -> u64 {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
 }
 
-fn ask_all<T>(
+pub(super) fn ask_all<T>(
     testbed: &mut dyn Testbed,
     request: &Request,
     expect: impl Fn(Response) -> Result<T, Response>,
@@ -267,7 +267,7 @@ fn ask_all<T>(
 }
 
 /// Asks and sorts the answers: all as expected, or the failures.
-fn ask<T>(
+pub(super) fn ask<T>(
     testbed: &mut dyn Testbed,
     requests: Vec<(NodeIndex, Request)>,
     expect: impl Fn(Response) -> Result<T, Response>,

@@ -11,10 +11,11 @@ pub(crate) const LINES: (usize, usize) = (400, 500);
 const FUNCTION_LINES: usize = 60;
 
 /// What each room may import, from the ground up. A port sits with its domain; adapters do not know each other.
-const ROOMS: [(&str, &[&str]); 15] = [
+const ROOMS: [(&str, &[&str]); 16] = [
     ("units", &[]),
     ("topology", &["units"]),
     ("matrix", &["units", "topology"]),
+    ("inventory", &["units", "topology"]),
     ("shaping", &["units", "topology", "matrix"]),
     ("intended", &["units", "topology", "matrix", "shaping"]),
     ("measure", &["units", "topology", "matrix"]),
@@ -23,12 +24,23 @@ const ROOMS: [(&str, &[&str]); 15] = [
     ("agent", &["units", "topology", "matrix", "shaping", "measure", "timeline"]),
     ("netlink", &[]),
     ("tc", &["units", "topology", "matrix", "shaping", "netlink"]),
-    ("testbed", &["units", "topology", "matrix", "shaping", "measure", "timeline", "agent", "netlink"]),
+    ("testbed", &["units", "topology", "matrix", "shaping", "measure", "timeline", "agent", "netlink", "inventory"]),
     (
         "cli",
         &[
-            "units", "topology", "matrix", "shaping", "intended", "measure", "timeline", "report", "agent", "netlink",
-            "tc", "testbed",
+            "units",
+            "topology",
+            "matrix",
+            "inventory",
+            "shaping",
+            "intended",
+            "measure",
+            "timeline",
+            "report",
+            "agent",
+            "netlink",
+            "tc",
+            "testbed",
         ],
     ),
     ("lib", &[]),
@@ -36,10 +48,11 @@ const ROOMS: [(&str, &[&str]); 15] = [
 ];
 
 /// Rooms and files that decide without acting.
-const PURE: [&str; 12] = [
+const PURE: [&str; 13] = [
     "src/units.rs",
     "src/topology/",
     "src/matrix/",
+    "src/inventory/",
     "src/shaping/",
     "src/timeline/",
     "src/intended/",
@@ -55,7 +68,7 @@ const PURE: [&str; 12] = [
 const READS_FILES: &str = "src/matrix/read.rs";
 
 /// What acts on the world, or asks it.
-const IMPURE: [&str; 20] = [
+const IMPURE: [&str; 13] = [
     "std::fs",
     "std::process",
     "std::env",

@@ -2,7 +2,7 @@
 
 use super::attributes::{Fields, Writer, find, long_number};
 use super::{TICK_NS, Truncated};
-use crate::shaping::{LossShare, Netem, RateShape};
+use crate::shaping::{LossChain, LossShare, Netem, RateShape};
 use crate::units::{Delay, Rate, Span};
 
 /// The kind.
@@ -19,7 +19,8 @@ const TCA_NETEM_LATENCY64: u16 = 10;
 const TCA_NETEM_JITTER64: u16 = 11;
 const TCA_NETEM_PRNG_SEED: u16 = 14;
 
-/// Inside the group of loss models: the Gilbert–Elliott chain.
+/// Inside the group of loss models: the chain of four states, and the Gilbert–Elliott chain.
+const NETEM_LOSS_GI: u16 = 1;
 const NETEM_LOSS_GE: u16 = 2;
 
 /// The bytes of `struct tc_netem_qopt`, which stands before the attributes.
@@ -45,8 +46,12 @@ pub(in crate::tc) fn options(netem: &Netem) -> Vec<u8> {
     {
         writer = writer.attribute(TCA_NETEM_RATE64, &rate.bytes_per_second().to_ne_bytes());
     }
-    if let Some(chain) = netem.gilbert {
-        writer = writer.nest(TCA_NETEM_LOSS, &Writer::default().attribute(NETEM_LOSS_GE, &words(chain)));
+    if let Some(chain) = netem.chain {
+        let model = match chain {
+            LossChain::Gilbert(chain) => Writer::default().attribute(NETEM_LOSS_GE, &words(chain)),
+            LossChain::FourState(chain) => Writer::default().attribute(NETEM_LOSS_GI, &words(chain)),
+        };
+        writer = writer.nest(TCA_NETEM_LOSS, &model);
     }
     if jitter != 0 {
         // Also for the uniform one: a netem that had another table would keep it.
@@ -98,18 +103,23 @@ pub(in crate::tc) fn parse(options: &[u8]) -> Result<Netem, Truncated> {
         corrupt: share(attributes, TCA_NETEM_CORRUPT)?,
         rate,
         seed: long(TCA_NETEM_PRNG_SEED),
-        gilbert: gilbert(attributes)?,
+        chain: chain(attributes)?,
         ..Netem::default()
     };
     Ok(netem.marked(mark))
 }
 
-fn gilbert(attributes: &[u8]) -> Result<Option<[u32; 4]>, Truncated> {
-    let Some(chain) = find(attributes, TCA_NETEM_LOSS).and_then(|models| find(models, NETEM_LOSS_GE)) else {
-        return Ok(None);
-    };
-    let mut fields = Fields::of("struct tc_netem_gemodel", chain);
-    Ok(Some([fields.number()?, fields.number()?, fields.number()?, fields.number()?]))
+fn chain(attributes: &[u8]) -> Result<Option<LossChain>, Truncated> {
+    let Some(models) = find(attributes, TCA_NETEM_LOSS) else { return Ok(None) };
+    if let Some(chain) = find(models, NETEM_LOSS_GE) {
+        let mut fields = Fields::of("struct tc_netem_gemodel", chain);
+        let numbers = [fields.number()?, fields.number()?, fields.number()?, fields.number()?];
+        return Ok(Some(LossChain::Gilbert(numbers)));
+    }
+    let Some(chain) = find(models, NETEM_LOSS_GI) else { return Ok(None) };
+    let mut fields = Fields::of("struct tc_netem_gimodel", chain);
+    let numbers = [fields.number()?, fields.number()?, fields.number()?, fields.number()?, fields.number()?];
+    Ok(Some(LossChain::FourState(numbers)))
 }
 
 fn share(attributes: &[u8], kind: u16) -> Result<LossShare, Truncated> {
@@ -132,8 +142,9 @@ fn parse_rate(attributes: &[u8]) -> Result<(Option<RateShape>, u32), Truncated> 
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::shaping::Distribution;
+    use crate::shaping::{Distribution, OwnTable};
     use proptest::prelude::*;
 
     fn any_share() -> impl Strategy<Value = LossShare> {
@@ -149,18 +160,31 @@ mod tests {
         }))
     }
 
+    fn any_chain() -> impl Strategy<Value = Option<LossChain>> {
+        prop::option::of(prop_oneof![
+            any::<[u32; 4]>().prop_map(LossChain::Gilbert),
+            any::<[u32; 5]>().prop_map(LossChain::FourState),
+        ])
+    }
+
+    fn any_distribution() -> impl Strategy<Value = Distribution> {
+        let own = Distribution::Own(OwnTable::new("codec", (0..500).collect()).unwrap());
+        prop::sample::select([Distribution::ALL.as_slice(), &[own]].concat())
+    }
+
     proptest! {
         #[test]
         fn netems_are_read_as_they_were_written(
             (delay, jitter, delay_correlation, limit, gap) in any::<(u64, u64, u32, u32, u32)>(),
             (loss, duplicate, reorder, corrupt) in (any_share(), any_share(), any_share(), any_share()),
             rate in any_rate(),
-            (seed, gilbert, stream) in any::<(Option<u64>, Option<[u32; 4]>, u16)>(),
-            distribution in prop::sample::select(&Distribution::ALL),
+            (seed, stream) in any::<(Option<u64>, u16)>(),
+            chain in any_chain(),
+            distribution in any_distribution(),
         ) {
             let netem = Netem {
                 delay: Delay::from_nanos(delay), jitter: Span::from_nanos(jitter), delay_correlation, limit,
-                loss, duplicate, reorder, gap, corrupt, rate, seed, gilbert, stream, distribution,
+                loss, duplicate, reorder, gap, corrupt, rate, seed, chain, stream, distribution,
             };
             prop_assert_eq!(parse(&options(&netem)), Ok(netem));
         }

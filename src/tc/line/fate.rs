@@ -10,7 +10,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::moment::Moment;
-use crate::shaping::{Impairment, Netem, TABLE_SCALE};
+use crate::shaping::{Impairment, LossChain, Netem, TABLE_SCALE};
 use crate::units::{Delay, Span};
 
 const NS_PER_SECOND: u128 = 1_000_000_000;
@@ -26,14 +26,23 @@ pub(super) struct Lane {
     duplicate: Correlated,
     corrupt: Correlated,
     reorder: Correlated,
-    /// The state of the Gilbert–Elliott chain.
-    bad: bool,
+    /// The state of the chain of losses.
+    state: State,
     /// Packets since the last one that was sent ahead.
     counter: u32,
     /// When the last packet leaves the bottleneck.
     last: Moment,
     /// One clone per packet that is held: they count themselves.
     held: Arc<()>,
+}
+
+/// The states of netem's chains; the Gilbert–Elliott chain has the good one and that of a burst's loss.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Good,
+    GoodInBurst,
+    LostInBurst,
+    LostAlone,
 }
 
 /// Draws that resemble the ones before them.
@@ -82,7 +91,7 @@ impl Lane {
             duplicate: correlated(netem.duplicate.correlation),
             corrupt: correlated(netem.corrupt.correlation),
             reorder: correlated(netem.reorder.correlation),
-            bad: false,
+            state: State::Good,
             counter: 0,
             last: Moment::START,
             held: Arc::new(()),
@@ -113,17 +122,21 @@ impl Lane {
     }
 
     fn is_lost(&mut self) -> bool {
-        match self.netem.gilbert {
+        match self.netem.chain {
             None => hit(self.netem.loss.share, &mut self.loss, &mut self.dice),
-            Some([to_bad, to_good, bad_survival, good_loss]) => {
+            Some(LossChain::Gilbert([to_bad, to_good, bad_survival, good_loss])) => {
                 let (step, fall) = (self.dice.next_u32(), self.dice.next_u32());
-                if self.bad {
-                    self.bad = step >= to_good;
-                    fall > bad_survival
-                } else {
-                    self.bad = step < to_bad;
+                if self.state == State::Good {
+                    self.state = if step < to_bad { State::LostInBurst } else { State::Good };
                     fall < good_loss
+                } else {
+                    self.state = if step < to_good { State::Good } else { State::LostInBurst };
+                    fall > bad_survival
                 }
+            }
+            Some(LossChain::FourState(chain)) => {
+                self.state = next_of_four(self.state, chain, self.dice.next_u32());
+                matches!(self.state, State::LostInBurst | State::LostAlone)
             }
         }
     }
@@ -190,6 +203,20 @@ impl Correlated {
         let mixed = u128::from(fresh) * ((1 << 32) - weight) + u128::from(self.last) * weight;
         self.last = (mixed >> 32) as u32;
         self.last
+    }
+}
+
+/// One step of the chain of four states. Where the dice fall on the very border of two ways, netem takes neither.
+fn next_of_four(state: State, [p13, p31, p32, p14, p23]: [u32; 5], dice: u32) -> State {
+    match state {
+        State::Good if dice < p14 => State::LostAlone,
+        State::Good if dice > p14 && dice < p13.saturating_add(p14) => State::LostInBurst,
+        State::Good | State::LostAlone => State::Good,
+        State::GoodInBurst if dice < p23 => State::LostInBurst,
+        State::GoodInBurst => State::GoodInBurst,
+        State::LostInBurst if dice < p32 => State::GoodInBurst,
+        State::LostInBurst if dice > p32 && dice < p31.saturating_add(p32) => State::Good,
+        State::LostInBurst => State::LostInBurst,
     }
 }
 

@@ -1,6 +1,7 @@
 //! What packets meet: rules, delays, neighbours, changes under way, and every impairment, seen by `ping` and `tc`.
 
 use super::*;
+use crate::shaping::{Distribution, FourState, OwnTable};
 
 /// The rule that a packet meets is the one that the tables say, whatever the layout.
 #[test]
@@ -236,6 +237,51 @@ fn every_impairment_shows_in_pings() {
             // 1,000 bytes take 8 ms; of twenty sent at once the last waits for all the others.
             let slow = see(Impairment { rate: Some("1mbit".parse().unwrap()), ..base }, "-c 20 -l 20 -s 958");
             assert!(slow.received > 19.5 && slow.times[0] > 13.0 && slow.times[2] > 150.0, "{backend}: {slow:?}");
+            clear(&mut tc).unwrap();
+        }
+    });
+}
+
+/// Chains of states, tables of one's own and draws that resemble each other; bounds are some five standard deviations wide.
+#[test]
+fn chains_tables_and_resemblance_show_in_pings() {
+    inside("packets::chains_tables_and_resemblance_show_in_pings", || {
+        let _lab = Lab::new();
+        let base = Impairment::delay(Delay::from_millis(5));
+        for backend in [Backend::Netem, Backend::Userspace] {
+            let abilities = ways().pop().unwrap();
+            if backend == Backend::Netem && !abilities::probe().netem.is_present() {
+                println!("no netem here: that back-end is tested under User-Mode Linux");
+                continue;
+            }
+            let mut tc = KernelTc::open("eth0").unwrap();
+            let mut see = |impairment: Impairment, words: &str| {
+                let path = RowPath::to(&["10.77.0.2/32".parse().unwrap()], impairment);
+                impair(&mut tc, &Row::from_iter([path]), backend, &abilities).unwrap();
+                pings(words)
+            };
+            // In balance, with state 1 as one: state 3 half, state 2 a quarter, state 4 a twentieth; 11 of 36 are lost.
+            let [p13, p31, p32, p23, p14] = ["10%", "20%", "20%", "40%", "5%"].map(percent);
+            let states =
+                see(Impairment { loss: Loss::States(FourState { p13, p31, p32, p23, p14 }), ..base }, "-c 500");
+            assert!((230.0..440.0).contains(&states.received), "{backend}: {states:?}");
+            let alone = FourState { p14: percent("100%"), p13: percent("0%"), p31, p32, p23 };
+            let every_other = see(Impairment { loss: Loss::States(alone), ..base }, "-c 100");
+            assert!((49.0..51.0).contains(&every_other.received), "{backend}: {every_other:?}");
+            // 30 % of draws that are half the last one: 12.6 % by the same recursion.
+            let resembling = Share { probability: percent("30%"), correlation: percent("50%") };
+            let together = see(Impairment { loss: Loss::Random(resembling), ..base }, "-c 500");
+            assert!((385.0..490.0).contains(&together.received), "{backend}: {together:?}");
+            let resembling = Share { probability: percent("90%"), correlation: percent("50%") };
+            let double = see(Impairment { duplicate: resembling, ..base }, "-c 200");
+            assert!(double.duplicates > 185.0, "{backend}: {double:?}");
+            // A third comes after 10 ms, two thirds after 40 ms.
+            let table = OwnTable::new("pings", [vec![-8192; 32], vec![4096; 64]].concat()).unwrap();
+            let jitter =
+                Jitter { span: Span::from_millis(20), distribution: Distribution::Own(table), ..Jitter::default() };
+            let strayed = see(Impairment { jitter, ..Impairment::delay(Delay::from_millis(30)) }, "-c 300");
+            let (least, average) = (strayed.times[0], strayed.times[1]);
+            assert!((10.0..18.0).contains(&least) && (25.0..40.0).contains(&average), "{backend}: {strayed:?}");
             clear(&mut tc).unwrap();
         }
     });

@@ -5,7 +5,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::shaping::{Distribution, GilbertElliott, Jitter, Loss, Reorder, Share};
+use crate::shaping::{Distribution, FourState, GilbertElliott, Jitter, Loss, OwnTable, Reorder, Share};
 use crate::units::Probability;
 
 const PACKETS: usize = 100_000;
@@ -64,6 +64,44 @@ fn bursts_lose_by_the_stationary_share_and_last_as_long_as_the_bad_state() {
     assert!((losses as f64 / PACKETS as f64 - impairment.expected_loss()).abs() < 0.006, "{losses}");
     let length = losses as f64 / bursts as f64;
     assert!((length - 5.0).abs() < 0.5, "a bad state lasts 1 / 20 % packets, not {length}");
+}
+
+#[test]
+fn four_states_lose_alone_and_in_bursts() {
+    let [p13, p31, p32, p23, p14] = ["1%", "10%", "20%", "50%", "2%"].map(percent);
+    let states = FourState { p13, p31, p32, p23, p14 };
+    let impairment = Impairment { loss: Loss::States(states), ..base() };
+    let lost: Vec<bool> = delays(impairment, PACKETS).iter().map(Option::is_none).collect();
+    let losses = lost.iter().filter(|lost| **lost).count() as f64;
+    let share = impairment.expected_loss();
+    assert!((losses / PACKETS as f64 - share).abs() < 0.01, "{losses} {share}");
+    // A loss is followed by one where a burst goes on: π3 (1 − p31 − p32) of all.
+    let (burst, pause, alone) = (0.1, 0.04, 0.02);
+    let followed = lost.windows(2).filter(|pair| pair[0] && pair[1]).count() as f64 / losses;
+    let expected = burst * 0.7 / (burst + alone);
+    assert!((followed - expected).abs() < 0.03, "{followed} {expected}");
+    assert!((share - (burst + alone) / (1.0 + burst + pause + alone)).abs() < 1e-9);
+}
+
+#[test]
+fn losses_alone_are_never_neighbours() {
+    let zero = Probability::ZERO;
+    let states = FourState { p13: zero, p31: zero, p32: zero, p23: zero, p14: Probability::ONE };
+    let lost: Vec<bool> =
+        delays(Impairment { loss: Loss::States(states), ..base() }, 20).iter().map(Option::is_none).collect();
+    let expected: Vec<bool> = (0..20).map(|number| number % 2 == 0).collect();
+    assert_eq!(lost, expected);
+}
+
+#[test]
+fn an_own_table_is_drawn_from_evenly() {
+    // A third of the packets early, two thirds late: nothing that a named distribution could do.
+    let table = OwnTable::new("early-late", [vec![-8192; 32], vec![4096; 64]].concat()).unwrap();
+    let jitter = Jitter { span: Span::from_millis(2), distribution: Distribution::Own(table), ..Jitter::default() };
+    let all = delays(Impairment { jitter, ..base() }, PACKETS);
+    let at = |ms: u64| all.iter().filter(|delay| **delay == Some(ms * 1_000_000)).count();
+    assert_eq!(at(8) + at(11), PACKETS);
+    assert_share(at(8), PACKETS, 1.0 / 3.0);
 }
 
 #[test]

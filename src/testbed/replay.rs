@@ -1,0 +1,94 @@
+//! A timeline replayed by all nodes of a testbed at once, each by its own clock.
+
+use std::time::Duration;
+
+use super::operations::{ask, ask_all, lead, since_epoch};
+use super::{OperationError, Testbed};
+use crate::agent::protocol::{ReplayOrder, ReplayState, ReplayStep, Request, Response};
+use crate::shaping::{Backend, BackendChoice};
+use crate::timeline::Timeline;
+
+/// How often a replay is begun whose start some nodes miss.
+const ATTEMPTS: u32 = 3;
+
+/// What a node says of a timeline before it begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rehearsed {
+    /// The delay element that it will use.
+    pub backend: Backend,
+    /// Why this one.
+    pub reason: String,
+    /// How many writes each step of the first pass takes.
+    pub operations: Vec<usize>,
+}
+
+/// Has every node check the whole timeline and keep it; when one refuses, none begins. The nodes of the timeline must be
+/// those of the testbed, in their order.
+pub fn order_replay(
+    testbed: &mut dyn Testbed,
+    timeline: &Timeline,
+    backends: &[BackendChoice],
+) -> Result<Vec<Rehearsed>, OperationError> {
+    let nodes = testbed.nodes();
+    if nodes.len() != timeline.names().len() {
+        return Err(OperationError::OtherSize { matrix: timeline.names().len(), testbed: nodes.len() });
+    }
+    let order = |from: usize| {
+        let changes = timeline.rows_of(nodes, from).into_iter();
+        let steps = timeline.steps().iter().zip(changes).map(|(step, change)| ReplayStep { at: step.at, change });
+        ReplayOrder {
+            steps: steps.collect(),
+            pace: timeline.pace(),
+            backend: backends.get(from).copied().unwrap_or_default(),
+        }
+    };
+    let requests = (0..nodes.len()).map(|from| (from, Request::Replay(order(from)))).collect();
+    let accepted = ask(testbed, requests, |response| match response {
+        Response::Replaying { backend, reason, operations } => Ok(Rehearsed { backend, reason, operations }),
+        other => Err(other),
+    });
+    if matches!(accepted, Err(OperationError::Nodes(_))) {
+        // Those that did accept must not keep it for somebody else's start.
+        let _ = stop_replay(testbed);
+    }
+    accepted
+}
+
+/// Has every node begin what it keeps at one instant, `after` the first at which all can; returns the instant, nanoseconds
+/// since 1970.
+pub fn begin_replay(testbed: &mut dyn Testbed, after: Duration) -> Result<u64, OperationError> {
+    let mut lead = lead(testbed)?;
+    for _ in 1..ATTEMPTS {
+        match begin_once(testbed, lead + after) {
+            Err(error) if error.missed_start() => lead *= 4,
+            outcome => return outcome,
+        }
+    }
+    begin_once(testbed, lead + after)
+}
+
+fn begin_once(testbed: &mut dyn Testbed, ahead: Duration) -> Result<u64, OperationError> {
+    let start_realtime_ns = since_epoch().saturating_add(u64::try_from(ahead.as_nanos()).unwrap_or(u64::MAX));
+    ask_all(testbed, &Request::BeginReplay { start_realtime_ns }, |response| match response {
+        Response::ReplayBegun => Ok(()),
+        other => Err(other),
+    })?;
+    Ok(start_realtime_ns)
+}
+
+/// How far every node is, with the stamps from this number on.
+pub fn switches(testbed: &mut dyn Testbed, from: u64) -> Result<Vec<ReplayState>, OperationError> {
+    ask_all(testbed, &Request::Switches { from }, state)
+}
+
+/// Ends the replay of every node; what was switched last stays. How far each was.
+pub fn stop_replay(testbed: &mut dyn Testbed) -> Result<Vec<ReplayState>, OperationError> {
+    ask_all(testbed, &Request::StopReplay, state)
+}
+
+fn state(response: Response) -> Result<ReplayState, Response> {
+    match response {
+        Response::Switched(state) => Ok(state),
+        other => Err(other),
+    }
+}
