@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::measure::{ProbeOrder, ProbeReport};
 use crate::shaping::{Abilities, Backend, BackendChoice, Row, RowChange};
-use crate::timeline::Pace;
+use crate::timeline::{Pace, SwitchStamp};
 use crate::units::Span;
 
 /// A request with its number.
@@ -151,7 +151,7 @@ pub enum Response {
     /// To [`Request::Probe`].
     Probed(ProbeReport),
     /// To [`Request::Compare`].
-    Compared(Comparison),
+    Compared(Box<Comparison>),
     /// To [`Request::Replay`]: every step can be done.
     Replaying {
         /// The delay element to be used.
@@ -283,24 +283,4 @@ pub struct ReplayState {
     pub phase: ReplayPhase,
     /// The switches so far, as far as they were asked for.
     pub stamps: Vec<SwitchStamp>,
-}
-
-/// When and how a switch was carried out. All instants are nanoseconds since 1970 by the node's real-time clock.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SwitchStamp {
-    /// The number of the switch, from 1.
-    pub number: u64,
-    /// Which step it carried out, from 0.
-    pub step: usize,
-    /// When it was due.
-    pub planned_ns: u64,
-    /// When the first write began.
-    pub begun_ns: u64,
-    /// When the last write was acknowledged, or when it failed.
-    pub done_ns: u64,
-    /// How many writes it took.
-    pub operations: usize,
-    /// Why it failed; what was there before is in force then.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
 }

@@ -10,8 +10,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
-use super::protocol::{ReplayOrder, ReplayPhase, ReplayState, SwitchStamp};
+use super::protocol::{ReplayOrder, ReplayPhase, ReplayState};
 use crate::shaping::Row;
+use crate::timeline::SwitchStamp;
 
 /// How long before its instant a step is made ready: several times what a thousand paths take.
 const AHEAD: Duration = Duration::from_secs(1);

@@ -202,7 +202,9 @@ fn answer(request: Request, node: &mut dyn NodeControl) -> Response {
             now_realtime_ns: now_ns(),
             place,
         }),
-        Request::Compare { row, backend } => node.compare(&row, backend).map(Response::Compared),
+        Request::Compare { row, backend } => {
+            node.compare(&row, backend).map(|found| Response::Compared(Box::new(found)))
+        }
         Request::Replay(order) => node.replay(order),
         Request::BeginReplay { start_realtime_ns } => {
             node.begin_replay(start_realtime_ns).map(|()| Response::ReplayBegun)

@@ -12,6 +12,7 @@ mod manual;
 pub mod matrix;
 mod operate;
 mod progress;
+mod replay;
 mod status;
 mod target;
 mod terminal;
@@ -48,6 +49,7 @@ enum CliCommand {
     Verify(verify::VerifyArgs),
     Lab(lab::LabArgs),
     Apply(operate::ApplyArgs),
+    Replay(replay::ReplayArgs),
     Measure(operate::MeasureArgs),
     Status(status::StatusArgs),
     Watch(watch::WatchArgs),
@@ -89,6 +91,7 @@ fn dispatch(command: CliCommand, out: &mut dyn Write) -> anyhow::Result<ExitCode
         CliCommand::Verify(args) => verify::run(&args, out),
         CliCommand::Lab(args) => lab::run(args, out),
         CliCommand::Apply(args) => operate::run_apply(&args, out),
+        CliCommand::Replay(args) => replay::run(&args, out),
         CliCommand::Measure(args) => operate::run_measure(&args, out),
         CliCommand::Status(args) => status::run(&args, out),
         CliCommand::Watch(args) => watch::run(&args, out),

@@ -91,22 +91,22 @@ pub(super) fn run_apply(args: &ApplyArgs, out: &mut dyn Write) -> anyhow::Result
 
 /// The matrix in the order of the testbed's nodes. One with names must have those; one with only n1…nN is taken as it stands.
 fn in_order_of(target: &Target, intended: Intended, place: &str) -> anyhow::Result<Intended> {
+    let names: Vec<NodeName> = target.nodes().iter().map(|node| node.name.clone()).collect();
+    in_order(&names, &target.to_string(), intended, place)
+}
+
+/// As [`in_order_of`], for the nodes `names` of `whose`.
+pub(super) fn in_order(names: &[NodeName], whose: &str, intended: Intended, place: &str) -> anyhow::Result<Intended> {
     let matrix = intended.matrix();
-    let nodes = target.nodes();
-    anyhow::ensure!(
-        matrix.len() == nodes.len(),
-        "{place} has {} nodes, but {target} has {}",
-        matrix.len(),
-        nodes.len()
-    );
+    anyhow::ensure!(matrix.len() == names.len(), "{place} has {} nodes, but {whose} has {}", matrix.len(), names.len());
     if matrix.names().iter().enumerate().all(|(index, name)| *name == NodeName::numbered(index + 1)) {
         return Ok(intended);
     }
-    let place_of = |node: &Node| matrix.names().iter().position(|other| *other == node.name);
-    let order: Option<Vec<usize>> = nodes.iter().map(place_of).collect();
+    let place_of = |name: &NodeName| matrix.names().iter().position(|other| other == name);
+    let order: Option<Vec<usize>> = names.iter().map(place_of).collect();
     let Some(order) = order else {
-        let stranger = nodes.iter().find(|node| place_of(node).is_none()).map_or("", |node| node.name.as_str());
-        anyhow::bail!("{place} is for other nodes: {target} has `{stranger}`, which it has not");
+        let stranger = names.iter().find(|name| place_of(name).is_none()).map_or("", NodeName::as_str);
+        anyhow::bail!("{place} is for other nodes: {whose} has `{stranger}`, which it has not");
     };
     Ok(intended.in_order(&order)?)
 }

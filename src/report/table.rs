@@ -219,7 +219,7 @@ fn shortened(name: &str, letters: usize) -> String {
 }
 
 /// A table whose text is the same whatever terminal, if any, it is made in.
-fn empty_table() -> Table {
+pub(super) fn empty_table() -> Table {
     let mut table = Table::new();
     table.load_style(RULED).set_content_arrangement(ContentArrangement::Disabled);
     table.force_no_tty();
@@ -227,7 +227,7 @@ fn empty_table() -> Table {
 }
 
 /// Sets the columns of numbers flush right, and all of them close together.
-fn align(table: &mut Table, is_number: impl Fn(usize) -> bool) {
+pub(super) fn align(table: &mut Table, is_number: impl Fn(usize) -> bool) {
     for (place, column) in table.column_iter_mut().enumerate() {
         column.set_padding((0, 1));
         if is_number(place) {

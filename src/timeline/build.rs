@@ -260,8 +260,8 @@ impl Timeline {
 
     /// What the path between two nodes does from a step on.
     pub fn path(&self, step: usize, from: NodeIndex, to: NodeIndex) -> Impairment {
-        let so_far = self.steps[..=step].iter().rev();
-        so_far.filter_map(|step| step.paths.get(&(from, to))).next().copied().unwrap_or_default()
+        let mut so_far = self.steps[..=step].iter().rev();
+        so_far.find_map(|step| step.paths.get(&(from, to))).copied().unwrap_or_default()
     }
 
     /// What all paths do from a step on, row by row.

@@ -16,7 +16,7 @@ mod trace_error;
 
 pub use build::{Pace, Repeat, Switch, Timeline, TimelineError, TimelineStep};
 pub use change::{StepChange, changes};
-pub use force::{Force, InForce, SwitchSpan};
+pub use force::{Force, InForce, SwitchStamp};
 pub use moment::{MomentError, parse_moment, write_moment};
 pub use schedule::{Schedule, ScheduleError, ScheduleStep, parse_schedule};
 pub use trace::{Trace, TraceEntry, parse_trace};

@@ -62,17 +62,13 @@ pub fn write_moment(span: Span) -> String {
         return span.to_string();
     }
     let (hours, minutes, rest) = (ns / (60 * MINUTE), ns / MINUTE % 60, ns % MINUTE);
-    let mut text = String::new();
-    if hours > 0 {
-        text += &format!("{hours}h");
-    }
-    if minutes > 0 {
-        text += &format!("{minutes}m");
-    }
-    if rest > 0 {
-        text += &Span::from_nanos(rest).to_string();
-    }
-    text
+    let part = |count: u64, text: String| if count > 0 { text } else { String::new() };
+    [
+        part(hours, format!("{hours}h")),
+        part(minutes, format!("{minutes}m")),
+        part(rest, Span::from_nanos(rest).to_string()),
+    ]
+    .concat()
 }
 
 #[cfg(test)]

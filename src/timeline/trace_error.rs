@@ -8,7 +8,7 @@ use crate::units::UnitError;
 
 /// A file that is no trace.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{file}{}: {problem}", place(*.line, .column))]
+#[error("{file}{}: {problem}", place(*.line, *.column))]
 pub struct TraceError {
     /// The file.
     pub file: String,
@@ -20,7 +20,7 @@ pub struct TraceError {
     pub problem: Box<TraceProblem>,
 }
 
-fn place(line: u64, column: &Option<(usize, &'static str)>) -> String {
+fn place(line: u64, column: Option<(usize, &'static str)>) -> String {
     match column {
         _ if line == 0 => String::new(),
         Some((number, name)) => format!(":{line}: column {number} ({name})"),

@@ -7,6 +7,7 @@ mod bench;
 mod crash;
 mod host;
 mod life;
+mod replay;
 mod surroundings;
 mod user;
 mod verify;

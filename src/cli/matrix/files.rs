@@ -29,7 +29,7 @@ impl MatrixSource {
 
     /// Reads a matrix or an impairment file.
     pub fn intended(&self) -> anyhow::Result<Intended> {
-        Ok(Intended::load(&self.matrix, self.split.options(), bytes_of)?)
+        self.split.intended(&self.matrix)
     }
 
     /// What a lab or a run made of this matrix is called: the file's name without its ending, as far as names may have it.
@@ -65,6 +65,11 @@ impl SplitRtt {
     /// Reads a matrix from a file, or from standard input for `-`.
     pub fn load(&self, path: &Path) -> anyhow::Result<DelayMatrix> {
         read(path, self.options())
+    }
+
+    /// Reads a matrix or an impairment file.
+    pub fn intended(&self, path: &Path) -> anyhow::Result<Intended> {
+        Ok(Intended::load(path, self.options(), bytes_of)?)
     }
 
     /// What the reader is told.

@@ -109,10 +109,10 @@ proptest! {
         let mut rows: Vec<_> = wanted.iter().collect();
         let pivot = usize::try_from(shuffle % rows.len() as u64).unwrap();
         rows.rotate_left(pivot);
-        let mut text = String::from("time,from,to,delay\n");
-        for ((second, from, to), delay) in rows {
-            text += &format!("{second},n{},n{},{delay}\n", from + 1, to + 1);
-        }
+        let line = |((second, from, to), delay): (&(u64, usize, usize), &u64)| {
+            format!("{second},n{},n{},{delay}\n", from + 1, to + 1)
+        };
+        let text = format!("time,from,to,delay\n{}", rows.into_iter().map(line).collect::<String>());
         let names: Vec<NodeName> = (1..=3).map(NodeName::numbered).collect();
         let timeline = Timeline::of_trace(names, &parse_trace("t.csv", &text).unwrap()).unwrap();
         for instant in instants {
