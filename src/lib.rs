@@ -7,6 +7,7 @@
 //!                     pure                     adapter      adapter     pure
 //! ```
 //!
+//! - [`wording`]: pure; how messages repeat foreign text.
 //! - [`units`], [`topology`], [`matrix`]: what is asked for. They import nothing above them.
 //! - [`inventory`]: pure; the hosts of a testbed and how ssh reaches them.
 //! - [`shaping`]: pure; a node's row becomes the desired state, two states become the operations between them.
@@ -34,3 +35,4 @@ pub mod testbed;
 pub mod timeline;
 pub mod topology;
 pub mod units;
+pub mod wording;

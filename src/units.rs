@@ -8,6 +8,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::wording::excerpt;
+
 mod probability;
 mod rate;
 
@@ -20,7 +22,7 @@ const NS_PER_MS: f64 = 1_000_000.0;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UnitError {
     /// The text is not a number followed by a known unit.
-    #[error("`{text}` is not a {what}; write a number and a unit, such as {example}")]
+    #[error("`{}` is not a {what}; write a number and a unit, such as {example}", excerpt(.text))]
     Syntax {
         /// What was expected, such as "delay".
         what: &'static str,
@@ -30,7 +32,7 @@ pub enum UnitError {
         example: &'static str,
     },
     /// The number is negative.
-    #[error("`{text}` is negative; a {what} is zero or more")]
+    #[error("`{}` is negative; a {what} is zero or more", excerpt(.text))]
     Negative {
         /// What was expected.
         what: &'static str,
@@ -38,7 +40,7 @@ pub enum UnitError {
         text: String,
     },
     /// The number does not fit.
-    #[error("`{text}` is too large for a {what}")]
+    #[error("`{}` is too large for a {what}", excerpt(.text))]
     TooLarge {
         /// What was expected.
         what: &'static str,

@@ -80,6 +80,12 @@ impl Lines {
         }
     }
 
+    /// Queues bytes, whole lines or parts of them, and writes what the peer takes now.
+    pub fn write_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.outward.extend_from_slice(bytes);
+        self.flush()
+    }
+
     /// Queues a line and writes what the peer takes now.
     pub fn write_line(&mut self, line: &[u8]) -> io::Result<()> {
         self.outward.extend_from_slice(line);

@@ -11,6 +11,7 @@ use super::protocol::{
 use super::replay::now_ns;
 use crate::measure::{ProbeOrder, ProbeReport};
 use crate::shaping::{Abilities, BackendChoice, Row};
+use crate::wording::OneLine;
 
 /// What a session does to its node. Errors are texts: they travel to the command line as they are.
 pub trait NodeControl {
@@ -147,7 +148,7 @@ fn answer_all(
             }
             Ok(line) => ResponseLine { id: line.id, response: answer(line.request, node) },
             Err(error) => {
-                let message = format!("the request cannot be read: {error}");
+                let message = OneLine(format_args!("the request cannot be read: {error}")).to_string();
                 ResponseLine { id: request_id(&line), response: Response::Failed { message } }
             }
         };

@@ -2,11 +2,16 @@
 
 use std::io::{self, BufReader, Write};
 use std::net::IpAddr;
+use std::os::fd::AsFd;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::agent_host::KernelGround;
 use super::kernel_node::KernelNode;
+use crate::agent::front;
+use crate::agent::keeper::KeeperOrder;
 use crate::agent::session::{Measuring, serve};
 use crate::measure::{IcmpProber, ProbeOrder, ProbeReport, Prober, StopSignal};
 use crate::netlink::Connection;
@@ -30,7 +35,7 @@ enum AgentCommand {
 Example:
   echo '{\"id\":1,\"request\":\"hello\"}' | longhaul-agent session --interface eth0
 
-The end of the input clears the node.")]
+The end of the input ends the session, and the end of the last session clears the node.")]
     Session(SessionArgs),
 }
 
@@ -45,6 +50,19 @@ struct SessionArgs {
     /// Address of another node, for `--interface auto`; may be given several times
     #[arg(long, value_name = "ADDRESS")]
     toward: Vec<IpAddr>,
+    /// Testbed that the session belongs to; an interface belongs to one testbed at a time
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    testbed: String,
+    /// How long the session may be silent before it counts as gone
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = lease)]
+    lease: Duration,
+}
+
+/// A lease as people write it. Below a tenth of a second a busy machine would look like a lost session.
+fn lease(text: &str) -> Result<Duration, String> {
+    let lease = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    let fine = (Duration::from_millis(100)..=Duration::from_secs(3600)).contains(&lease);
+    if fine { Ok(lease) } else { Err("a lease is between 100ms and 1h".to_owned()) }
 }
 
 /// The command line of `longhaul-agent`.
@@ -54,7 +72,16 @@ pub fn command() -> ExitCode {
         AUTO => interface_toward(&args.toward),
         named => Ok(named.to_owned()),
     };
-    outcome(interface.and_then(|interface| run(interface, None)))
+    let code = interface.and_then(|interface| {
+        let order = KeeperOrder { interface: interface.clone(), testbed: args.testbed, lease: args.lease };
+        let input = io::stdin().as_fd().try_clone_to_owned()?;
+        front::run(&order, &mut KernelGround::new(interface), input, &mut io::stdout())
+    });
+    match code {
+        Ok(0) => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::from(2),
+        Err(error) => outcome(Err(error)),
+    }
 }
 
 /// The one interface that the other nodes are reached by.
@@ -110,8 +137,9 @@ fn told_abilities() -> Option<Abilities> {
 }
 
 /// Measures from this node.
-struct NodeProber {
-    stop: StopSignal,
+pub(super) struct NodeProber {
+    /// Ends its measurements.
+    pub(super) stop: StopSignal,
 }
 
 impl Measuring for NodeProber {

@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand; the only room that builds adapters.
 
+mod agent_host;
 mod agent_session;
 mod bench;
 mod caveats;

@@ -110,6 +110,7 @@ mod tests {
     #[test]
     fn mistakes_are_told_with_their_place() {
         for (rules, part) in [
+            ("paths:\n  - {from: \"c\\n\\e*\"}\n", "no node of the matrix is called `c\\n\\u{1b}*`"),
             ("paths:\n  - {from: c1, loss: 5%}\n", "no node of the matrix is called `c1`"),
             ("paths:\n  - {from: a1, los: 5%}\n", "net.yaml:4:"),
             ("defaults: {loss: 5}\n", "`5` is not a probability"),

@@ -5,6 +5,7 @@ use std::fmt;
 use crate::matrix::ReadError;
 use crate::shaping::ImpairmentError;
 use crate::topology::NodeName;
+use crate::wording::OneLine;
 
 /// Why nothing sensible is intended.
 #[derive(Debug, thiserror::Error)]
@@ -13,7 +14,7 @@ pub enum IntendedError {
     #[error(transparent)]
     Matrix(#[from] ReadError),
     /// Something in the impairment file.
-    #[error("{file}{spot}: {problem}")]
+    #[error("{file}{}", OneLine(format_args!("{}: {}", .spot, .problem)))]
     File {
         /// The file as it was given.
         file: String,

@@ -1,5 +1,6 @@
 //! [`AddressList`]: which node has which addresses, for files that know nodes by address alone.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 use super::csv::lines::Lines;
@@ -25,10 +26,11 @@ impl AddressList {
         let text = decode(bytes).map_err(|problem| ReadError::new(file, Place::File, problem))?;
         let first = text.lines().find(|line| !line.starts_with('#') && !line.trim().is_empty());
         let mut lines = Lines::new(file, text, separator(first.unwrap_or_default()));
-        let mut list: Vec<(NodeName, IpAddr, u64)> = Vec::new();
+        let mut list = Self::default();
+        let mut seen: HashMap<IpAddr, u64> = HashMap::new();
         while let Some(row) = lines.next()? {
             let fields: Vec<&str> = row.fields.iter().map(str::trim).collect();
-            if list.is_empty() && fields == ["name", "address"] {
+            if list.entries.is_empty() && fields == ["name", "address"] {
                 continue;
             }
             let at = |column| Place::Column { line: row.line, column };
@@ -40,13 +42,13 @@ impl AddressList {
             let address: IpAddr = address
                 .parse()
                 .map_err(|_| lines.error(at(2), Problem::Address(super::csv::cell::excerpt(address))))?;
-            if let Some((_, _, first)) = list.iter().find(|(_, known, _)| *known == address) {
-                let problem = Problem::ListedTwice { name: address.to_string(), first: *first };
+            if let Some(first) = seen.insert(address, row.line) {
+                let problem = Problem::ListedTwice { name: address.to_string(), first };
                 return Err(lines.error(at(2), problem));
             }
-            list.push((name, address, row.line));
+            list.entries.push((name, address));
         }
-        Ok(Self { entries: list.into_iter().map(|(name, address, _)| (name, address)).collect() })
+        Ok(list)
     }
 
     /// All addresses with the names of their nodes.

@@ -9,10 +9,11 @@ use super::tcconfig::TcconfigProblem;
 use super::unit::{DelayUnit, UnknownUnit};
 use crate::topology::{NameError, NodeName};
 use crate::units::{Delay, Rtt};
+use crate::wording::OneLine;
 
 /// A file that does not hold a delay matrix.
 #[derive(Debug, thiserror::Error)]
-#[error("{file}{place}: {problem}")]
+#[error("{file}{}", OneLine(format_args!("{}: {}", .place, .problem)))]
 pub struct ReadError {
     /// The path as given, or `<stdin>`.
     pub file: String,

@@ -7,6 +7,7 @@
 mod connection;
 mod error;
 pub mod link;
+pub mod monitor;
 pub mod route;
 
 pub use connection::{Connection, Request};

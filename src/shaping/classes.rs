@@ -3,9 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
-use ipnet::IpNet;
-
-use super::{FilterKey, Impairment, Key, Netem, Setting, State, Target};
+use super::{FilterKey, Impairment, Key, Netem, Pattern, Setting, State, Target};
 use crate::units::Rate;
 
 /// How many classes there can be. A class number is a multiple of 16, in 16 bits, above 0.
@@ -68,22 +66,22 @@ impl ClassShape {
     };
 }
 
-/// The classes for the wanted impairments of prefixes, numbered with an eye on the state now, and the leaves of all classes.
+/// The classes for the wanted impairments of patterns, numbered with an eye on the state now, and the leaves of all classes.
 ///
 /// 1. An impairment that some class has already keeps that class: its paths see nothing of the change.
-/// 2. Another takes over the class of one of its prefixes when nobody else needs it: the delay changes in place.
+/// 2. Another takes over the class of one of its patterns when nobody else needs it: the delay changes in place.
 /// 3. The rest take the lowest numbers that are not taken, idle classes included.
 ///
 /// Classes that end up idle stay, because deleting one would lose the packets in it; a later change takes them over.
 /// `None` when there are more distinct impairments than classes.
-pub(super) fn number(wanted: &BTreeMap<IpNet, Impairment>, current: &State) -> Option<Numbering> {
+pub(super) fn number(wanted: &BTreeMap<Pattern, Impairment>, current: &State) -> Option<Numbering> {
     let impairments: BTreeSet<Impairment> = wanted.values().copied().collect();
     let mut leaves = leaves_of(current);
-    let now = class_of_prefix(current);
+    let now = class_of_pattern(current);
     let mut classes = unchanged(&impairments, &leaves, &now);
     let mut taken: BTreeSet<ClassId> = classes.values().copied().collect();
-    for (prefix, impairment) in wanted {
-        let Some(class) = now.get(prefix) else { continue };
+    for (pattern, impairment) in wanted {
+        let Some(class) = now.get(pattern) else { continue };
         if !classes.contains_key(impairment) && taken.insert(*class) {
             classes.insert(*impairment, *class);
         }
@@ -111,7 +109,7 @@ pub(super) struct Numbering {
 fn unchanged(
     impairments: &BTreeSet<Impairment>,
     leaves: &BTreeMap<ClassId, Netem>,
-    now: &BTreeMap<IpNet, ClassId>,
+    now: &BTreeMap<Pattern, ClassId>,
 ) -> BTreeMap<Impairment, ClassId> {
     let in_use: BTreeSet<ClassId> = now.values().copied().collect();
     let (busy, idle): (Vec<_>, Vec<_>) = leaves.iter().partition(|(class, _)| in_use.contains(class));
@@ -128,12 +126,12 @@ fn leaves_of(state: &State) -> BTreeMap<ClassId, Netem> {
     leaves.collect()
 }
 
-/// Where packets to a prefix go now, by whichever rule names the class.
-fn class_of_prefix(state: &State) -> BTreeMap<IpNet, ClassId> {
+/// Where packets of a pattern go now, by whichever rule names the class.
+fn class_of_pattern(state: &State) -> BTreeMap<Pattern, ClassId> {
     let rules = state.iter().filter_map(|(key, setting)| match (key, setting) {
-        (Key::Classify(FilterKey::Rule(_, prefix)), Setting::Rule(Target::Class(class)))
-        | (Key::Capture(FilterKey::Rule(_, prefix)), Setting::Rule(Target::Detour(Some(class)))) => {
-            Some((*prefix, *class))
+        (Key::Classify(FilterKey::Rule(_, pattern)), Setting::Rule(Target::Class(class)))
+        | (Key::Capture(FilterKey::Rule(_, pattern)), Setting::Rule(Target::Detour(Some(class)))) => {
+            Some((*pattern, *class))
         }
         _ => None,
     });

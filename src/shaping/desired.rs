@@ -1,15 +1,15 @@
 //! [`desired`]: a row becomes the state that a node's kernel should have.
 
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
 
 use super::classes::{MAX_CLASSES, number};
-use super::filters::{capture_list, list};
+use super::filters::{Overfull, Rules, capture_list, list};
+use super::pattern::patterns;
 use super::{
-    Abilities, Ability, Backend, ClassShape, DeviceKind, Impairment, ImpairmentError, Key, Row, Selector, Service,
-    Setting, Share, State, Target,
+    Abilities, Ability, Backend, ClassId, ClassShape, DeviceKind, Impairment, ImpairmentError, Key, PortRange, Row,
+    Selector, Service, Setting, Share, State, Target, Transport,
 };
 
 /// The kernel from which on netem takes a seed.
@@ -18,49 +18,74 @@ const SEEDED_SINCE: (u32, u32) = (6, 6);
 /// Why a row cannot become a state.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ShapingError {
-    /// Two paths claim the same prefix.
-    #[error("two paths lead to {prefix}, with {first} and with {second}; a prefix can have one impairment only")]
+    /// Two paths claim the same packets.
+    #[error("two paths lead to {selector}, with {first} and with {second}; a prefix can have one impairment only")]
     Ambiguous {
-        /// The prefix.
-        prefix: IpNet,
+        /// What both select.
+        selector: Selector,
         /// What the path that came first does.
         first: String,
         /// What the other does.
         second: String,
     },
-    /// A selector of a single service, or an exclusion.
-    #[error("{selector}: neither back-end tells services apart or leaves packets out")]
-    Service {
-        /// The selector.
+    /// A path and an exclusion claim the same packets.
+    #[error("{selector} has an impairment ({impairment}) and is excluded; leave one out or make one more specific")]
+    Excluded {
+        /// What both select.
         selector: Selector,
+        /// What the path does.
+        impairment: String,
+    },
+    /// Two ranges of ports overlap, of which neither is narrower.
+    #[error(
+        "{first} and {second} overlap and are equally wide, so that neither goes before the other; split one of them"
+    )]
+    Overlap {
+        /// The lower one.
+        first: Selector,
+        /// The higher one.
+        second: Selector,
+    },
+    /// More rules than the kernel has places for where nothing tells them apart quickly.
+    #[error(
+        "the selectors at {prefix} and its like take {rules} rules of one kind, and the kernel has room for {most} there; \
+         use fewer ports or wider ranges"
+    )]
+    Overfull {
+        /// One of the prefixes.
+        prefix: IpNet,
+        /// How many rules they take.
+        rules: usize,
+        /// How many there can be.
+        most: usize,
     },
     /// A path whose impairment makes no sense.
-    #[error("the path to {prefix}: {cause}")]
+    #[error("the path to {selector}: {cause}")]
     Nonsense {
-        /// Its first prefix.
-        prefix: IpNet,
+        /// Its first selector.
+        selector: Selector,
         /// What is wrong.
         cause: ImpairmentError,
     },
     /// A kernel that does not let packets be duplicated beside other paths.
     #[error(
-        "the path to {prefix} duplicates packets, which this kernel's netem refuses when a node has several paths ({why}); \
+        "the path to {selector} duplicates packets, which this kernel's netem refuses when a node has several paths ({why}); \
          leave duplication out or use the user-space back-end"
     )]
     NoDuplicate {
-        /// The first prefix of the path.
-        prefix: IpNet,
+        /// The first selector of the path.
+        selector: Selector,
         /// What the kernel said.
         why: String,
     },
     /// A kernel whose netem takes no seed.
     #[error(
-        "the path to {prefix} has a seed, which netem takes from kernel 6.6 on and this is {kernel}; leave the seed out or \
+        "the path to {selector} has a seed, which netem takes from kernel 6.6 on and this is {kernel}; leave the seed out or \
          use the user-space back-end"
     )]
     NoSeed {
-        /// The prefix.
-        prefix: IpNet,
+        /// The selector.
+        selector: Selector,
         /// The kernel's release.
         kernel: String,
     },
@@ -75,62 +100,81 @@ pub enum ShapingError {
 /// The state that puts `row` into effect with `backend`.
 ///
 /// `current` is what is there now: classes are numbered so that what need not change does not change. From nothing, pass
-/// `&State::default()`. An empty row is an empty state.
+/// `&State::default()`. A row without paths is an empty state,
+/// because nothing is to be excluded from nothing.
 pub fn desired(row: &Row, backend: Backend, abilities: &Abilities, current: &State) -> Result<State, ShapingError> {
-    let wanted = impairments(row)?;
-    if wanted.is_empty() {
+    let outcomes = outcomes(row)?;
+    if outcomes.values().all(Option::is_none) {
         return Ok(State::default());
     }
     match backend {
         Backend::Netem => {
-            let state = netem(&wanted, abilities.skbedit.is_present(), current)?;
-            supported(&wanted, &state, abilities)?;
+            let state = netem(&outcomes, abilities.skbedit.is_present(), current)?;
+            supported(&outcomes, &state, abilities)?;
             Ok(state)
         }
-        Backend::Userspace => Ok(userspace(&wanted)),
+        Backend::Userspace => userspace(&outcomes),
     }
 }
 
-/// What each prefix of the row meets.
-fn impairments(row: &Row) -> Result<BTreeMap<IpNet, Impairment>, ShapingError> {
-    let mut wanted = BTreeMap::new();
-    if let Some(selector) = row.exclusions.first() {
-        return Err(ShapingError::Service { selector: *selector });
-    }
+/// What each selector of the row asks for: an impairment, or (`None`) to be left alone.
+type Outcomes = BTreeMap<Selector, Option<Impairment>>;
+
+fn outcomes(row: &Row) -> Result<Outcomes, ShapingError> {
+    let mut outcomes = Outcomes::new();
     for path in &row.paths {
-        for selector in &path.selectors {
-            let prefix = &selector.prefix;
-            if selector.service != Service::All {
-                return Err(ShapingError::Service { selector: *selector });
-            }
-            path.impairment.checked().map_err(|cause| ShapingError::Nonsense { prefix: prefix.trunc(), cause })?;
-            match wanted.entry(prefix.trunc()) {
-                Entry::Vacant(entry) => {
-                    entry.insert(path.impairment);
-                }
-                Entry::Occupied(entry) if *entry.get() == path.impairment => {}
-                Entry::Occupied(entry) => {
-                    let (first, second) = (entry.get().to_string(), path.impairment.to_string());
-                    return Err(ShapingError::Ambiguous { prefix: prefix.trunc(), first, second });
-                }
+        for selector in path.selectors.iter().map(|selector| selector.canonical()) {
+            path.impairment.checked().map_err(|cause| ShapingError::Nonsense { selector, cause })?;
+            let former = outcomes.insert(selector, Some(path.impairment)).flatten();
+            if let Some(former) = former.filter(|former| *former != path.impairment) {
+                let (first, second) = (former.to_string(), path.impairment.to_string());
+                return Err(ShapingError::Ambiguous { selector, first, second });
             }
         }
     }
-    Ok(wanted)
+    for selector in row.exclusions.iter().map(|selector| selector.canonical()) {
+        if let Some(impairment) = outcomes.insert(selector, None).flatten() {
+            return Err(ShapingError::Excluded { selector, impairment: impairment.to_string() });
+        }
+    }
+    refuse_overlaps(&outcomes)?;
+    Ok(outcomes)
+}
+
+/// Refuses ranges of ports that overlap, of which neither is narrower.
+fn refuse_overlaps(outcomes: &Outcomes) -> Result<(), ShapingError> {
+    type Ranges = Vec<(PortRange, Option<Impairment>)>;
+    let mut ranges: BTreeMap<(IpNet, Transport, u16), Ranges> = BTreeMap::new();
+    for (selector, outcome) in outcomes {
+        let Service::Port(transport, ports) = selector.service else { continue };
+        ranges.entry((selector.prefix, transport, ports.width())).or_default().push((ports, *outcome));
+    }
+    for ((prefix, transport, _), ranges) in ranges {
+        let pairs = ranges.iter().zip(ranges.iter().skip(1));
+        let mut overlapping = pairs.filter(|((low, one), (high, other))| low.contains(high.first()) && one != other);
+        if let Some(((low, _), (high, _))) = overlapping.next() {
+            let selector = |ports: &PortRange| Selector { prefix, service: Service::Port(transport, *ports) };
+            return Err(ShapingError::Overlap { first: selector(low), second: selector(high) });
+        }
+    }
+    Ok(())
 }
 
 /// Refuses before anything is touched what this kernel's netem would refuse, or silently not do.
-fn supported(wanted: &BTreeMap<IpNet, Impairment>, state: &State, abilities: &Abilities) -> Result<(), ShapingError> {
+fn supported(outcomes: &Outcomes, state: &State, abilities: &Abilities) -> Result<(), ShapingError> {
     let leaves = state.iter().filter(|(key, _)| matches!(key, Key::Leaf(_))).count();
-    let duplicating = wanted.iter().find(|(_, impairment)| impairment.duplicate != Share::default());
-    if let (Some((prefix, _)), Ability::Missing { why, .. }) = (duplicating, &abilities.netem_duplicate)
+    let first = |test: fn(&Impairment) -> bool| {
+        outcomes.iter().find(|(_, outcome)| outcome.as_ref().is_some_and(test)).map(|(selector, _)| *selector)
+    };
+    let duplicating = first(|impairment| impairment.duplicate != Share::default());
+    if let (Some(selector), Ability::Missing { why, .. }) = (duplicating, &abilities.netem_duplicate)
         && leaves > 1
     {
-        return Err(ShapingError::NoDuplicate { prefix: *prefix, why: why.clone() });
+        return Err(ShapingError::NoDuplicate { selector, why: why.clone() });
     }
-    match wanted.iter().find(|(_, impairment)| impairment.seed.is_some()) {
-        Some((prefix, _)) if release(&abilities.kernel).is_some_and(|version| version < SEEDED_SINCE) => {
-            Err(ShapingError::NoSeed { prefix: *prefix, kernel: abilities.kernel.clone() })
+    match first(|impairment| impairment.seed.is_some()) {
+        Some(selector) if release(&abilities.kernel).is_some_and(|version| version < SEEDED_SINCE) => {
+            Err(ShapingError::NoSeed { selector, kernel: abilities.kernel.clone() })
         }
         _ => Ok(()),
     }
@@ -143,8 +187,11 @@ fn release(kernel: &str) -> Option<(u32, u32)> {
     Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
-fn netem(wanted: &BTreeMap<IpNet, Impairment>, skbedit: bool, current: &State) -> Result<State, ShapingError> {
-    let numbering = number(wanted, current).ok_or_else(|| {
+fn netem(outcomes: &Outcomes, skbedit: bool, current: &State) -> Result<State, ShapingError> {
+    let patterns = patterns(outcomes.keys());
+    let outcome = |selector| outcomes.get(selector).copied().flatten();
+    let wanted = patterns.iter().filter_map(|(pattern, selector)| Some((*pattern, outcome(selector)?))).collect();
+    let numbering = number(&wanted, current).ok_or_else(|| {
         let distinct: BTreeSet<&Impairment> = wanted.values().collect();
         ShapingError::TooMany { count: distinct.len() }
     })?;
@@ -155,28 +202,41 @@ fn netem(wanted: &BTreeMap<IpNet, Impairment>, skbedit: bool, current: &State) -
         state.insert(Key::Class(class), Setting::Class(ClassShape::UNLIMITED));
         state.insert(Key::Leaf(class), Setting::Leaf(leaf));
     }
-    let classes: BTreeMap<IpNet, _> =
-        wanted.iter().filter_map(|(prefix, impairment)| Some((*prefix, *numbering.classes.get(impairment)?))).collect();
+    let class = |pattern| wanted.get(pattern).and_then(|impairment| numbering.classes.get(impairment).copied());
     if !skbedit {
-        let rules = classes.iter().map(|(prefix, class)| (*prefix, Target::Class(*class))).collect();
-        state.extend(list(&rules).into_iter().map(|(key, setting)| (Key::Classify(key), setting)));
+        // What is left alone never comes here.
+        let rules = wanted.keys().map(|pattern| (*pattern, class(pattern).map(Target::Class))).collect();
+        state.extend(list(&rules)?.into_iter().map(|(key, setting)| (Key::Classify(key), setting)));
     }
-    let rules = classes.into_iter().map(|(prefix, class)| (prefix, Target::Detour(skbedit.then_some(class)))).collect();
-    capture(&mut state, &rules);
+    let detour = |class: ClassId| Target::Detour(skbedit.then_some(class));
+    capture(&mut state, &patterns.keys().map(|pattern| (*pattern, class(pattern).map(detour))).collect())?;
     Ok(state)
 }
 
-fn userspace(wanted: &BTreeMap<IpNet, Impairment>) -> State {
+fn userspace(outcomes: &Outcomes) -> Result<State, ShapingError> {
     let mut state = State::default();
     state.insert(Key::Device(DeviceKind::Veth), Setting::Present);
-    state.extend(wanted.iter().map(|(prefix, impairment)| (Key::Line(*prefix), Setting::Line(*impairment))));
-    capture(&mut state, &wanted.keys().map(|prefix| (*prefix, Target::Detour(None))).collect());
-    state
+    // The line knows what is left alone too: it may be given more than it asked for.
+    let line = |(selector, outcome): (&Selector, &Option<Impairment>)| {
+        (Key::Line(*selector), Setting::Line(outcome.unwrap_or_default()))
+    };
+    state.extend(outcomes.iter().map(line));
+    let target = |selector: &Selector| outcomes.get(selector).copied().flatten().map(|_| Target::Detour(None));
+    let rules = patterns(outcomes.keys()).into_iter().map(|(pattern, selector)| (pattern, target(&selector)));
+    capture(&mut state, &rules.collect())?;
+    Ok(state)
 }
 
-fn capture(state: &mut State, rules: &BTreeMap<IpNet, Target>) {
+fn capture(state: &mut State, rules: &Rules) -> Result<(), ShapingError> {
     state.insert(Key::Clsact, Setting::Present);
-    state.extend(capture_list(rules).into_iter().map(|(key, setting)| (Key::Capture(key), setting)));
+    state.extend(capture_list(rules)?.into_iter().map(|(key, setting)| (Key::Capture(key), setting)));
+    Ok(())
+}
+
+impl From<Overfull> for ShapingError {
+    fn from(Overfull { prefix, rules, most }: Overfull) -> Self {
+        Self::Overfull { prefix, rules, most }
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::fmt;
 
 use ipnet::IpNet;
 
-use super::ClassId;
+use super::{ClassId, Pattern, Selector, Table};
 
 /// An object of ours in a node's kernel.
 ///
@@ -23,7 +23,7 @@ pub enum Key {
     /// A filter object on that HTB: names the class of a packet.
     Classify(FilterKey),
     /// A destination of the user-space delay line.
-    Line(IpNet),
+    Line(Selector),
     /// The hook on the interface that the capture rules need.
     Clsact,
     /// A filter object on the interface: takes packets to the device.
@@ -40,18 +40,25 @@ pub enum DeviceKind {
 }
 
 /// An object of a filter list.
+///
+/// Exemptions and tables come before the rules in them, and rules that leave packets alone before rules that take them, so
+/// that at no time of a change a packet is taken that is to be left alone before and after.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FilterKey {
     /// The list for one protocol, with its own preference.
     Chain(Family),
     /// A hash table of rules.
     Table(Table),
-    /// A rule in that table for one destination.
-    Rule(Table, IpNet),
+    /// A table that nothing leads to, left behind by a program that was killed: read from a kernel by its number, never wanted.
+    Stray(Family, u16),
     /// A rule that lets packets pass which must never be delayed.
     Exempt(Exempt),
-    /// The rule that leads packets into that table. Tables are filled before they are linked.
+    /// The rule that leads packets into that table.
     Link(Table),
+    /// A rule in that table that leaves packets alone: no further rule of ours sees them.
+    Pass(Table, Pattern),
+    /// A rule in that table that takes packets.
+    Rule(Table, Pattern),
 }
 
 /// The protocol of addresses.
@@ -61,15 +68,6 @@ pub enum Family {
     V4,
     /// IPv6.
     V6,
-}
-
-/// A hash table of rules.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Table {
-    /// Hosts whose last byte is this one, too many for one bucket, by the byte before it. Linked from the bucket.
-    Crowded(Family, u8),
-    /// All prefixes of this length, by the last whole byte of the prefix. Linked from the top, longest first.
-    Length(Family, u8),
 }
 
 /// A group of Neighbour Discovery messages (`ICMPv6` types 133 to 137) that one masked comparison matches.
@@ -124,29 +122,12 @@ impl Family {
     }
 }
 
-impl Table {
-    /// The protocol whose packets it holds rules for.
-    pub const fn family(self) -> Family {
-        match self {
-            Self::Crowded(family, _) | Self::Length(family, _) => family,
-        }
-    }
-
-    /// The table that it hangs under; `None` for the top.
-    pub const fn above(self) -> Option<Self> {
-        match self {
-            Self::Crowded(family, _) => Some(Self::Length(family, family.address_bits())),
-            Self::Length(..) => None,
-        }
-    }
-}
-
 impl FilterKey {
     /// The protocol that it is for.
     pub const fn family(&self) -> Family {
         match self {
-            Self::Chain(family) => *family,
-            Self::Table(table) | Self::Rule(table, _) | Self::Link(table) => table.family(),
+            Self::Chain(family) | Self::Stray(family, _) => *family,
+            Self::Table(table) | Self::Link(table) | Self::Pass(table, _) | Self::Rule(table, _) => table.family(),
             Self::Exempt(_) => Family::V6,
         }
     }
@@ -156,12 +137,13 @@ impl FilterKey {
         match self {
             Self::Chain(_) => vec![],
             Self::Table(table) => vec![Self::Chain(table.family())],
-            Self::Rule(table, _) => vec![Self::Table(*table)],
+            Self::Stray(family, _) => vec![Self::Chain(*family)],
             Self::Exempt(_) => vec![Self::Chain(Family::V6)],
             Self::Link(table) => match table.above() {
-                Some(above) => vec![Self::Table(*table), Self::Table(above)],
+                Some((above, _)) => vec![Self::Table(*table), Self::Table(above)],
                 None => vec![Self::Table(*table)],
             },
+            Self::Pass(table, _) | Self::Rule(table, _) => vec![Self::Table(*table)],
         }
     }
 }
@@ -194,23 +176,16 @@ impl fmt::Display for Family {
     }
 }
 
-impl fmt::Display for Table {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Crowded(family, byte) => write!(f, "{family} hosts with last byte {byte}"),
-            Self::Length(family, bits) => write!(f, "{family} /{bits}"),
-        }
-    }
-}
-
 impl fmt::Display for FilterKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Chain(family) => write!(f, "list for {family}"),
             Self::Table(table) => write!(f, "table of {table}"),
-            Self::Rule(_, prefix) => write!(f, "rule for {prefix}"),
+            Self::Stray(family, number) => write!(f, "unused {family} table {number:x}"),
             Self::Exempt(exempt) => write!(f, "exemption of ICMPv6 type {}", exempt.icmp_type().0),
             Self::Link(table) => write!(f, "link to the table of {table}"),
+            Self::Pass(_, pattern) => write!(f, "exclusion of {pattern}"),
+            Self::Rule(_, pattern) => write!(f, "rule for {pattern}"),
         }
     }
 }
@@ -224,7 +199,7 @@ impl fmt::Display for Key {
             Self::Class(class) => write!(f, "HTB class {class}"),
             Self::Leaf(class) => write!(f, "the netem of class {class}"),
             Self::Classify(filter) => write!(f, "classify {filter}"),
-            Self::Line(prefix) => write!(f, "the delay line's path to {prefix}"),
+            Self::Line(selector) => write!(f, "the delay line's path to {selector}"),
             Self::Clsact => f.write_str("clsact"),
             Self::Capture(filter) => write!(f, "capture {filter}"),
         }

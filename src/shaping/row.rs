@@ -20,7 +20,7 @@ pub struct RowPath {
     pub impairment: Impairment,
 }
 
-/// All paths from one node. A path that leaves packets alone has no entry.
+/// All paths from one node.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(from = "WrittenRow", into = "WrittenRow")]
 pub struct Row {
@@ -68,11 +68,17 @@ impl Row {
 
     /// The row of node `from` of `nodes`, with what `impairment` says of the path to each.
     ///
-    /// A path with dice or a bottleneck gets its own, apart from those of other paths, repeatable where there is a seed.
+    /// A node whose packets are left alone has no entry, unless its address is within the network of another one that has: then
+    /// it is excluded. A path with dice or a bottleneck gets its own, apart from those of other paths, repeatable where there is a seed.
     pub fn of_paths(nodes: &[Node], from: NodeIndex, impairment: impl Fn(NodeIndex) -> Impairment) -> Self {
         let others = (0..nodes.len()).filter(|to| *to != from);
-        let impaired = others.map(|to| (to, own(impairment(to), from, to))).filter(|(_, path)| !path.is_nothing());
-        impaired.map(|(to, impairment)| RowPath::to(&nodes[to].prefixes(), impairment)).collect()
+        let paths = others.map(|to| RowPath::to(&nodes[to].prefixes(), own(impairment(to), from, to)));
+        let (nothing, paths): (Vec<RowPath>, Vec<RowPath>) = paths.partition(|path| path.impairment.is_nothing());
+        let impaired = || paths.iter().flat_map(|path| &path.selectors).map(|selector| selector.prefix);
+        let networks: Vec<IpNet> = impaired().filter(|net| net.prefix_len() < net.max_prefix_len()).collect();
+        let within = |one: &Selector| networks.iter().any(|net| net.contains(&one.prefix) && *net != one.prefix);
+        let exclusions = nothing.into_iter().flat_map(|path| path.selectors).filter(within).collect();
+        Self { paths, exclusions }
     }
 
     /// The matrix that the `rows` of all `nodes` make: the inverse of [`Row::of`]. Paths to strangers are left out,
@@ -155,6 +161,18 @@ mod tests {
         let error = serde_json::from_str::<Row>(&strange).unwrap_err().to_string();
         assert!(error.contains("is used before it is given"), "{error}");
         assert!(!serde_json::to_string(&Row::default()).unwrap().contains("tables"));
+    }
+
+    #[test]
+    fn a_node_within_the_network_of_another_is_excluded_if_it_is_left_alone() {
+        let mut nodes = nodes(4);
+        nodes[1].networks = vec!["10.0.0.0/24".parse().unwrap(), "fd00:1::/64".parse().unwrap()];
+        let plain = |to| if to == 1 { Impairment::delay(Delay::from_millis(5)) } else { Impairment::default() };
+        let row = Row::of_paths(&nodes, 0, plain);
+        let exclusions: Vec<String> = row.exclusions.iter().map(ToString::to_string).collect();
+        assert_eq!(exclusions, ["10.0.0.3/32", "10.0.0.4/32"], "not those of IPv6, which are elsewhere");
+        assert_eq!(row.paths.len(), 1);
+        assert_eq!(Row::of_paths(&nodes, 1, |_| Impairment::default()), Row::default());
     }
 
     #[test]

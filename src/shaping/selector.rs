@@ -7,6 +7,8 @@ use ipnet::IpNet;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::wording::excerpt;
+
 /// The packets to a prefix that belong to a service.
 ///
 /// Its text is the prefix, followed by the service unless that is everything: `10.0.0.2/32`, `10.0.0.0/24 tcp`,
@@ -65,16 +67,19 @@ pub struct PortRange {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SelectorError {
     /// The prefix cannot be read.
-    #[error("`{0}` is no address and no prefix; write for example 10.0.0.2, 10.0.0.0/24 or fd00::/64")]
+    #[error("`{}` is no address and no prefix; write for example 10.0.0.2, 10.0.0.0/24 or fd00::/64", excerpt(.0))]
     Prefix(String),
     /// The service cannot be read.
-    #[error("`{0}` is no service; write tcp, udp, icmp or a protocol's number, and for ports tcp:22 or udp:5000-5010")]
+    #[error(
+        "`{}` is no service; write tcp, udp, icmp or a protocol's number, and for ports tcp:22 or udp:5000-5010",
+        excerpt(.0)
+    )]
     Service(String),
     /// A port, or a range of them, cannot be.
-    #[error("`{0}` are no ports; write one from 1 to 65535, or two with the lower first, such as 5000-5010")]
+    #[error("`{}` are no ports; write one from 1 to 65535, or two with the lower first, such as 5000-5010", excerpt(.0))]
     Ports(String),
     /// Ports of a protocol that has none.
-    #[error("`{0}` has ports that longhaul can look for in tcp and udp only")]
+    #[error("`{}` has ports that longhaul can look for in tcp and udp only", excerpt(.0))]
     NoPorts(String),
 }
 
@@ -153,6 +158,11 @@ impl PortRange {
     /// Whether it is one port.
     pub const fn is_single(self) -> bool {
         self.first == self.last
+    }
+
+    /// How many ports it is, less one.
+    pub const fn width(self) -> u16 {
+        self.last - self.first
     }
 
     /// Whether `port` is one of them.

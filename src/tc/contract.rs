@@ -11,7 +11,7 @@ use crate::shaping::{
     Jitter, Key, Loss, Operation, OwnTable, Reorder, Row, RowPath, Selector, Share, State, Table, Target, desired,
     diff,
 };
-use crate::shaping::{Setting, rule_table};
+use crate::shaping::{Pattern, Portion, Setting};
 use crate::units::{Delay, Span};
 
 /// What an adapter under test can do.
@@ -34,6 +34,11 @@ pub(super) fn row(paths: &[(&str, u64)]) -> Row {
         impairment: Impairment::delay(Delay::from_millis(*ms)),
     };
     paths.iter().map(path).collect()
+}
+
+/// Everything to a prefix.
+fn whole(prefix: ipnet::IpNet) -> Pattern {
+    Pattern { prefix, portion: Portion::All }
 }
 
 /// A row of `count` hosts, v4 and v6 each, with `distinct` different delays starting at `first` ms.
@@ -91,7 +96,7 @@ fn adds_and_removes_destinations(bench: &mut Bench<'_>) {
     bench.impair(&row(&[("10.0.0.2/32", 10), ("10.0.0.3/32", 20), ("10.0.0.4/32", 30), ("fd00::4/128", 30)]));
     let capture = |text: &str| {
         let prefix = text.parse().unwrap();
-        Key::Capture(FilterKey::Rule(rule_table(&prefix), prefix))
+        Key::Capture(FilterKey::Rule(Table::of(&prefix), whole(prefix)))
     };
     assert!(bench.tc.current().unwrap().contains(&capture("fd00::4/128")));
     bench.impair(&row(&[("10.0.0.3/32", 20), ("10.0.0.4/32", 30)]));
@@ -106,7 +111,7 @@ fn longest_prefixes_and_crowded_buckets(bench: &mut Bench<'_>) {
     let mut paths: Vec<(&str, u64)> = crowd.iter().map(|text| (text.as_str(), 5)).collect();
     paths.extend([("10.0.0.0/8", 1), ("10.1.0.0/16", 2), ("10.1.3.0/24", 3), ("8.0.0.0/5", 4), ("fd00::/64", 6)]);
     bench.impair(&row(&paths));
-    let crowded = Key::Capture(FilterKey::Link(Table::Crowded(Family::V4, 9)));
+    let crowded = Key::Capture(FilterKey::Link(Table::of_length(Family::V4, 32).below(9, 2).unwrap()));
     assert!(bench.tc.current().unwrap().contains(&crowded));
     bench.impair(&row(&paths[10..]));
     assert!(!bench.tc.current().unwrap().contains(&crowded));
@@ -308,10 +313,10 @@ fn any_row() -> impl Strategy<Value = Row> {
 /// The delay of the longest rule that covers `address`, as the tables say it.
 fn delay_of(state: &State, address: std::net::IpAddr) -> Option<Delay> {
     let rules = state.iter().filter_map(|(key, setting)| match (key, setting) {
-        (Key::Classify(FilterKey::Rule(_, prefix)), Setting::Rule(Target::Class(class)))
-            if prefix.contains(&address) =>
+        (Key::Classify(FilterKey::Rule(_, pattern)), Setting::Rule(Target::Class(class)))
+            if pattern.prefix.contains(&address) =>
         {
-            Some((prefix.prefix_len(), *class))
+            Some((pattern.prefix.prefix_len(), *class))
         }
         _ => None,
     });
@@ -370,12 +375,11 @@ proptest! {
 /// Whether a packet to `prefix` gets from the top of the capture list to a rule for it.
 fn reachable(state: &State, prefix: &ipnet::IpNet) -> bool {
     let has = |key| state.contains(&Key::Capture(key));
-    let top = rule_table(prefix);
-    let byte = crate::shaping::bucket(top, prefix);
-    let crowded = Table::Crowded(Family::of(prefix), byte);
-    let direct = has(FilterKey::Rule(top, *prefix));
-    let deep = has(FilterKey::Link(crowded)) && has(FilterKey::Rule(crowded, *prefix));
-    has(FilterKey::Link(top)) && (direct || deep)
+    let top = Table::of(prefix);
+    let direct = has(FilterKey::Rule(top, whole(*prefix)));
+    let below = (0..16).filter_map(|byte| top.below(top.bucket(prefix), byte));
+    let mut ways = below.map(|below| has(FilterKey::Link(below)) && has(FilterKey::Rule(below, whole(*prefix))));
+    has(FilterKey::Link(top)) && (direct || ways.any(|way| way))
 }
 
 #[test]

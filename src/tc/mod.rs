@@ -15,3 +15,5 @@ pub use kernel::{KernelTc, LinePaths, StartLine, Traffic, sweep};
 
 #[cfg(test)]
 mod contract;
+#[cfg(test)]
+mod oracle;

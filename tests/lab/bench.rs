@@ -1,4 +1,4 @@
-//! `longhaul bench lab` from end to end; what it measures is judged by nobody here, only that it is measured and shown.
+//! `longhaul bench` from end to end; what it measures is judged by nobody here, only that it is measured and shown.
 
 use serde_json::Value;
 
@@ -54,4 +54,44 @@ fn what_cannot_be_measured_ends_with_two_or_says_so() {
     let text = describe(&output);
     assert_eq!(output.status.code(), Some(0), "{text}");
     assert!(text.contains("not measured: iperf3 is not installed (Debian: iperf3)"), "{text}");
+}
+
+#[test]
+fn a_quick_injection_has_its_rows_in_table_and_json() {
+    let user = User::all().pop().unwrap();
+    let before = Host::look();
+    // Without tcconfig, which would take minutes.
+    let mut command =
+        user.command(&["bench", "inject", "--quick", "--only", "apply", "update", "--json", "bench.json"]);
+    let output = command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").output().unwrap();
+    assert!(output.status.success(), "{}", describe(&output));
+    assert_eq!(Host::look(), before);
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(printed.contains("BESIDE IT") && printed.contains("1000 destinations, 1000 delays"), "{printed}");
+    let text = std::fs::read_to_string(user.folder().join("bench.json")).unwrap();
+    let result: Value = serde_json::from_str(&text).unwrap();
+    let rows = result["rows"].as_array().unwrap();
+    let find = |what: &str| {
+        let found: Vec<&Value> = rows.iter().filter(|row| row["what"].as_str().unwrap().starts_with(what)).collect();
+        assert!(!found.is_empty(), "no row `{what}`: {text}");
+        found
+    };
+    for row in find("  beside tc -batch of the same") {
+        let [ours, theirs] = ["longhaul", "plain"].map(|side| row[side]["median"].as_f64().unwrap());
+        assert!((row["compared"].as_f64().unwrap() - theirs / ours).abs() < 1e-6, "{row}");
+        assert_eq!((&row["unit"], &row["relation"]), (&"ms".into(), &"speedup".into()), "{row}");
+    }
+    // Whatever the machine: what is there is not written again.
+    assert!(find("  writes of that").iter().all(|row| row["longhaul"]["median"] == 0.0), "{text}");
+    assert!(find("  beside tcconfig").iter().all(|row| row["verdict"] == "not_measured"), "{text}");
+    assert!(find("one change of all delays")[0]["longhaul"]["median"].as_f64().unwrap() > 0.0, "{text}");
+    assert!(find("lost of 15000 while 1000 delays change")[0]["longhaul"]["median"].is_number(), "{text}");
+    assert!(processes_of(user.folder()).is_empty());
+}
+
+#[test]
+fn a_tcset_that_is_not_there_is_told_beforehand() {
+    let user = User::all().pop().unwrap();
+    let text = user.fail(&["bench", "inject", "--tcconfig", "no/such"], 2);
+    assert!(text.contains("--tcconfig no/such: no tcset there"), "{text}");
 }

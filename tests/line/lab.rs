@@ -9,7 +9,7 @@ use std::net::UdpSocket;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use longhaul::shaping::Impairment;
+use longhaul::shaping::{Impairment, Selector};
 use longhaul::tc::line::{Line, LineConfig};
 use longhaul::units::Delay;
 use nix::sched::{CloneFlags, setns};
@@ -184,7 +184,7 @@ pub(crate) fn line(paths: &[(&str, u64)]) -> Line {
 }
 
 /// A table of prefixes and delays in milliseconds.
-pub(crate) fn table(paths: &[(&str, u64)]) -> BTreeMap<ipnet::IpNet, Impairment> {
+pub(crate) fn table(paths: &[(&str, u64)]) -> BTreeMap<Selector, Impairment> {
     let impairment = |ms: u64| Impairment::delay(Delay::from_millis(ms));
     paths.iter().map(|(net, ms)| (net.parse().unwrap(), impairment(*ms))).collect()
 }

@@ -11,23 +11,28 @@ pub(crate) const LINES: (usize, usize) = (400, 500);
 const FUNCTION_LINES: usize = 60;
 
 /// What each room may import, from the ground up. A port sits with its domain; adapters do not know each other.
-const ROOMS: [(&str, &[&str]); 16] = [
-    ("units", &[]),
-    ("topology", &["units"]),
-    ("matrix", &["units", "topology"]),
-    ("inventory", &["units", "topology"]),
-    ("shaping", &["units", "topology", "matrix"]),
-    ("intended", &["units", "topology", "matrix", "shaping"]),
-    ("measure", &["units", "topology", "matrix"]),
-    ("timeline", &["units", "topology", "matrix", "shaping"]),
-    ("report", &["units", "topology", "matrix", "shaping", "measure", "timeline"]),
-    ("agent", &["units", "topology", "matrix", "shaping", "measure", "timeline"]),
+const ROOMS: [(&str, &[&str]); 17] = [
+    ("wording", &[]),
+    ("units", &["wording"]),
+    ("topology", &["wording", "units"]),
+    ("matrix", &["wording", "units", "topology"]),
+    ("inventory", &["wording", "units", "topology"]),
+    ("shaping", &["wording", "units", "topology", "matrix"]),
+    ("intended", &["wording", "units", "topology", "matrix", "shaping"]),
+    ("measure", &["wording", "units", "topology", "matrix"]),
+    ("timeline", &["wording", "units", "topology", "matrix", "shaping"]),
+    ("report", &["wording", "units", "topology", "matrix", "shaping", "measure", "timeline"]),
+    ("agent", &["wording", "units", "topology", "matrix", "shaping", "measure", "timeline"]),
     ("netlink", &[]),
-    ("tc", &["units", "topology", "matrix", "shaping", "netlink"]),
-    ("testbed", &["units", "topology", "matrix", "shaping", "measure", "timeline", "agent", "netlink", "inventory"]),
+    ("tc", &["wording", "units", "topology", "matrix", "shaping", "netlink"]),
+    (
+        "testbed",
+        &["wording", "units", "topology", "matrix", "shaping", "measure", "timeline", "agent", "netlink", "inventory"],
+    ),
     (
         "cli",
         &[
+            "wording",
             "units",
             "topology",
             "matrix",
@@ -48,7 +53,8 @@ const ROOMS: [(&str, &[&str]); 16] = [
 ];
 
 /// Rooms and files that decide without acting.
-const PURE: [&str; 13] = [
+const PURE: [&str; 14] = [
+    "src/wording.rs",
     "src/units.rs",
     "src/topology/",
     "src/matrix/",

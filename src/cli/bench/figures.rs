@@ -14,6 +14,9 @@ pub(super) enum Unit {
     /// Microseconds.
     #[serde(rename = "us")]
     Micros,
+    /// Milliseconds.
+    #[serde(rename = "ms")]
+    Millis,
     /// Seconds.
     #[serde(rename = "s")]
     Seconds,
@@ -32,26 +35,31 @@ pub(super) enum Unit {
     /// Packets, or events that happen to single packets.
     #[serde(rename = "packets")]
     Packets,
+    /// Objects of a kernel or a delay line that were added, changed or deleted.
+    #[serde(rename = "writes")]
+    Writes,
 }
 
 impl Unit {
     fn name(self) -> &'static str {
         match self {
             Self::Micros => "µs",
+            Self::Millis => "ms",
             Self::Seconds => "s",
             Self::Megabytes => "MB",
             Self::CpuPercent => "%",
             Self::Gigabits => "Gbit/s",
             Self::KiloPackets => "k/s",
             Self::Packets => "packets",
+            Self::Writes => "writes",
         }
     }
 
     fn decimals(self) -> usize {
         match self {
-            Self::Packets => 0,
+            Self::Packets | Self::Writes => 0,
             Self::Micros | Self::KiloPackets => 1,
-            Self::Seconds | Self::Megabytes | Self::CpuPercent | Self::Gigabits => 2,
+            Self::Millis | Self::Seconds | Self::Megabytes | Self::CpuPercent | Self::Gigabits => 2,
         }
     }
 
@@ -140,6 +148,8 @@ fn median(values: &[f64]) -> f64 {
 pub(super) enum Relation {
     /// longhaul divided by plain.
     Ratio,
+    /// Plain divided by longhaul, of times: how many times as fast longhaul is.
+    Speedup,
     /// longhaul minus plain.
     Difference,
 }
@@ -186,9 +196,14 @@ impl Target {
         Self { bound: Bound::AtLeast, value, of: Subject::Value }
     }
 
-    /// The ratio to the plain path is to be at least `value`.
+    /// The ratio to the plain path, or how many times as fast, is to be at least `value`.
     pub(super) const fn ratio_at_least(value: f64) -> Self {
         Self { bound: Bound::AtLeast, value, of: Subject::Relation }
+    }
+
+    /// The difference to what stands beside is to be at most `value`.
+    pub(super) const fn difference_at_most(value: f64) -> Self {
+        Self { bound: Bound::AtMost, value, of: Subject::Relation }
     }
 }
 
@@ -274,6 +289,7 @@ impl Row {
         let (Some(ours), Some(plain)) = (&self.longhaul, &self.plain) else { return Vec::new() };
         let relate = |ours: f64, plain: f64| match self.relation {
             Relation::Ratio => ours / plain,
+            Relation::Speedup => plain / ours,
             Relation::Difference => ours - plain,
         };
         if ours.values.len() == plain.values.len() {
@@ -335,6 +351,11 @@ mod tests {
         assert_eq!(odd.compared(), Some(0.0));
         let nothing = Row::new("x", "y", series(&[9.0])).beside(Relation::Ratio, series(&[0.0]));
         assert_eq!(nothing.compared(), None);
+        let times =
+            Row::new("x", "y", series(&[2.0, 4.0, 8.0])).beside(Relation::Speedup, series(&[200.0, 440.0, 720.0]));
+        assert_eq!(times.compared(), Some(100.0));
+        assert_eq!(times.clone().reaching(Target::ratio_at_least(50.0)).verdict(), Verdict::Met);
+        assert_eq!(times.reaching(Target::ratio_at_least(101.0)).verdict(), Verdict::Unclear);
     }
 
     #[test]
@@ -349,6 +370,7 @@ mod tests {
             (Target::ratio_at_least(0.9), Verdict::Met),
             (Target::ratio_at_least(0.91), Verdict::Unclear),
             (Target::ratio_at_least(1.01), Verdict::Unclear),
+            (Target::difference_at_most(0.9), Verdict::Met),
         ] {
             assert_eq!(row().reaching(target).verdict(), verdict, "{target:?}");
         }

@@ -1,8 +1,12 @@
 //! `longhaul bench`: what longhaul costs and reaches on this machine, beside the plain kernel path of the same run.
 
+mod conduct;
 mod figures;
+mod ground;
+mod inject;
 mod lab;
 mod print;
+mod stopwatch;
 mod traffic;
 
 use std::io::Write;
@@ -12,7 +16,7 @@ use clap::{Args, Subcommand};
 
 /// Measure what longhaul reaches on this machine, beside the plain kernel path.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  longhaul bench lab --quick")]
+#[command(after_help = "Examples:\n  longhaul bench lab --quick\n  longhaul bench inject --quick")]
 pub(super) struct BenchArgs {
     #[command(subcommand)]
     command: BenchCommand,
@@ -21,15 +25,21 @@ pub(super) struct BenchArgs {
 #[derive(Debug, Subcommand)]
 enum BenchCommand {
     Lab(lab::LabBenchArgs),
-    /// One end of a stream of small packets; `bench lab` runs it inside nodes.
+    Inject(inject::InjectBenchArgs),
+    /// One end of a stream of small packets, for inside nodes.
     #[command(hide = true)]
     Traffic(traffic::TrafficArgs),
+    /// How long other programs take, for inside nodes.
+    #[command(hide = true)]
+    Stopwatch(stopwatch::StopwatchArgs),
 }
 
 /// Runs `longhaul bench …`.
 pub(super) fn run(args: &BenchArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     match &args.command {
         BenchCommand::Lab(args) => lab::run(args, out),
+        BenchCommand::Inject(args) => inject::run(args, out),
+        BenchCommand::Stopwatch(args) => stopwatch::run(args, out).map(|()| ExitCode::SUCCESS),
         BenchCommand::Traffic(args) => traffic::run(args, out).map(|()| ExitCode::SUCCESS),
     }
 }

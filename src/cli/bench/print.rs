@@ -61,11 +61,11 @@ pub(super) fn header(run: &Circumstances) -> String {
     )
 }
 
-/// The table: one line per figure.
-pub(super) fn table(rows: &[Row]) -> String {
+/// The table: one line per figure. `peer` is what the head of the column beside longhaul's says.
+pub(super) fn table(rows: &[Row], peer: &str) -> String {
     let mut table = comfy_table::Table::new();
     table.load_style(comfy_table::presets::NOTHING);
-    table.set_header(["MEASUREMENT", "WHAT", "LONGHAUL", "PLAIN KERNEL PATH", "COMPARED", "TARGET", "VERDICT"]);
+    table.set_header(["MEASUREMENT", "WHAT", "LONGHAUL", peer, "COMPARED", "TARGET", "VERDICT"]);
     let mut previous = "";
     for row in rows {
         let name = if row.measurement == previous { "" } else { row.measurement };
@@ -91,6 +91,10 @@ fn compared(row: &Row) -> String {
             Some((low, high)) => format!("{} ({:.0}–{:.0})", percent(value), low * 100.0, high * 100.0),
             None => percent(value),
         },
+        Relation::Speedup => match row.interval() {
+            Some((low, high)) => format!("{} ({low:.1}–{high:.1})", times(value)),
+            None => times(value),
+        },
         Relation::Difference => {
             let text = ours.unit().show(value);
             if value >= 0.0 { format!("+{text}") } else { text.replacen('-', "−", 1) }
@@ -102,14 +106,24 @@ fn percent(ratio: f64) -> String {
     format!("{:.1} %", ratio * 100.0)
 }
 
+/// So many times as fast: `0.97 ×`, `12.3 ×`, `1240 ×`.
+fn times(ratio: f64) -> String {
+    let decimals = if ratio < 10.0 { 2 } else { usize::from(ratio < 100.0) };
+    format!("{ratio:.decimals$} ×")
+}
+
 fn target_text(target: Target, row: &Row) -> String {
     let sign = match target.bound {
         Bound::AtMost => "≤",
         Bound::AtLeast => "≥",
     };
     let value = match (target.of, row.longhaul.as_ref().map(Series::unit)) {
-        (Subject::Relation, _) => format!("{} %", target.value * 100.0),
-        (Subject::Value, Some(unit)) if unit != Unit::Packets => round(unit, target.value),
+        (Subject::Relation, unit) => match (row.relation, unit) {
+            (Relation::Ratio, _) => format!("{} %", target.value * 100.0),
+            (Relation::Speedup, _) => format!("{} ×", target.value),
+            (Relation::Difference, unit) => unit.map_or_else(String::new, |unit| round(unit, target.value)),
+        },
+        (Subject::Value, Some(unit)) if ![Unit::Packets, Unit::Writes].contains(&unit) => round(unit, target.value),
         (Subject::Value, _) => format!("{}", target.value),
     };
     format!("{sign} {value}")
@@ -226,7 +240,7 @@ mod tests {
 
     #[test]
     fn the_table_sets_everything_side_by_side() {
-        insta::assert_snapshot!(table(&rows()), @r"
+        insta::assert_snapshot!(table(&rows(), "PLAIN KERNEL PATH"), @r"
         MEASUREMENT  WHAT         LONGHAUL                 PLAIN KERNEL PATH    COMPARED  TARGET      VERDICT
         accuracy     |error| p50  41.0 µs (38.0–44.0)      12.0 µs (10.0–14.0)  +29.0 µs  ≤ 100 µs    met
                      |error| max  900.0 µs (800.0–1000.0)  -                    -         -           -

@@ -1,4 +1,4 @@
-//! A stream of small UDP packets at a fixed rate: the hidden ends that `bench lab` runs inside nodes.
+//! A stream of small UDP packets at a fixed rate: the hidden ends that benchmarks run inside nodes.
 //!
 //! iperf3's pacing sends in bursts of milliseconds, which measures queues instead of paths; this sender wakes every
 //! [`QUANTUM`] and sends what is due by then.
@@ -14,6 +14,8 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl;
 use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrIn, recvmmsg, sendmmsg, setsockopt, sockopt};
+use nix::sys::time::TimeValLike;
+use nix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
 /// How often the sender wakes.
@@ -46,7 +48,11 @@ enum End {
         count: u32,
     },
     /// Receive until standard input ends and nothing comes any more.
-    Receive,
+    Receive {
+        /// Packets that took less are early, in nanoseconds.
+        #[arg(long, default_value_t = 0)]
+        least_ns: u64,
+    },
 }
 
 /// The first line of a receiver.
@@ -74,6 +80,8 @@ pub(super) struct Received {
     pub(super) reordered: u32,
     /// Packets that came again.
     pub(super) duplicates: u32,
+    /// Packets that took less time than they should.
+    pub(super) early: u32,
     /// Packets that had arrived but for which the receiver's own buffer had no room.
     pub(super) no_room: u32,
 }
@@ -85,13 +93,13 @@ pub(super) fn run(args: &TrafficArgs, out: &mut dyn Write) -> anyhow::Result<()>
             let sent = send(to, rate, count).with_context(|| format!("send packets to {to}"))?;
             writeln!(out, "{}", serde_json::to_string(&sent)?)?;
         }
-        End::Receive => {
+        End::Receive { least_ns } => {
             let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).context("open a socket for receiving packets")?;
             enlarge(&socket);
             let port = socket.local_addr().context("ask for the port")?.port();
             writeln!(out, "{}", serde_json::to_string(&Ready { port })?)?;
             out.flush()?;
-            let mut ledger = receive(&socket).context("receive packets")?;
+            let mut ledger = receive(&socket, least_ns).context("receive packets")?;
             ledger.received.no_room = drops(port).unwrap_or(0);
             writeln!(out, "{}", serde_json::to_string(&ledger.received)?)?;
         }
@@ -127,8 +135,10 @@ fn due(elapsed: Duration, rate: u32) -> u32 {
 fn send_some(socket: &UdpSocket, first: u32, end: u32) -> io::Result<u32> {
     let count = ((end - first) as usize).min(BATCH);
     let mut payloads = [[0u8; PAYLOAD]; BATCH];
+    let now = now();
     for (payload, number) in payloads.iter_mut().zip(first..) {
         payload[..4].copy_from_slice(&number.to_be_bytes());
+        payload[4..12].copy_from_slice(&now.to_be_bytes());
     }
     let slices: Vec<[IoSlice<'_>; 1]> = payloads[..count].iter().map(|payload| [IoSlice::new(payload)]).collect();
     let mut headers = MultiHeaders::<SockaddrIn>::preallocate(count, None);
@@ -148,10 +158,10 @@ fn enlarge(socket: &UdpSocket) {
     }
 }
 
-fn receive(socket: &UdpSocket) -> io::Result<Ledger> {
+fn receive(socket: &UdpSocket, least_ns: u64) -> io::Result<Ledger> {
     socket.set_nonblocking(true)?;
     let stdin = io::stdin();
-    let (mut ledger, mut open) = (Ledger::default(), true);
+    let (mut ledger, mut open) = (Ledger { least_ns, ..Ledger::default() }, true);
     loop {
         take_all(socket, &mut ledger)?;
         let mut fds = [PollFd::new(socket.as_fd(), PollFlags::POLLIN), PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
@@ -178,8 +188,12 @@ fn take_all(socket: &UdpSocket, ledger: &mut Ledger) -> io::Result<()> {
             Err(Errno::EINTR) => continue,
             Err(errno) => return Err(errno.into()),
         };
-        for [a, b, c, d, ..] in &payloads[..count] {
-            ledger.note(u32::from_be_bytes([*a, *b, *c, *d]));
+        // A packet that has waited to be read counts as slower than it was: what is early in spite of it, is.
+        let now = now();
+        for payload in &payloads[..count] {
+            if let (Some(number), Some(sent)) = (payload.first_chunk(), payload[4..].first_chunk()) {
+                ledger.note(u32::from_be_bytes(*number), now.saturating_sub(u64::from_be_bytes(*sent)));
+            }
         }
     }
 }
@@ -188,13 +202,14 @@ fn take_all(socket: &UdpSocket, ledger: &mut Ledger) -> io::Result<()> {
 #[derive(Debug, Default)]
 struct Ledger {
     seen: Vec<u64>,
+    least_ns: u64,
     next: u32,
     received: Received,
 }
 
 impl Ledger {
-    /// Notes the arrival of the packet `number`.
-    fn note(&mut self, number: u32) {
+    /// Notes the arrival of the packet `number`, so many nanoseconds after it was sent.
+    fn note(&mut self, number: u32, took: u64) {
         let (word, bit) = (number as usize / 64, 1u64 << (number % 64));
         if word >= self.seen.len() {
             self.seen.resize(word + 1, 0);
@@ -205,9 +220,15 @@ impl Ledger {
         }
         self.seen[word] |= bit;
         self.received.packets += 1;
+        self.received.early += u32::from(took < self.least_ns);
         self.received.reordered += u32::from(number < self.next);
         self.next = self.next.max(number.saturating_add(1));
     }
+}
+
+/// The clock that all processes of this machine share.
+fn now() -> u64 {
+    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(0, |time| u64::try_from(time.num_nanoseconds()).unwrap_or(0))
 }
 
 /// How many packets the socket on `port` had no room for, as the kernel lists it.
@@ -262,14 +283,15 @@ mod tests {
     proptest! {
         #[test]
         fn ledgers_agree_with_plain_counting(numbers in prop::collection::vec(0u32..200, 0..300)) {
-            let mut ledger = Ledger::default();
+            let mut ledger = Ledger { least_ns: 50, ..Ledger::default() };
             for number in &numbers {
-                ledger.note(*number);
+                ledger.note(*number, u64::from(*number));
             }
             let unique: std::collections::BTreeSet<u32> = numbers.iter().copied().collect();
             let first_times = numbers.iter().enumerate().filter(|(at, number)| !numbers[..*at].contains(number));
             let late = first_times.filter(|(at, number)| numbers[..*at].iter().any(|earlier| earlier > number)).count();
             prop_assert_eq!(ledger.received.packets as usize, unique.len());
+            prop_assert_eq!(ledger.received.early as usize, unique.iter().filter(|number| **number < 50).count());
             prop_assert_eq!(ledger.received.duplicates as usize, numbers.len() - unique.len());
             prop_assert_eq!(ledger.received.reordered as usize, late);
         }

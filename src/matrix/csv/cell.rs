@@ -4,9 +4,7 @@ use crate::matrix::delay_matrix::MAX_DELAY;
 use crate::matrix::error::{Kind, Problem, max_rtt};
 use crate::matrix::unit::DelayUnit;
 use crate::units::{Delay, UnitError, scaled_decimal};
-
-/// The longest text that an error repeats in full.
-const MAX_SHOWN: usize = 40;
+pub(in crate::matrix) use crate::wording::excerpt;
 
 /// The nanoseconds that `text` means in a file of this kind and unit. A number may carry a unit of its own.
 pub(in crate::matrix) fn parse(text: &str, kind: Kind, unit: DelayUnit) -> Result<u64, Problem> {
@@ -34,14 +32,6 @@ pub(in crate::matrix) fn parse(text: &str, kind: Kind, unit: DelayUnit) -> Resul
 /// Whether the writer of `text` meant a number, right or wrong, rather than a name.
 pub(in crate::matrix) fn looks_like_number(text: &str) -> bool {
     !matches!(parse(text, Kind::OneWay, DelayUnit::Ms), Err(Problem::MissingDelay(..) | Problem::NotADelay { .. }))
-}
-
-/// The text as errors repeat it: cut when it is long.
-pub(in crate::matrix) fn excerpt(text: &str) -> String {
-    if text.chars().count() <= MAX_SHOWN {
-        return text.to_owned();
-    }
-    text.chars().take(MAX_SHOWN).chain(['…']).collect()
 }
 
 fn explain(text: &str, kind: Kind, unit: DelayUnit, error: &UnitError) -> Problem {

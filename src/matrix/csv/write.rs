@@ -72,19 +72,20 @@ fn metadata_lines(metadata: &Metadata) -> String {
     let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut text = String::new();
     for (key, value) in [("source", &metadata.source), ("date", &metadata.date)] {
-        if let Some(value) = value {
-            let _ = writeln!(text, "# {key}: {}", one_line(value));
+        // Read back, a key without a value would be a comment.
+        if let Some(value) = value.as_deref().map(one_line).filter(|value| !value.is_empty()) {
+            let _ = writeln!(text, "# {key}: {value}");
         }
     }
-    for comment in &metadata.comments {
+    for comment in metadata.comments.iter().map(|comment| one_line(comment)).filter(|comment| !comment.is_empty()) {
         // A comment must not be read back as something that it is not.
-        let reserved = match key_and_value(comment) {
+        let reserved = match key_and_value(&comment) {
             Some(("source", _)) => metadata.source.is_none(),
             Some(("date", _)) => metadata.date.is_none(),
             Some(_) => true,
             None => false,
         };
-        let _ = writeln!(text, "# {}{}", if reserved { "note: " } else { "" }, one_line(comment));
+        let _ = writeln!(text, "# {}{}", if reserved { "note: " } else { "" }, comment);
     }
     text
 }
@@ -172,5 +173,12 @@ mod tests {
     fn comments_cannot_pose_as_keys() {
         let metadata = Metadata { comments: vec!["unit: s".to_owned(), "a\nb".to_owned()], ..Metadata::default() };
         assert_eq!(metadata_lines(&metadata), "# note: unit: s\n# a b\n");
+    }
+
+    #[test]
+    fn what_is_empty_leaves_no_line() {
+        let comments = vec![String::new(), " \n".to_owned(), "a".to_owned()];
+        let metadata = Metadata { source: Some("\n".to_owned()), date: Some(String::new()), comments };
+        assert_eq!(metadata_lines(&metadata), "# a\n");
     }
 }

@@ -188,6 +188,9 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// The longest name of a character, with its semicolon: `#1114111;`. Behind a lone `&` no more is searched for one.
+const LONGEST_ENTITY: usize = 10;
+
 /// The text with `&quot;`, `&amp;`, `&#233;` and the like as the characters they mean; what means none stays.
 fn unescaped(text: &str) -> String {
     let mut result = String::with_capacity(text.len());
@@ -195,7 +198,8 @@ fn unescaped(text: &str) -> String {
     while let Some(start) = rest.find('&') {
         result.push_str(&rest[..start]);
         rest = &rest[start..];
-        let meant = rest.find(';').and_then(|end| entity(&rest[1..end]).map(|c| (c, end)));
+        let end = rest.bytes().take(LONGEST_ENTITY).position(|byte| byte == b';');
+        let meant = end.and_then(|end| entity(&rest[1..end]).map(|c| (c, end)));
         let length = if let Some((c, end)) = meant {
             result.push(c);
             end + 1

@@ -102,6 +102,30 @@ fn matrices() -> impl Strategy<Value = DelayMatrix> {
     })
 }
 
+#[test]
+fn only_what_is_short_enough_to_name_a_character_is_one() {
+    let label = "&#1114111;&#00000000065;&amp;&&quot;&;";
+    let text =
+        format!("graph [ node [ id 1 label \"{label}\" ] node [ id 2 ] edge [ source 1 target 2 latency \"1 ms\" ] ]");
+    assert_eq!(read(&text).unwrap().names()[0].as_str(), "\u{10ffff}&#00000000065;&&\"&;");
+}
+
+#[test]
+fn a_long_text_of_ampersands_takes_no_longer_than_any_other() {
+    // Searching the rest for a semicolon at each would take minutes.
+    let text = format!("graph [ node [ id 1 label \"{}\" ] ]", "&".repeat(4_000_000));
+    assert!(read(&text).unwrap_err().contains("is longer than 253 characters"));
+}
+
+#[test]
+fn graphml_tells_the_line_of_each_element() {
+    let text = "<graphml>\r\n<graph>\n<node id='a'/><node\n id='b'/>\n\n  <edge source='a'\n target='c'><data key='latency'>1ms</data></edge></graph></graphml>";
+    assert_eq!(
+        read(text).unwrap_err(),
+        "g.gml:6: the edge names node `c`, and no node has this id; add the node or mend the edge"
+    );
+}
+
 proptest! {
     #[test]
     fn what_is_written_reads_back_whole(matrix in matrices()) {

@@ -1,5 +1,6 @@
 //! The lines of a log: of ping (iputils and busybox, with and without `-D`) and of fping (`-c` and `-C`).
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 use super::PingProblem;
@@ -78,6 +79,8 @@ pub(super) fn read(text: &str) -> Result<Vec<Target>, (u64, Problem)> {
 #[derive(Default)]
 struct Reader {
     targets: Vec<Target>,
+    /// Each target by its text.
+    places: HashMap<String, usize>,
     /// The target that replies of ping belong to.
     current: Option<usize>,
     line: u64,
@@ -163,11 +166,13 @@ impl Reader {
     }
 
     fn target(&mut self, text: &str) -> usize {
-        self.targets.iter().position(|known| known.text == text).unwrap_or_else(|| {
-            let address = address(text);
-            self.targets.push(Target { text: text.to_owned(), address, line: self.line, ..Target::default() });
-            self.targets.len() - 1
-        })
+        if let Some(place) = self.places.get(text) {
+            return *place;
+        }
+        let (place, address) = (self.targets.len(), address(text));
+        self.targets.push(Target { text: text.to_owned(), address, line: self.line, ..Target::default() });
+        self.places.insert(text.to_owned(), place);
+        place
     }
 }
 

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use super::addresses::AddressList;
 use super::csv::half;
-use super::delay_matrix::DelayMatrix;
+use super::delay_matrix::{DelayMatrix, MAX_NODES};
 use super::error::{Place, Problem, ReadError};
 use super::read::{ReadOptions, decode};
 use crate::topology::{NodeIndex, NodeName};
@@ -49,6 +49,9 @@ pub fn parse_pings(logs: &[PingLog], addresses: &AddressList, options: ReadOptio
     }
     let file = logs.first().map_or("<none>", |log| &log.file);
     let fail = |problem: Problem| ReadError::new(file, Place::File, problem);
+    if pairs.names.len() > MAX_NODES {
+        return Err(fail(Problem::TooManyNodes));
+    }
     let (delays, comments) = pairs.delays().map_err(|problem| fail(problem.into()))?;
     let mut matrix = DelayMatrix::new(pairs.names, delays).map_err(|error| fail(error.into()))?;
     matrix.metadata.comments = comments;

@@ -114,6 +114,21 @@ fn wrong_logs_are_refused_where_they_are_wrong() {
     assert!(unsplit.to_string().ends_with("add `--split-rtt halves` to give each way half of them"), "{unsplit}");
 }
 
+#[test]
+fn more_targets_than_a_matrix_has_nodes_are_refused_before_there_is_a_matrix() {
+    let many = MAX_NODES + 1;
+    let address = |number: usize| std::net::Ipv4Addr::from(u32::try_from(number).unwrap());
+    let list = (0..many).map(|number| (NodeName::numbered(number), address(number).into())).collect();
+    let text = (0..many).fold(String::new(), |text, number| text + &format!("n{number} : 1\n"));
+    let error = parse_pings(&[log("a", None, &text)], &AddressList::new(list), HALVES).unwrap_err();
+    assert_eq!(error.to_string(), "a.log: has more than 4096 nodes, the most that a delay matrix may have");
+}
+
+#[test]
+fn what_a_terminal_obeys_is_not_repeated() {
+    assert!(refused("hello\u{1b}[31m\n").starts_with("a.log:1: `hello\\u{1b}[31m` is no line of ping"));
+}
+
 proptest! {
     #[test]
     fn any_text_is_read_or_refused(text in "(PING |64 bytes from |time=| : |\\[0\\], |[0-9.]|ms|\n|xmt/rcv/%loss = | packets transmitted, |\\(|\\)|\\PC){0,30}") {

@@ -1,5 +1,6 @@
 //! Reading the files of several hosts to one matrix.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
@@ -88,7 +89,7 @@ impl Rules {
             ReadError::new(file, Place::Line(error.line() as u64), TcconfigProblem::Json(error.to_string()))
         })?;
         let mut rules = Self::default();
-        let mut finder = Finder { text, offset: 0 };
+        let mut finder = Finder { text, offset: 0, next: 0 };
         for (device, directions) in &document.0 {
             finder.go_to(device);
             for (direction, filters) in &directions.0 {
@@ -212,15 +213,20 @@ fn delay(filter: &str, value: &Value) -> Result<Delay, Problem> {
 /// Where the keys of a document stand, found in their order.
 struct Finder<'a> {
     text: &'a str,
+    /// Where the last key starts.
     offset: usize,
+    /// Where the search for the next one begins.
+    next: usize,
 }
 
 impl Finder<'_> {
+    /// Goes to the next text that means `key`, however it is written.
     fn go_to(&mut self, key: &str) {
-        // A key with escapes may be written otherwise than here; then the place before it stays.
-        let written = serde_json::json!(key).to_string();
-        if let Some(found) = self.text[self.offset..].find(&written) {
-            self.offset += found;
+        while let Some((start, end)) = next_text(self.text, self.next) {
+            (self.offset, self.next) = (start, end);
+            if serde_json::from_str::<Cow<'_, str>>(&self.text[start..end]).is_ok_and(|found| found == key) {
+                break;
+            }
         }
     }
 
@@ -228,4 +234,16 @@ impl Finder<'_> {
         let before = self.text[..self.offset].matches('\n').count();
         ReadError::new(file, Place::Line(before as u64 + 1), problem)
     }
+}
+
+/// Where the next text in quotation marks starts and ends, with its marks.
+fn next_text(json: &str, from: usize) -> Option<(usize, usize)> {
+    let start = from + json[from..].find('"')?;
+    let mut escaped = false;
+    let end = json[start + 1..].bytes().position(|byte| {
+        let closes = byte == b'"' && !escaped;
+        escaped = byte == b'\\' && !escaped;
+        closes
+    })?;
+    Some((start, start + 1 + end + 1))
 }

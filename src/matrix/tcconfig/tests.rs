@@ -123,6 +123,21 @@ fn a_row_is_written_as_tcshow_prints_it() {
     assert_eq!(unknown.to_string(), "node `b` has no address; add a line `b,ADDRESS` to the list of addresses");
 }
 
+#[test]
+fn rules_are_found_however_their_keys_are_written() {
+    let rule = r#""a\"b\\": {}, "network=10.0.0.0/8": {"filter_id": "\"protocol=ip"},
+"protocol=\u0069p": {"delay": "fast"}"#;
+    assert!(refused(rule).starts_with("a.json:5: `fast` is not"), "{}", refused(rule));
+}
+
+#[test]
+fn what_a_terminal_obeys_is_not_repeated() {
+    assert_eq!(
+        refused(r#""dst-network=\u001b/32": {"delay": "1ms"}"#),
+        "a.json:4: `\\u{1b}/32` in rule `dst-network=\\u{1b}/32` is not a network; write one such as 10.0.0.2/32 or fd00::2/128"
+    );
+}
+
 proptest! {
     #[test]
     fn rows_read_back_to_the_nanosecond(mut ns in prop::collection::vec(0u64..=MAX_DELAY.as_nanos(), 9)) {

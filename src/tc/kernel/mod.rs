@@ -1,5 +1,6 @@
 //! [`KernelTc`]: the kernel of this machine, by netlink, in the network namespace of the thread that opened it.
 
+mod compare;
 mod device;
 mod read;
 mod rules;
@@ -11,7 +12,6 @@ use std::collections::BTreeMap;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use ipnet::IpNet;
 use netlink_packet_route::RouteNetlinkMessage;
 
 use self::read::{Hook, Snapshot};
@@ -22,7 +22,7 @@ use super::codec::{Handle, Object};
 use super::line::{Line, LineConfig};
 use super::{TcError, TrafficControl};
 use crate::netlink::{Connection, NetlinkError, Request, link};
-use crate::shaping::{DeviceKind, FilterKey, Impairment, Key, Operation, Setting, State};
+use crate::shaping::{DeviceKind, FilterKey, Impairment, Key, Operation, Selector, Setting, State};
 
 /// How long a table may stay in use after the last link to it is gone: the kernel frees links after a grace period.
 const GRACE: Duration = Duration::from_secs(5);
@@ -32,10 +32,10 @@ const GRACE_POLL: Duration = Duration::from_millis(2);
 /// The paths of a user-space delay line.
 pub trait LinePaths {
     /// Replaces all paths; packets that are held keep their time.
-    fn set_paths(&mut self, paths: &BTreeMap<IpNet, Impairment>) -> Result<(), String>;
+    fn set_paths(&mut self, paths: &BTreeMap<Selector, Impairment>) -> Result<(), String>;
 
     /// The paths that are in.
-    fn paths(&self) -> BTreeMap<IpNet, Impairment>;
+    fn paths(&self) -> BTreeMap<Selector, Impairment>;
 
     /// What went through, and what did not.
     fn traffic(&self) -> Traffic;
@@ -45,11 +45,11 @@ pub trait LinePaths {
 pub type StartLine = Box<dyn FnMut(&str, &str) -> Result<Box<dyn LinePaths + Send>, String> + Send>;
 
 impl LinePaths for Line {
-    fn set_paths(&mut self, paths: &BTreeMap<IpNet, Impairment>) -> Result<(), String> {
+    fn set_paths(&mut self, paths: &BTreeMap<Selector, Impairment>) -> Result<(), String> {
         Self::set_paths(self, paths).map_err(|error| error.to_string())
     }
 
-    fn paths(&self) -> BTreeMap<IpNet, Impairment> {
+    fn paths(&self) -> BTreeMap<Selector, Impairment> {
         Self::paths(self)
     }
 
@@ -212,12 +212,12 @@ impl KernelTc {
         let mut paths = line.paths();
         for operation in operations {
             match operation {
-                Operation::Add(Key::Line(prefix), Setting::Line(impairment))
-                | Operation::Change(Key::Line(prefix), Setting::Line(impairment)) => {
-                    paths.insert(*prefix, *impairment);
+                Operation::Add(Key::Line(selector), Setting::Line(impairment))
+                | Operation::Change(Key::Line(selector), Setting::Line(impairment)) => {
+                    paths.insert(*selector, *impairment);
                 }
-                Operation::Delete(Key::Line(prefix)) => {
-                    paths.remove(prefix);
+                Operation::Delete(Key::Line(selector)) => {
+                    paths.remove(selector);
                 }
                 _ => {}
             }
@@ -248,7 +248,9 @@ impl Stage {
             (_, Key::Device(_)) => Self::Device,
             (_, Key::Clsact) => Self::Hook,
             (_, Key::Line(_)) => Self::Line,
-            (Operation::Delete(_), Key::Capture(FilterKey::Table(_)) | Key::Classify(FilterKey::Table(_))) => {
+            (Operation::Delete(_), Key::Capture(filter) | Key::Classify(filter))
+                if matches!(filter, FilterKey::Table(_) | FilterKey::Stray(..)) =>
+            {
                 Self::UnusedTables
             }
             _ => Self::Requests,
@@ -272,7 +274,7 @@ impl TrafficControl for KernelTc {
         self.ready = None;
         let mut state = self.snapshot()?.state();
         if let Some(line) = &self.line {
-            state.extend(line.paths().into_iter().map(|(prefix, path)| (Key::Line(prefix), Setting::Line(path))));
+            state.extend(line.paths().into_iter().map(|(selector, path)| (Key::Line(selector), Setting::Line(path))));
         }
         Ok(state)
     }

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use netlink_packet_route::RouteNetlinkMessage;
 
 use super::device::{self, Device};
-use super::rules::{Found, class_of, family_of, recognise};
+use super::rules::{Found, Handles, Tables, class_of, family_of};
 use crate::netlink::{Connection, link};
-use crate::shaping::{FilterKey, Key, Setting, State};
+use crate::shaping::{Family, FilterKey, Key, Setting, State, Table};
 use crate::tc::TcError;
 use crate::tc::codec::{Handle, Object, htb, netem, u32};
 
@@ -29,8 +29,10 @@ pub(super) struct FilterBook {
     pub(super) handles: BTreeMap<FilterKey, u32>,
     /// Their settings.
     pub(super) settings: BTreeMap<FilterKey, Setting>,
-    /// The handles that are taken.
+    /// The handles that are taken, but for those of tables.
     pub(super) used: BTreeSet<u32>,
+    /// The numbers of tables that are taken, by us or by others.
+    pub(super) tables: BTreeSet<u32>,
     /// How many objects of others there are.
     pub(super) others: usize,
     /// Whether one of those is u32: then its lists share table numbers with ours.
@@ -77,6 +79,8 @@ impl Snapshot {
             let place = format!("the egress hook of {interface}");
             snapshot.capture = filters(connection, &on(Handle::EGRESS), device_index, &place)?;
             snapshot.ingress = other_filters(connection, &on(Handle::INGRESS))?;
+            // Both directions of a hook count their tables together.
+            snapshot.capture.tables.extend(&snapshot.ingress.tables);
         }
         if device_index != 0 {
             snapshot.read_tree(connection, device_index, &qdiscs)?;
@@ -141,51 +145,73 @@ fn dump(
 }
 
 pub(super) fn other_filters(connection: &mut Connection, at: &Object) -> Result<FilterBook, TcError> {
-    let objects = dump(connection, at, RouteNetlinkMessage::GetTrafficFilter)?;
-    let other_u32 = objects.iter().any(|object| object.kind == u32::KIND);
-    Ok(FilterBook { others: objects.len(), other_u32, ..FilterBook::default() })
+    let mut book = FilterBook::default();
+    dump(connection, at, RouteNetlinkMessage::GetTrafficFilter)?.iter().for_each(|object| book.note_other(object));
+    Ok(book)
 }
 
 fn filters(connection: &mut Connection, at: &Object, device: u32, place: &str) -> Result<FilterBook, TcError> {
     let mut book = FilterBook::default();
+    let mut ours: [Vec<(Object, u32::Options)>; 2] = Default::default();
     for object in dump(connection, at, RouteNetlinkMessage::GetTrafficFilter)? {
         match family_of(object.preference()).filter(|_| object.chain == 0) {
-            None => {
-                book.others += 1;
-                book.other_u32 |= object.kind == u32::KIND;
-            }
+            None => book.note_other(&object),
             Some(_) if object.kind != u32::KIND => return Err(foreign(place, &object)),
-            Some(family) if object.options().is_empty() => {
-                book.insert(FilterKey::Chain(family), 0, Setting::Present);
-            }
+            Some(family) if object.options().is_empty() => book.insert(FilterKey::Chain(family), 0, Setting::Present),
             Some(family) => {
                 let options = u32::Options::parse(object.options())?;
-                match recognise(family, object.handle.0, &options, device) {
-                    Found::Ours(key, target) => {
-                        book.insert(key, object.handle.0, target.map_or(Setting::Present, Setting::Rule));
-                    }
-                    Found::Top => {}
-                    Found::Foreign => return Err(foreign(place, &object)),
+                ours[family as usize].push((object, options));
+            }
+        }
+    }
+    for (family, objects) in Family::ALL.into_iter().zip(&ours) {
+        let tables = Tables::of_list(family, objects.iter().map(|(object, options)| (object.handle.0, options)));
+        for (object, options) in objects {
+            match tables.recognise(object.handle.0, options, device) {
+                Found::Ours(key, target) => {
+                    book.insert(key, object.handle.0, target.map_or(Setting::Present, Setting::Rule));
                 }
+                Found::Top | Found::Unused => {}
+                Found::Foreign => return Err(foreign(place, object)),
             }
         }
     }
     Ok(book)
 }
 
+impl Handles for FilterBook {
+    fn of(&self, table: Table) -> Option<u32> {
+        self.handles.get(&FilterKey::Table(table)).copied()
+    }
+}
+
 impl FilterBook {
+    fn note_other(&mut self, object: &Object) {
+        self.others += 1;
+        if object.kind == u32::KIND {
+            self.other_u32 = true;
+            self.tables.insert(object.handle.0 >> 20);
+        }
+    }
+
     /// Forgets an object; gives its handle.
     pub(super) fn remove(&mut self, key: &FilterKey) -> Option<u32> {
         self.settings.remove(key);
         let handle = self.handles.remove(key)?;
-        self.used.remove(&handle);
+        match key {
+            FilterKey::Table(_) | FilterKey::Stray(..) => self.tables.remove(&(handle >> 20)),
+            _ => self.used.remove(&handle),
+        };
         Some(handle)
     }
 
     /// Notes an object.
     pub(super) fn insert(&mut self, key: FilterKey, handle: u32, setting: Setting) {
         self.handles.insert(key, handle);
-        self.used.insert(handle);
+        match key {
+            FilterKey::Table(_) | FilterKey::Stray(..) => _ = self.tables.insert(handle >> 20),
+            _ => _ = self.used.insert(handle),
+        }
         self.settings.insert(key, setting);
     }
 }

@@ -1,27 +1,29 @@
 //! Filter keys ↔ u32 rules: where each stands and what it compares. Pure.
 //!
 //! Handles are explicit everywhere: the kernel's own numbering stops at 2,048 rules in a bucket. A handle is a table (12 bits),
-//! a bucket (8) and a node within the bucket (12); the kernel tries the nodes of a bucket in ascending order.
+//! a bucket (8) and a node within the bucket (12); the kernel tries the nodes of a bucket in ascending order. The tables for prefix
+//! lengths have fixed numbers; those below take free ones, and which is which is read from the links that lead to them.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-
-use crate::shaping::{ClassId, Exempt, Family, FilterKey, Table, Target, bucket, hash_field};
+use super::compare::{byte, exempt_keys, hash, keys, pass_keys, pass_pattern, pattern};
+use crate::shaping::{ClassId, Exempt, Family, FilterKey, Rank, Table, Target};
 use crate::tc::codec::u32::{Hash, KeyMatch, Options, Rule, TOP, Verdict};
 use crate::tc::codec::{Handle, htb};
 
 /// The preference of our IPv4 list; the IPv6 list has the next.
 const PREFERENCE: u16 = 19_528;
-/// The first table number of each kind; all are below 0x800, where the kernel's own begin.
+/// The first table number of each family's lengths; all are below 0x800, where the kernel's own begin.
 const LENGTH_TABLES: [u32; 2] = [0x100, 0x200];
-const CROWDED_TABLES: [u32; 2] = [0x300, 0x400];
+/// The numbers of the tables below those.
+pub(super) const FURTHER_TABLES: RangeInclusive<u32> = 0x300..=0x7ff;
 /// The first of the kernel's own table numbers: the tops of lists.
 const FIRST_OF_KERNEL: u32 = 0x800;
 /// The node of the first link in the top table, for the longest prefix; exemptions come before it.
 const FIRST_LINK: u32 = 0x10;
-/// The node of the link to a crowded bucket's table; single rules have the nodes below.
-const CROWDED_LINK: u32 = 0xfff;
+/// The nodes of links within buckets: behind all rules.
+const BUCKET_LINKS: RangeInclusive<u32> = 0xff0..=0xfff;
 /// Buckets of a table that is chosen by a byte.
 const BUCKETS: u32 = 256;
 
@@ -43,57 +45,59 @@ pub(super) fn family_of(found: u16) -> Option<Family> {
     Family::ALL.into_iter().find(|family| preference(*family) == found)
 }
 
-/// The handle of a table.
-pub(super) fn table_handle(table: Table) -> u32 {
-    let number = match table {
-        Table::Length(family, bits) => LENGTH_TABLES[family as usize] + u32::from(bits),
-        Table::Crowded(family, byte) => CROWDED_TABLES[family as usize] + u32::from(byte),
-    };
-    number << 20
+/// The handle of a table whose number is fixed: one for a prefix length.
+pub(super) fn fixed_handle(table: Table) -> Option<u32> {
+    table.above().is_none().then(|| (LENGTH_TABLES[table.family() as usize] + u32::from(table.bits())) << 20)
 }
 
-/// The table of a handle; `None` for the kernel's own and for others'.
-fn table_of(handle: u32) -> Option<Table> {
-    let number = handle >> 20;
-    let offset = |base: u32| number.checked_sub(base).and_then(|offset| u8::try_from(offset).ok());
-    Family::ALL.into_iter().find_map(|family| {
-        let bits = offset(LENGTH_TABLES[family as usize]).filter(|bits| *bits <= family.address_bits());
-        let crowded = || offset(CROWDED_TABLES[family as usize]).map(|byte| Table::Crowded(family, byte));
-        bits.map(|bits| Table::Length(family, bits)).or_else(crowded)
-    })
+/// The table of a fixed number in the list of `family`.
+fn fixed_table(family: Family, number: u32) -> Option<Table> {
+    let bits = u8::try_from(number.checked_sub(LENGTH_TABLES[family as usize])?).ok()?;
+    (bits <= family.address_bits()).then(|| Table::of_length(family, bits))
 }
 
-/// Where a rule, an exemption or a link stands: table and bucket; and the node, where it is fixed.
-pub(super) fn place(key: &FilterKey) -> (u32, Option<u32>) {
+/// The handles of tables.
+pub(super) trait Handles {
+    /// The handle of a table that is there.
+    fn of(&self, table: Table) -> Option<u32>;
+}
+
+/// Where a rule, an exemption or a link stands: table and bucket, and the nodes that it may have there.
+pub(super) fn place(key: &FilterKey, handles: &impl Handles) -> Option<(u32, RangeInclusive<u32>)> {
+    let rank = |rank: Rank| u32::from(rank.places().0)..=u32::from(rank.places().1);
     match key {
-        FilterKey::Rule(table, prefix) => (table_handle(*table) | u32::from(bucket(*table, prefix)) << 12, None),
-        FilterKey::Exempt(exempt) => (TOP, Some(*exempt as u32 + 1)),
-        FilterKey::Link(table @ Table::Length(family, bits)) => {
-            debug_assert_eq!(table.above(), None);
-            (TOP, Some(FIRST_LINK + u32::from(family.address_bits() - bits)))
+        FilterKey::Rule(table, pattern) | FilterKey::Pass(table, pattern) => {
+            let bucket = u32::from(table.bucket(&pattern.prefix)) << 12;
+            Some((handles.of(*table)? | bucket, rank(Rank::of(&pattern.portion))))
         }
-        FilterKey::Link(Table::Crowded(family, byte)) => {
-            let above = Table::Length(*family, family.address_bits());
-            (table_handle(above) | u32::from(*byte) << 12, Some(CROWDED_LINK))
+        FilterKey::Exempt(exempt) => Some((TOP, *exempt as u32 + 1..=*exempt as u32 + 1)),
+        FilterKey::Link(table) => {
+            if let Some((above, bucket)) = table.above() {
+                return Some((handles.of(above)? | u32::from(bucket) << 12, BUCKET_LINKS));
+            }
+            let node = FIRST_LINK + u32::from(table.family().address_bits() - table.bits());
+            Some((TOP, node..=node))
         }
-        FilterKey::Chain(_) | FilterKey::Table(_) => (0, None),
+        FilterKey::Chain(_) | FilterKey::Table(_) | FilterKey::Stray(..) => None,
     }
 }
 
 /// The options of a filter object that has some.
-pub(super) fn options(key: &FilterKey, target: Option<Target>, device: u32) -> Option<Options> {
-    let (place, _) = place(key);
+pub(super) fn options(key: &FilterKey, target: Option<Target>, device: u32, handles: &impl Handles) -> Option<Options> {
     let (keys, verdict) = match key {
-        FilterKey::Chain(_) => return None,
+        FilterKey::Chain(_) | FilterKey::Stray(..) => return None,
         FilterKey::Table(table) => {
-            return Some(Options::Table { divisor: if hash_field(*table).is_some() { BUCKETS } else { 1 } });
+            return Some(Options::Table { divisor: if table.field().is_some() { BUCKETS } else { 1 } });
         }
-        FilterKey::Rule(_, prefix) => (keys(prefix), verdict(target?, device)),
+        FilterKey::Rule(_, pattern) => (keys(pattern), verdict(target?, device)),
+        FilterKey::Pass(_, pattern) => (pass_keys(pattern), Verdict::Pass),
         FilterKey::Exempt(exempt) => (exempt_keys(*exempt), Verdict::Pass),
         FilterKey::Link(table) => {
-            (vec![KeyMatch::ANY], Verdict::Link { table: table_handle(*table), hash: hash(*table) })
+            let hash = hash(table.family(), table.field());
+            (vec![KeyMatch::ANY], Verdict::Link { table: handles.of(*table)?, hash })
         }
     };
+    let (place, _) = place(key, handles)?;
     Some(Options::Rule(Rule { place, keys, verdict }))
 }
 
@@ -106,7 +110,7 @@ fn verdict(target: Target, device: u32) -> Verdict {
 }
 
 /// What a rule of ours does with packets.
-pub(super) fn target(verdict: &Verdict, device: u32) -> Target {
+fn target(verdict: &Verdict, device: u32) -> Target {
     match verdict {
         Verdict::Class(handle) => class_of(*handle).map_or(Target::Elsewhere, Target::Class),
         Verdict::Redirect { priority: None, interface } if *interface == device => Target::Detour(None),
@@ -127,63 +131,6 @@ pub(super) fn class_of(handle: Handle) -> Option<ClassId> {
     if handle.major() == htb::ROOT.major() { ClassId::from_minor(handle.minor()) } else { None }
 }
 
-/// The byte offset of the destination address in a packet.
-const fn destination(family: Family) -> u8 {
-    match family {
-        Family::V4 => 16,
-        Family::V6 => 24,
-    }
-}
-
-/// The bits that choose the bucket of a table.
-fn hash(table: Table) -> Hash {
-    hash_field(table).map_or_else(Hash::default, |field| Hash {
-        mask: 0xff << (8 * (3 - u32::from(field.byte % 4))),
-        offset: u16::from(destination(table.family()) + field.byte / 4 * 4),
-    })
-}
-
-/// The comparisons of a prefix with the destination address: one for each 32 bits that matter, at least one.
-fn keys(prefix: &IpNet) -> Vec<KeyMatch> {
-    let (address, mask) = match prefix {
-        IpNet::V4(net) => (vec![net.addr().to_bits()], vec![net.netmask().to_bits()]),
-        IpNet::V6(net) => (words(net.addr()), words(net.netmask())),
-    };
-    let start = i32::from(destination(Family::of(prefix)));
-    let all = address.into_iter().zip(mask).zip((start..).step_by(4));
-    let keys = all.map(|((value, mask), offset)| KeyMatch { mask, value: value & mask, offset });
-    keys.enumerate().filter(|(index, key)| *index == 0 || key.mask != 0).map(|(_, key)| key).collect()
-}
-
-fn words(address: Ipv6Addr) -> Vec<u32> {
-    let bits = address.to_bits();
-    #[allow(clippy::cast_possible_truncation)] // the truncation takes one word
-    (0..4).rev().map(|word| (bits >> (32 * word)) as u32).collect()
-}
-
-/// The prefix that comparisons are for; `None` when they are none of ours.
-fn prefix(family: Family, found: &[KeyMatch]) -> Option<IpNet> {
-    let length = found.iter().map(|key| key.mask.leading_ones()).sum::<u32>();
-    let length = u8::try_from(length).ok()?;
-    let net: IpNet = match family {
-        Family::V4 => Ipv4Net::new(Ipv4Addr::from_bits(found.first()?.value), length).ok()?.into(),
-        Family::V6 => {
-            let value = |word: usize| u128::from(found.get(word).map_or(0, |key| key.value)) << (32 * (3 - word));
-            Ipv6Net::new(Ipv6Addr::from_bits((0..4).map(value).sum()), length).ok()?.into()
-        }
-    };
-    (keys(&net) == found).then_some(net)
-}
-
-/// The comparisons that find one group of Neighbour Discovery messages: `ICMPv6` with hop limit 255 and that type.
-fn exempt_keys(exempt: Exempt) -> Vec<KeyMatch> {
-    let (value, mask) = exempt.icmp_type();
-    vec![
-        KeyMatch { mask: 0xffff, value: 0x3aff, offset: 4 },
-        KeyMatch { mask: u32::from(mask) << 24, value: u32::from(value) << 24, offset: 40 },
-    ]
-}
-
 /// What a u32 object of a list of ours is.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found {
@@ -191,138 +138,121 @@ pub(super) enum Found {
     Ours(FilterKey, Option<Target>),
     /// The kernel's own top table.
     Top,
+    /// Something in a table that nothing leads to; it goes with the table.
+    Unused,
     /// Something that we never make.
     Foreign,
 }
 
-/// Recognises a u32 object in the list of `family`.
-pub(super) fn recognise(family: Family, handle: u32, options: &Options, device: u32) -> Found {
-    let top = handle >> 20 >= FIRST_OF_KERNEL;
-    let key = match options {
-        Options::Table { .. } if top => return Found::Top,
-        Options::Table { .. } => table_of(handle).map(FilterKey::Table),
-        Options::Rule(rule) => match rule.verdict {
-            Verdict::Link { table, .. } => table_of(table).map(FilterKey::Link),
-            Verdict::Pass if top => {
-                Exempt::ALL.into_iter().find(|exempt| exempt_keys(*exempt) == rule.keys).map(FilterKey::Exempt)
-            }
-            _ => table_of(handle).and_then(|table| Some(FilterKey::Rule(table, prefix(family, &rule.keys)?))),
-        },
-    };
-    let Some(key) = key.filter(|key| key.family() == family) else { return Found::Foreign };
-    let found = match (key, options) {
-        (FilterKey::Rule(..), Options::Rule(rule)) => Some(target(&rule.verdict, device)),
-        _ => None,
-    };
-    let expected = self::options(&key, found, device);
-    let as_made = match (options, expected) {
-        (Options::Rule(rule), Some(Options::Rule(made))) => stands(&key, handle) && rule.keys == made.keys,
-        (found, Some(made)) => *found == made,
-        _ => false,
-    };
-    if as_made { Found::Ours(key, found) } else { Found::Foreign }
+/// The tables of a list, by their numbers.
+pub(super) struct Tables {
+    family: Family,
+    known: BTreeMap<u32, Table>,
+    handles: BTreeMap<Table, u32>,
 }
 
-/// Whether `handle` is where `key` belongs.
-fn stands(key: &FilterKey, handle: u32) -> bool {
-    let (place, node) = place(key);
-    let here = if place == TOP { handle >> 20 >= FIRST_OF_KERNEL } else { handle >> 12 == place >> 12 };
-    here && node.is_none_or(|node| node == handle & 0xfff)
+impl Handles for Tables {
+    fn of(&self, table: Table) -> Option<u32> {
+        fixed_handle(table).or_else(|| self.handles.get(&table).copied())
+    }
+}
+
+impl Tables {
+    /// Finds out which table is which, from all objects of the list of `family`.
+    pub(super) fn of_list<'a>(family: Family, objects: impl Iterator<Item = (u32, &'a Options)>) -> Self {
+        let mut links: BTreeMap<u32, (u32, Hash)> = BTreeMap::new();
+        for (handle, options) in objects {
+            if let Options::Rule(Rule { verdict: Verdict::Link { table, hash }, .. }) = options {
+                links.insert(table >> 20, (handle, *hash));
+            }
+        }
+        let known: BTreeMap<u32, Table> =
+            links.keys().filter_map(|number| Some((*number, follow(family, *number, &links)?))).collect();
+        let handles = known.iter().map(|(number, table)| (*table, number << 20)).collect();
+        Self { family, known, handles }
+    }
+
+    fn table(&self, number: u32) -> Option<Table> {
+        fixed_table(self.family, number).or_else(|| self.known.get(&number).copied())
+    }
+
+    /// Recognises an object of the list.
+    pub(super) fn recognise(&self, handle: u32, options: &Options, device: u32) -> Found {
+        let number = handle >> 20;
+        let in_top = number >= FIRST_OF_KERNEL;
+        let unused = !in_top && self.table(number).is_none() && FURTHER_TABLES.contains(&number);
+        let key = match options {
+            Options::Table { .. } if in_top => return Found::Top,
+            Options::Table { .. } if unused => {
+                let number = u16::try_from(number).unwrap_or(0);
+                return Found::Ours(FilterKey::Stray(self.family, number), None);
+            }
+            Options::Table { .. } => self.table(number).map(FilterKey::Table),
+            Options::Rule(_) if unused => return Found::Unused,
+            Options::Rule(rule) => self.rule(handle, rule),
+        };
+        let Some(key) = key.filter(|key| key.family() == self.family) else { return Found::Foreign };
+        let found = match (key, options) {
+            (FilterKey::Rule(..), Options::Rule(rule)) => Some(target(&rule.verdict, device)),
+            _ => None,
+        };
+        if self.as_made(&key, handle, options, found, device) { Found::Ours(key, found) } else { Found::Foreign }
+    }
+
+    fn rule(&self, handle: u32, rule: &Rule) -> Option<FilterKey> {
+        if let Verdict::Link { table, .. } = rule.verdict {
+            return self.table(table >> 20).map(FilterKey::Link);
+        }
+        let Some(table) = self.table(handle >> 20) else {
+            return Exempt::ALL.into_iter().find(|exempt| exempt_keys(*exempt) == rule.keys).map(FilterKey::Exempt);
+        };
+        let node = handle & 0xfff;
+        let stands = |rank: &Rank| (rank.places().0..=rank.places().1).contains(&u16::try_from(node).unwrap_or(0));
+        let rank = Rank::ALL.into_iter().find(stands)?;
+        match rule.verdict {
+            Verdict::Pass => Some(FilterKey::Pass(table, pass_pattern(self.family, rank, &rule.keys)?)),
+            _ => Some(FilterKey::Rule(table, pattern(self.family, rank, &rule.keys)?)),
+        }
+    }
+
+    /// Whether we would have made `key` like this, and there.
+    fn as_made(&self, key: &FilterKey, handle: u32, found: &Options, target: Option<Target>, device: u32) -> bool {
+        match (found, self::options(key, target, device, self)) {
+            (Options::Rule(found), Some(Options::Rule(made))) => {
+                let leads = !matches!(made.verdict, Verdict::Link { .. }) || found.verdict == made.verdict;
+                leads && found.keys == made.keys && self.stands(key, handle)
+            }
+            (found, Some(made)) => *found == made,
+            _ => false,
+        }
+    }
+
+    /// Whether `handle` is where `key` belongs.
+    fn stands(&self, key: &FilterKey, handle: u32) -> bool {
+        let Some((place, nodes)) = place(key, self) else { return false };
+        let here = if place == TOP { handle >> 20 >= FIRST_OF_KERNEL } else { handle >> 12 == place >> 12 };
+        here && nodes.contains(&(handle & 0xfff))
+    }
+}
+
+/// The table of that number, by the links that lead to it; `None` when none does.
+fn follow(family: Family, number: u32, links: &BTreeMap<u32, (u32, Hash)>) -> Option<Table> {
+    let mut way = Vec::new();
+    let mut at = number;
+    let top = loop {
+        if let Some(table) = fixed_table(family, at) {
+            break table;
+        }
+        let (handle, hash) = links.get(&at)?;
+        // A table is further from the top than any of ours, or its links go round in circles.
+        if way.len() > 8 {
+            return None;
+        }
+        way.push((u8::try_from(handle >> 12 & 0xff).ok()?, byte(family, *hash)?));
+        at = handle >> 20;
+    };
+    way.into_iter().rev().try_fold(top, |table, (bucket, byte)| table.below(bucket, byte))
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    use crate::shaping::rule_table;
-    use proptest::prelude::*;
-
-    fn any_prefix() -> impl Strategy<Value = IpNet> {
-        prop_oneof![
-            (any::<u32>(), 0u8..=32).prop_map(|(bits, length)| IpNet::from(
-                Ipv4Net::new(Ipv4Addr::from_bits(bits), length).unwrap().trunc()
-            )),
-            (any::<u128>(), 0u8..=128).prop_map(|(bits, length)| IpNet::from(
-                Ipv6Net::new(Ipv6Addr::from_bits(bits), length).unwrap().trunc()
-            )),
-        ]
-    }
-
-    /// What u32 does with a packet: the comparisons at their offsets. Written apart from the code under test.
-    fn matches(keys: &[KeyMatch], packet: &[u8]) -> bool {
-        keys.iter().all(|key| {
-            let at = usize::try_from(key.offset).unwrap();
-            u32::from_be_bytes(*packet[at..].first_chunk().unwrap()) & key.mask == key.value
-        })
-    }
-
-    fn packet(address: std::net::IpAddr) -> Vec<u8> {
-        let mut bytes = vec![0x5a; 64];
-        match address {
-            std::net::IpAddr::V4(address) => bytes[16..20].copy_from_slice(&address.octets()),
-            std::net::IpAddr::V6(address) => bytes[24..40].copy_from_slice(&address.octets()),
-        }
-        bytes
-    }
-
-    proptest! {
-        #[test]
-        fn comparisons_hold_exactly_for_the_prefix(prefix in any_prefix(), flip in 0usize..128) {
-            let family = Family::of(&prefix);
-            prop_assert!(matches(&keys(&prefix), &packet(prefix.network())));
-            prop_assert!(matches(&keys(&prefix), &packet(prefix.broadcast())));
-            let mut other = packet(prefix.network());
-            let bit = flip % usize::from(family.address_bits());
-            other[usize::from(destination(family)) + bit / 8] ^= 0x80 >> (bit % 8);
-            prop_assert_eq!(matches(&keys(&prefix), &other), bit >= usize::from(prefix.prefix_len()));
-        }
-
-        #[test]
-        fn the_hash_leads_to_the_bucket(prefix in any_prefix()) {
-            let table = rule_table(&prefix);
-            let hash = hash(table);
-            let word = u32::from_be_bytes(*packet(prefix.broadcast())[usize::from(hash.offset)..].first_chunk().unwrap());
-            let fold = if hash.mask == 0 { 0 } else { (word & hash.mask) >> hash.mask.trailing_zeros() };
-            prop_assert_eq!(fold, u32::from(bucket(table, &prefix)));
-        }
-
-        #[test]
-        fn what_is_made_is_recognised(prefix in any_prefix(), crowded: bool, node in 1u32..0xfff) {
-            let family = Family::of(&prefix);
-            let host = prefix.prefix_len() == family.address_bits();
-            let top = rule_table(&prefix);
-            let table = if crowded && host { Table::Crowded(family, bucket(top, &prefix)) } else { top };
-            for key in [FilterKey::Rule(table, prefix), FilterKey::Link(table), FilterKey::Table(table)] {
-                let target = matches!(key, FilterKey::Rule(..)).then_some(Target::Detour(ClassId::nth(3)));
-                let options = options(&key, target, 7).unwrap();
-                let handle = match (key, place(&key)) {
-                    (FilterKey::Table(table), _) => table_handle(table),
-                    (_, (TOP, fixed)) => 0x8010_0000 | fixed.unwrap_or(node),
-                    (_, (place, fixed)) => place | fixed.unwrap_or(node),
-                };
-                prop_assert_eq!(recognise(family, handle, &options, 7), Found::Ours(key, target));
-                let other = if family == Family::V4 { Family::V6 } else { Family::V4 };
-                prop_assert_eq!(recognise(other, handle, &options, 7), Found::Foreign);
-            }
-        }
-    }
-
-    #[test]
-    fn neighbour_discovery_and_nothing_else_is_exempt() {
-        for kind in 0..=u8::MAX {
-            let mut bytes = packet("fd00::2".parse().unwrap());
-            (bytes[6], bytes[7], bytes[40]) = (58, 255, kind);
-            let exempt = Exempt::ALL.iter().any(|exempt| matches(&exempt_keys(*exempt), &bytes));
-            assert_eq!(exempt, (133..=137).contains(&kind), "type {kind}");
-            bytes[6] = 17;
-            assert!(!Exempt::ALL.iter().any(|exempt| matches(&exempt_keys(*exempt), &bytes)));
-        }
-    }
-
-    #[test]
-    fn links_of_longer_prefixes_are_tried_first() {
-        let node = |bits| place(&FilterKey::Link(Table::Length(Family::V6, bits))).1;
-        assert!(node(128) < node(127) && node(64) < node(0));
-        assert!(place(&FilterKey::Exempt(Exempt::ALL[2])).1 < node(128));
-    }
-}
+mod tests;

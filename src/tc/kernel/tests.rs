@@ -121,15 +121,15 @@ fn fastest_ping(to: &str) -> f64 {
 
 /// A delay line in memory.
 #[derive(Default)]
-struct Memory(BTreeMap<IpNet, Impairment>);
+struct Memory(BTreeMap<Selector, Impairment>);
 
 impl LinePaths for Memory {
-    fn set_paths(&mut self, paths: &BTreeMap<IpNet, Impairment>) -> Result<(), String> {
+    fn set_paths(&mut self, paths: &BTreeMap<Selector, Impairment>) -> Result<(), String> {
         self.0.clone_from(paths);
         Ok(())
     }
 
-    fn paths(&self) -> BTreeMap<IpNet, Impairment> {
+    fn paths(&self) -> BTreeMap<Selector, Impairment> {
         self.0.clone()
     }
 

@@ -1,11 +1,12 @@
 //! Operations → netlink requests, for objects that one request makes, changes or deletes.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 
 use netlink_packet_route::RouteNetlinkMessage;
 
 use super::read::{FilterBook, Snapshot};
-use super::rules::{class_handle, options, place, preference, protocol, table_handle};
+use super::rules::{FURTHER_TABLES, class_handle, fixed_handle, options, place, preference, protocol};
 use crate::netlink::Request;
 use crate::shaping::{ClassId, DeviceKind, Family, FilterKey, Key, Operation, Setting};
 use crate::tc::TcError;
@@ -47,7 +48,9 @@ impl Covered {
 
     fn covers(&self, key: &Key) -> bool {
         let with_table = |wrap: fn(FilterKey) -> Key, filter: &FilterKey| match filter {
-            FilterKey::Rule(table, _) => self.tables.contains(&wrap(FilterKey::Table(*table))),
+            FilterKey::Rule(table, _) | FilterKey::Pass(table, _) => {
+                self.tables.contains(&wrap(FilterKey::Table(*table)))
+            }
             _ => false,
         };
         match key {
@@ -142,7 +145,13 @@ fn filter_object(
         book.handles.get(key).copied().ok_or_else(missing)
     };
     let (handle, setting) = match operation {
-        Operation::Add(_, setting) => (book.allocate(key, *setting), Some(setting)),
+        Operation::Add(_, setting) => {
+            let full = || TcError::Conflict {
+                operation: operation.to_string(),
+                why: "what it belongs under is not there, or the kernel has no number left for it".to_owned(),
+            };
+            (book.allocate(key, *setting).ok_or_else(full)?, Some(setting))
+        }
         Operation::Change(_, setting) => (known(book)?, Some(setting)),
         Operation::Delete(_) => {
             let handle = known(book)?;
@@ -154,29 +163,38 @@ fn filter_object(
         Some(Setting::Rule(target)) => Some(*target),
         _ => None,
     };
-    let options = setting.and_then(|_| options(key, target, device)).map(|options| options.emit());
+    let options = setting.and_then(|_| options(key, target, device, &*book)).map(|options| options.emit());
     Ok(Object { handle: Handle(handle), options, ..object })
 }
 
 impl FilterBook {
-    /// The handle for a new object: the fixed one or the lowest free node of its bucket.
+    /// The handle for a new object: the fixed one or the lowest that is free; `None` when there is none.
     ///
     /// In the top table only the node is ours to say; the whole handle is known when it has been read back.
-    fn allocate(&mut self, key: &FilterKey, setting: Setting) -> u32 {
-        let handle = match (key, place(key)) {
-            (FilterKey::Chain(_), _) => 0,
-            (FilterKey::Table(table), _) => table_handle(*table),
-            (_, (TOP, node)) => node.unwrap_or(0),
-            (_, (place, Some(node))) => place | node,
-            (_, (place, None)) => place | self.free_node(place),
+    pub(super) fn allocate(&mut self, key: &FilterKey, setting: Setting) -> Option<u32> {
+        let handle = match key {
+            FilterKey::Chain(_) | FilterKey::Stray(..) => 0,
+            FilterKey::Table(table) => fixed_handle(*table).or_else(|| self.free_table())?,
+            _ => match place(key, self)? {
+                (TOP, nodes) => *nodes.start(),
+                (place, nodes) => self.free_node(place, nodes)?,
+            },
         };
         self.insert(*key, handle, setting);
-        handle
+        Some(handle)
     }
 
-    fn free_node(&self, place: u32) -> u32 {
-        let taken: BTreeSet<u32> = self.used.range(place..=place | 0xfff).map(|handle| handle & 0xfff).collect();
-        (1..0xfff).find(|node| !taken.contains(node)).unwrap_or(0)
+    fn free_table(&self) -> Option<u32> {
+        let (first, last) = FURTHER_TABLES.into_inner();
+        // Mostly the one after the last; gaps are looked for only when there is none.
+        let next = self.tables.range(first..=last).next_back().map_or(first, |number| number + 1);
+        let free = (next..=last).chain(first..next).find(|number| !self.tables.contains(number));
+        free.map(|number| number << 20)
+    }
+
+    fn free_node(&self, place: u32, nodes: RangeInclusive<u32>) -> Option<u32> {
+        let mut taken = self.used.range(place | nodes.start()..=place | nodes.end()).peekable();
+        nodes.map(|node| place | node).find(|handle| taken.next_if_eq(&handle).is_none())
     }
 }
 

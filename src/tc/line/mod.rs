@@ -36,8 +36,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use ipnet::IpNet;
-
 pub(crate) use self::alarm::hurry;
 use self::buffer::Pool;
 use self::capture::Capture;
@@ -46,7 +44,7 @@ pub use self::error::LineError;
 pub use self::shared::LineCounters;
 use self::shared::Shared;
 use self::thread::Worker;
-use crate::shaping::Impairment;
+use crate::shaping::{Impairment, Selector};
 
 /// The name of the line's thread, as `ps -L` shows it.
 pub const THREAD_NAME: &str = "longhaul-line";
@@ -97,13 +95,14 @@ impl Line {
     }
 
     /// Replaces the whole table in place; packets captured after the return meet the new one. Packets that are held keep
-    /// their due time, and later packets to the same prefix do not overtake them. The longest prefix wins.
-    pub fn set_paths(&self, paths: &BTreeMap<IpNet, Impairment>) -> Result<(), LineError> {
+    /// their due time, and later packets of the same path do not overtake them. The most specific selector wins; packets of one
+    /// whose impairment is nothing are left alone.
+    pub fn set_paths(&self, paths: &BTreeMap<Selector, Impairment>) -> Result<(), LineError> {
         self.shared.replace(paths)
     }
 
     /// The table that is in.
-    pub fn paths(&self) -> BTreeMap<IpNet, Impairment> {
+    pub fn paths(&self) -> BTreeMap<Selector, Impairment> {
         self.shared.paths()
     }
 

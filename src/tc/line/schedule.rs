@@ -2,15 +2,15 @@
 //!
 //! Packets leave in the order of their due times, and those of one path in the order of their capture stamps, whatever
 //! the order in which they were offered: several capture queues are merged in here. A table can be replaced while
-//! packets are held; those keep their due time, and no later packet of an overlapping prefix overtakes them. On paths with
+//! packets are held; those keep their due time, and no later packet that would have met the same path overtakes them. On paths with
 //! jitter or reordering packets do overtake each other; what becomes of them is decided by their [`Lane`].
 
 use std::cmp::Ordering;
 use std::collections::{BinaryHeap, HashMap};
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::fate::{Damage, Fate, Lane};
+use super::frame::Flow;
 use super::moment::Moment;
 use super::paths::{PathIndex, Paths};
 use crate::shaping::Impairment;
@@ -33,8 +33,8 @@ pub(super) trait Cargo: Sized {
 pub(super) struct Arrival<T> {
     /// When the kernel saw it.
     pub(super) stamp: Moment,
-    /// Where it goes; `None` when it is no IP packet.
-    pub(super) destination: Option<IpAddr>,
+    /// What decides its path; `None` when it is no IP packet.
+    pub(super) flow: Option<Flow>,
     /// What it occupies while it is held, in bytes.
     pub(super) size: usize,
     /// The packet itself.
@@ -61,7 +61,7 @@ pub(super) struct Held<T> {
 pub(super) enum Offered {
     /// It is held for the delay of its path.
     Held,
-    /// No prefix holds its destination: it leaves at once.
+    /// No path means it, or it is to be left alone: it leaves at once.
     Unmatched,
     /// The memory is used up, or the queue of its path: it is gone.
     Dropped,
@@ -113,7 +113,7 @@ impl<T: Cargo> Schedule<T> {
         if self.bytes + arrival.size > self.memory {
             return Offered::Dropped;
         }
-        let path = arrival.destination.and_then(|address| self.paths.lookup(address));
+        let path = arrival.flow.and_then(|flow| self.paths.lookup(&flow));
         let Some(path) = path else {
             let due = arrival.stamp;
             self.hold(arrival, due, None);
@@ -173,12 +173,10 @@ impl<T: Cargo> Schedule<T> {
 
     /// Replaces the table. Packets that are held keep their due time.
     pub(super) fn replace(&mut self, paths: Paths) {
-        let floors: Vec<Moment> = (0..paths.len())
-            .map(|path| {
-                let before = self.paths.overlapping(&paths, path).map(|old| self.latest[old].max(self.floors[old]));
-                before.max().unwrap_or(Moment::START)
-            })
-            .collect();
+        let mut floors = vec![Moment::START; paths.len()];
+        for (old, new) in paths.inherited(&self.paths) {
+            floors[new] = floors[new].max(self.latest[old]).max(self.floors[old]);
+        }
         self.latest = vec![Moment::START; floors.len()];
         self.floors = floors;
         self.paths = paths;

@@ -5,13 +5,12 @@ use std::io;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use ipnet::IpNet;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::capture::Sockets;
 use super::error::LineError;
 use super::paths::Paths;
-use crate::shaping::Impairment;
+use crate::shaping::{Impairment, Selector};
 
 /// What a line has done so far, and what it was permitted.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -108,7 +107,7 @@ pub(super) struct Shared {
     done: Condvar,
     wake: EventFd,
     failure: Mutex<Option<String>>,
-    paths: Mutex<BTreeMap<IpNet, Impairment>>,
+    paths: Mutex<BTreeMap<Selector, Impairment>>,
     sockets: Arc<Sockets>,
     receive_buffer: usize,
 }
@@ -134,7 +133,7 @@ impl Shared {
     }
 
     /// Has the thread put in another table; returns when it has.
-    pub(super) fn replace(&self, paths: &BTreeMap<IpNet, Impairment>) -> Result<(), LineError> {
+    pub(super) fn replace(&self, paths: &BTreeMap<Selector, Impairment>) -> Result<(), LineError> {
         let table = Paths::new(paths);
         let mut current = lock(&self.paths);
         let mut orders = lock(&self.orders);
@@ -154,7 +153,7 @@ impl Shared {
     }
 
     /// The table that is in.
-    pub(super) fn paths(&self) -> BTreeMap<IpNet, Impairment> {
+    pub(super) fn paths(&self) -> BTreeMap<Selector, Impairment> {
         lock(&self.paths).clone()
     }
 

@@ -262,8 +262,8 @@ impl Worker {
             let batch = self.capture.receive(position, &mut self.pool, |stamp, packet| {
                 last = converter.moment(stamp, clock::now());
                 *stretched |= packet.bytes().len() > LARGE;
-                let (destination, size) = (frame::destination(packet.frame()), packet.size());
-                taken.count(schedule.offer(Arrival { stamp: last, destination, size, packet }));
+                let (flow, size) = (frame::flow(packet.frame()), packet.size());
+                taken.count(schedule.offer(Arrival { stamp: last, flow, size, packet }));
             });
             match batch {
                 Ok(batch) => {

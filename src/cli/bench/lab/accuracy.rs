@@ -1,11 +1,10 @@
 //! How far injected delays are off, over all probes of all paths of an idle lab.
 
-use super::ground::{BenchLab, Ground, uniform};
 use super::lateness::{Lateness, LatenessMeter};
 use crate::cli::bench::figures::{Relation, Row, Series, Target, Unit};
+use crate::cli::bench::ground::{BenchLab, Ground, asking_for, micros, uniform};
 use crate::matrix::{DelayMatrix, ReadOptions, parse};
 use crate::measure::{ErrorSummary, Tolerance, compare};
-use crate::shaping::{Backend, BackendChoice};
 use crate::units::{Delay, Span};
 
 const NAME: &str = "accuracy";
@@ -25,10 +24,7 @@ pub(super) fn trade() -> anyhow::Result<DelayMatrix> {
 pub(super) fn take(ground: &Ground<'_>) -> anyhow::Result<Vec<Row>> {
     let mut rows = Vec::new();
     for backend in &ground.backends {
-        let choice = match backend {
-            Backend::Netem => BackendChoice::Netem,
-            Backend::Userspace => BackendChoice::Userspace,
-        };
+        let choice = asking_for(*backend);
         let (mut delayed, mut bare, mut timers) = (Vec::new(), Vec::new(), Vec::new());
         let mut lab = ground.lab(NAME, trade()?)?;
         let nothing = uniform(lab.matrix().len(), Delay::ZERO)?;
@@ -75,11 +71,6 @@ fn machine(timers: &[Lateness]) -> Vec<Row> {
         Row::of_the_machine(NAME, format!("  meanwhile, a bare timer's lateness {what}"), series)
     };
     vec![row("p50", |late| late.p50), row("p99", |late| late.p99), row("max", |late| late.max)]
-}
-
-/// For the table.
-pub(super) fn micros(span: Span) -> f64 {
-    span.as_nanos() as f64 / 1e3
 }
 
 #[cfg(test)]

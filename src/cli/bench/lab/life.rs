@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::ground::{Ground, uniform, varied};
 use crate::cli::bench::figures::{Relation, Row, Series, Target, Unit};
+use crate::cli::bench::ground::{Ground, uniform, varied};
 use crate::units::Delay;
 
 const NAME: &str = "life";

@@ -2,9 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::accuracy::micros;
-use super::ground::{BenchLab, Ground, uniform, varied};
 use crate::cli::bench::figures::{Relation, Row, Series, Target, Unit};
+use crate::cli::bench::ground::{BenchLab, Ground, micros, uniform, varied};
 use crate::matrix::DelayMatrix;
 use crate::measure::{Sample, Tolerance, compare};
 use crate::units::{Delay, Span};
@@ -97,7 +96,7 @@ mod tests {
     #[test]
     fn the_longest_round_trip_is_that_of_the_worst_pair() {
         let delays = |from: usize, to: usize| Delay::from_millis(if from < to { 40 } else { 3 });
-        let matrix = super::super::ground::matrix_of(3, delays).unwrap();
+        let matrix = crate::cli::bench::ground::matrix_of(3, delays).unwrap();
         assert_eq!(longest_round_trip(&matrix), Duration::from_millis(43));
     }
 

@@ -1,31 +1,24 @@
 //! `longhaul bench lab`: every number that a lab promises, measured on this machine beside the plain kernel path.
 
 mod accuracy;
-mod ground;
-mod iperf;
 mod lateness;
 mod life;
 mod mesh;
 mod packets;
-mod programs;
 mod rest;
 mod tcp;
 mod unmatched;
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{Instant, SystemTime};
 
-use anyhow::Context;
 use clap::{Args, ValueEnum};
 
+use super::conduct::{self, Wish, conduct};
 use super::figures::Row;
-use super::print::{self, Circumstances};
-use crate::cli::host::{self, NoiseMeter};
+use super::ground::Ground;
 use crate::cli::input::BackendArgs;
-use crate::cli::progress::Progress;
-use ground::{Effort, Ground};
 
 /// Measure a lab on this machine beside the plain kernel path and beside its targets.
 #[derive(Debug, Args)]
@@ -109,51 +102,15 @@ impl Measurement {
 
 /// Runs `longhaul bench lab`.
 pub(super) fn run(args: &LabBenchArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
-    check_json(args.json.as_deref())?;
-    let effort = Effort::new(args.quick, args.repeat);
-    let progress = Progress::new();
-    let (started, clock, noise) = (SystemTime::now(), Instant::now(), NoiseMeter::start());
-    let ground = Ground::survey(effort, args.backend.choice(), &progress)?;
-    let mut rows = Vec::new();
-    let mut failed = false;
-    for measurement in Measurement::ALL {
-        if !args.only.is_empty() && !args.only.contains(&measurement) {
-            continue;
-        }
-        rows.extend(measurement.take(&ground).unwrap_or_else(|error| {
-            failed = true;
-            vec![Row::not_measured(measurement.name(), "-", format!("{error:#}"))]
-        }));
-    }
-    progress.finish();
-    let run = Circumstances {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        revision: option_env!("LONGHAUL_REVISION").map(str::to_owned),
-        debug_build: cfg!(debug_assertions),
-        kernel: host::kernel(),
-        machine: host::machine(),
-        uid: nix::unistd::Uid::effective().as_raw(),
-        backend: ground.backend(),
-        started: humantime::format_rfc3339_seconds(started).to_string(),
-        seconds: clock.elapsed().as_secs_f64(),
-        repeat: effort.repeat,
+    let wanted = Measurement::ALL.into_iter().filter(|one| args.only.is_empty() || args.only.contains(one));
+    let measurements =
+        wanted.map(|one| -> conduct::Measurement<'_> { (one.name(), Box::new(move |ground| one.take(ground))) });
+    let wish = Wish {
         quick: args.quick,
-        host_noise: noise.stop(),
+        repeat: args.repeat,
+        json: args.json.as_deref(),
+        backend: args.backend.choice(),
+        peer: "PLAIN KERNEL PATH",
     };
-    writeln!(out, "{}\n{}\n{}", print::header(&run), print::table(&rows), print::summary(&rows).trim_end())?;
-    if let Some(file) = &args.json {
-        std::fs::write(file, print::json(&run, &rows)).with_context(|| format!("write {}", file.display()))?;
-    }
-    Ok(if failed { ExitCode::from(2) } else { ExitCode::SUCCESS })
-}
-
-/// Fails before minutes of measuring when the result could not be written.
-fn check_json(json: Option<&Path>) -> anyhow::Result<()> {
-    let Some(json) = json else { return Ok(()) };
-    std::fs::OpenOptions::new()
-        .append(true)
-        .create(true)
-        .open(json)
-        .map(|_| ())
-        .with_context(|| format!("--json {}: cannot write to it", json.display()))
+    conduct(wish, measurements.collect(), out)
 }

@@ -2,13 +2,10 @@
 
 use std::time::Duration;
 
-use anyhow::Context;
-
-use super::ground::{BenchLab, Ground, uniform};
-use super::programs::{Server, output};
 use crate::cli::bench::figures::{Relation, Row, Series, Target, Unit};
-use crate::cli::bench::traffic::{Ready, Received, Sent};
-use crate::units::Delay;
+use crate::cli::bench::ground::stream::{Flow, Stream};
+use crate::cli::bench::ground::{BenchLab, Ground, uniform};
+use crate::units::{Delay, Span};
 
 const NAME: &str = "packets";
 
@@ -26,18 +23,6 @@ const TRIALS: i32 = 8;
 const TRIES: u32 = 2;
 /// A sender that reaches less of the rate than this is at its own limit.
 const PACE: f64 = 0.95;
-
-/// What became of one stream.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Stream {
-    sent: u32,
-    /// Packets per second that the sender reached.
-    rate: f64,
-    /// Lost on the way, without what the receiving socket had no room for.
-    lost: u32,
-    no_room: u32,
-    reordered: u32,
-}
 
 /// All streams of one repetition on one kind of path.
 #[derive(Debug, Clone)]
@@ -106,30 +91,7 @@ fn search(mut trial: impl FnMut(u32) -> anyhow::Result<Stream>) -> anyhow::Resul
 }
 
 fn stream(lab: &BenchLab, rate: u32, length: Duration) -> anyhow::Result<Stream> {
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // A second or so of packets.
-    let count = (f64::from(rate) * length.as_secs_f64()) as u32;
-    let limit = length + Duration::from_secs(15);
-    let mut far_end = lab.command(1, "/proc/self/exe");
-    far_end.args(["bench", "traffic", "receive"]);
-    let mut far_end = Server::start(far_end, limit)?;
-    let ready: Ready = serde_json::from_str(&far_end.line(|_| true)?).context("start the receiver of packets")?;
-    let mut sender = lab.command(0, "/proc/self/exe");
-    let to = format!("{}:{}", lab.address(1), ready.port);
-    sender.args(["bench", "traffic", "send", &to, &rate.to_string(), &count.to_string()]);
-    let sent: Sent = serde_json::from_str(&output(sender, limit)?).context("read the sender's report")?;
-    far_end.end_input();
-    let received: Received = serde_json::from_str(&far_end.line(|_| true)?).context("read the receiver's report")?;
-    Ok(account(sent, received))
-}
-
-fn account(sent: Sent, received: Received) -> Stream {
-    Stream {
-        sent: sent.packets,
-        rate: f64::from(sent.packets) * 1e9 / sent.nanos.max(1) as f64,
-        lost: sent.packets.saturating_sub(received.packets).saturating_sub(received.no_room),
-        no_room: received.no_room,
-        reordered: received.reordered,
-    }
+    Flow::start(lab, rate, length, Span::ZERO)?.finish()
 }
 
 fn summarise(delayed: &[Streams], bare: &[Streams]) -> Vec<Row> {
@@ -166,7 +128,7 @@ mod tests {
     fn world(path: f64, sender: f64) -> impl FnMut(u32) -> anyhow::Result<Stream> {
         move |rate| {
             let rate = f64::from(rate).min(sender);
-            Ok(Stream { sent: 1_000, rate, lost: u32::from(rate > path), no_room: 0, reordered: 0 })
+            Ok(Stream { sent: 1_000, rate, lost: u32::from(rate > path), no_room: 0, reordered: 0, early: 0 })
         }
     }
 
@@ -182,17 +144,8 @@ mod tests {
     }
 
     #[test]
-    fn what_the_receiver_had_no_room_for_is_not_lost_on_the_way() {
-        let sent = Sent { packets: 1_000, nanos: 100_000_000 };
-        let received = Received { packets: 990, reordered: 2, duplicates: 0, no_room: 7 };
-        let stream = account(sent, received);
-        assert_eq!((stream.lost, stream.no_room, stream.reordered), (3, 7, 2));
-        assert!((stream.rate - 10_000.0).abs() < 1e-6);
-    }
-
-    #[test]
     fn streams_become_rows() {
-        let stream = |lost| Stream { sent: 500, rate: 1e4, lost, no_room: 0, reordered: 0 };
+        let stream = |lost| Stream { sent: 500, rate: 1e4, lost, no_room: 0, reordered: 0, early: 0 };
         let streams = |lost, highest| Streams { at_rates: vec![stream(0), stream(lost)], highest, dropped: 0 };
         let rows = summarise(&[streams(4, 60_000.0)], &[streams(0, 120_000.0)]);
         let texts: Vec<String> =

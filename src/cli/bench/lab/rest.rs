@@ -7,8 +7,8 @@ use anyhow::ensure;
 use nix::unistd::{SysconfVar, sysconf};
 
 use super::accuracy::trade;
-use super::ground::{BenchLab, Ground};
 use crate::cli::bench::figures::{Relation, Row, Series, Target, Unit};
+use crate::cli::bench::ground::{BenchLab, Ground};
 use crate::testbed::lab::AGENT_COMMAND;
 
 const NAME: &str = "rest";

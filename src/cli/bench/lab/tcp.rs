@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::ground::{BenchLab, Ground, matrix_of};
-use super::iperf::{self, Transfer, gigabits, raise_buffers, transfer};
 use crate::cli::bench::figures::{Relation, Row, Series, Target, Unit};
+use crate::cli::bench::ground::iperf::{self, Transfer, gigabits, raise_buffers, transfer};
+use crate::cli::bench::ground::{BenchLab, Ground, matrix_of};
 use crate::units::Delay;
 
 const NAME: &str = "tcp";

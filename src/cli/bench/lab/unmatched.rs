@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use super::accuracy::micros;
-use super::ground::{BenchLab, Ground, matrix_of};
-use super::iperf::{self, gigabits, raise_buffers, transfer};
 use crate::cli::bench::figures::{Relation, Row, Series, Target, Unit};
+use crate::cli::bench::ground::iperf::{self, gigabits, raise_buffers, transfer};
+use crate::cli::bench::ground::{BenchLab, Ground, matrix_of, micros};
 use crate::measure::{Sample, Tolerance, compare};
 use crate::units::{Delay, Span};
 

@@ -4,11 +4,10 @@
 
 use std::collections::BTreeMap;
 
-use ipnet::IpNet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::shaping::{Jitter, Loss, Share};
+use crate::shaping::{Jitter, Loss, Selector, Share};
 use crate::units::Span;
 
 const MEMORY: usize = 1_000_000;
@@ -32,7 +31,7 @@ fn at(us: u64) -> Moment {
 }
 
 fn table(paths: &[(&str, u64)]) -> Paths {
-    let paths: BTreeMap<IpNet, Impairment> =
+    let paths: BTreeMap<Selector, Impairment> =
         paths.iter().map(|(net, us)| (net.parse().unwrap(), Impairment::delay(Delay::from_micros(*us)))).collect();
     Paths::new(&paths)
 }
@@ -44,7 +43,8 @@ fn schedule(paths: &[(&str, u64)]) -> Schedule<u32> {
 }
 
 fn arrival(stamp_us: u64, to: &str, packet: u32) -> Arrival<u32> {
-    Arrival { stamp: at(stamp_us), destination: Some(to.parse().unwrap()), size: 100, packet }
+    let flow = Flow { destination: to.parse().unwrap(), protocol: 17, ports: None };
+    Arrival { stamp: at(stamp_us), flow: Some(flow), size: 100, packet }
 }
 
 /// Everything that leaves until `now`, as (due in µs, packet).
@@ -71,7 +71,7 @@ fn packets_without_a_path_leave_at_once_and_first() {
     let mut schedule = schedule(&[("10.0.0.1/32", 500)]);
     schedule.offer(arrival(1_000, "10.0.0.1", 1));
     assert_eq!(schedule.offer(arrival(1_400, "10.0.0.9", 2)), Offered::Unmatched);
-    let arp = Arrival { destination: None, ..arrival(1_401, "10.0.0.1", 3) };
+    let arp = Arrival { flow: None, ..arrival(1_401, "10.0.0.1", 3) };
     assert_eq!(schedule.offer(arp), Offered::Unmatched);
     assert_eq!(leave(&mut schedule, at(1_401)), [(1_400, 2), (1_401, 3)]);
 }
@@ -155,7 +155,7 @@ fn a_lane_goes_on_when_a_table_is_replaced_around_it() {
     let expected: Vec<u64> = (0..20).map(|number| send(&mut still, number)).collect();
     let found: Vec<u64> = (0..20)
         .map(|number| {
-            let net = |text: &str| text.parse::<IpNet>().unwrap();
+            let net = |text: &str| text.parse::<Selector>().unwrap();
             let other = Impairment::delay(Delay::from_micros(u64::from(number)));
             replaced.replace(Paths::new(&BTreeMap::from([(net("10.0.0.1/32"), path), (net("10.0.0.2/32"), other)])));
             send(&mut replaced, number)
@@ -198,8 +198,8 @@ struct Known {
 
 /// Looks the delay up in the plainest way.
 fn delay_of(table: &BTreeMap<usize, u64>, destination: usize) -> Option<u64> {
-    let address: IpAddr = DESTINATIONS[destination].parse().unwrap();
-    let nets = table.iter().map(|(net, us)| (PREFIXES[*net].parse::<IpNet>().unwrap(), *us));
+    let address: std::net::IpAddr = DESTINATIONS[destination].parse().unwrap();
+    let nets = table.iter().map(|(net, us)| (PREFIXES[*net].parse::<ipnet::IpNet>().unwrap(), *us));
     nets.filter(|(net, _)| net.contains(&address)).max_by_key(|(net, _)| net.prefix_len()).map(|(_, us)| us)
 }
 

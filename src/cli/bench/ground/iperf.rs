@@ -1,37 +1,38 @@
 //! TCP throughput by iperf3 inside nodes.
 
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use serde::Deserialize;
 
-use super::ground::BenchLab;
+use super::BenchLab;
 use super::programs::{Server, installed, output};
 use crate::topology::NodeIndex;
 use crate::units::Rate;
 
 /// Why rows that need iperf3 have no figures.
-pub(super) const MISSING: &str = "iperf3 is not installed (Debian: iperf3)";
+pub(in crate::cli::bench) const MISSING: &str = "iperf3 is not installed (Debian: iperf3)";
 
 /// The largest TCP buffers in a node: room for 10 Gbit/s over a round trip of 50 ms.
 const BUFFERS: &str = "4096 131072 67108864";
 
 /// What one transfer reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Transfer {
+pub(in crate::cli::bench) struct Transfer {
     /// What the receiver got.
-    pub(super) rate: Rate,
+    pub(in crate::cli::bench) rate: Rate,
     /// Segments that were sent again.
-    pub(super) retransmits: u64,
+    pub(in crate::cli::bench) retransmits: u64,
 }
 
 /// Whether transfers can be made.
-pub(super) fn available() -> bool {
+pub(in crate::cli::bench) fn available() -> bool {
     installed("iperf3")
 }
 
 /// Raises the limits of TCP's buffers in every node, so that the window does not limit a long path.
-pub(super) fn raise_buffers(lab: &BenchLab) -> anyhow::Result<()> {
+pub(in crate::cli::bench) fn raise_buffers(lab: &BenchLab) -> anyhow::Result<()> {
     for node in 0..lab.matrix().len() {
         let mut command = lab.command(node, "sh");
         let files = "/proc/sys/net/ipv4/tcp_rmem /proc/sys/net/ipv4/tcp_wmem";
@@ -42,23 +43,55 @@ pub(super) fn raise_buffers(lab: &BenchLab) -> anyhow::Result<()> {
 }
 
 /// Sends one TCP stream from node to node for `length`, after `settle` of not being counted (whole seconds).
-pub(super) fn transfer(
+pub(in crate::cli::bench) fn transfer(
     lab: &BenchLab,
     from: NodeIndex,
     to: NodeIndex,
     length: Duration,
     settle: Duration,
 ) -> anyhow::Result<Transfer> {
-    let limit = length + settle + Duration::from_secs(15);
-    let mut server = lab.command(to, "iperf3");
-    server.args(["-s", "-1", "--forceflush"]);
-    let server = Server::start(server, limit)?;
-    server.line(|line| line.contains("listening")).context("start iperf3's server")?;
-    let mut client = lab.command(from, "iperf3");
-    client.args(["-c", &lab.address(to).to_string(), "-J", "-t", &length.as_secs().to_string()]);
-    client.args(["-O", &settle.as_secs().to_string(), "--connect-timeout", "5000"]);
-    let report = output(client, limit);
-    read(&report?)
+    Running::start(lab, (from, to), length, settle, None)?.finish()
+}
+
+/// A stream that is under way.
+pub(in crate::cli::bench) struct Running {
+    _server: Server,
+    client: JoinHandle<anyhow::Result<String>>,
+}
+
+impl Running {
+    /// Starts what [`transfer`] does, from the first node to the second, at no more than `most`.
+    pub(in crate::cli::bench) fn start(
+        lab: &BenchLab,
+        (from, to): (NodeIndex, NodeIndex),
+        length: Duration,
+        settle: Duration,
+        most: Option<Rate>,
+    ) -> anyhow::Result<Self> {
+        let limit = length + settle + Duration::from_secs(15);
+        let mut server = lab.command(to, "iperf3");
+        server.args(["-s", "-1", "--forceflush"]);
+        let server = Server::start(server, limit)?;
+        server.line(|line| line.contains("listening")).context("start iperf3's server")?;
+        let mut client = lab.command(from, "iperf3");
+        client.args(["-c", &lab.address(to).to_string(), "-J", "-t", &length.as_secs().to_string()]);
+        client.args(["-O", &settle.as_secs().to_string(), "--connect-timeout", "5000"]);
+        if let Some(most) = most {
+            client.args(["-b", &most.bits_per_second().to_string()]);
+        }
+        Ok(Self { _server: server, client: std::thread::spawn(move || output(client, limit)) })
+    }
+
+    /// Whether it has ended.
+    pub(in crate::cli::bench) fn has_ended(&self) -> bool {
+        self.client.is_finished()
+    }
+
+    /// Waits for its end; what it reached.
+    pub(in crate::cli::bench) fn finish(self) -> anyhow::Result<Transfer> {
+        let Ok(report) = self.client.join() else { bail!("the thread of iperf3's client failed") };
+        read(&report?)
+    }
 }
 
 /// What iperf3's client reports.
@@ -91,7 +124,7 @@ fn read(report: &str) -> anyhow::Result<Transfer> {
 }
 
 /// For the table.
-pub(super) fn gigabits(rate: Rate) -> f64 {
+pub(in crate::cli::bench) fn gigabits(rate: Rate) -> f64 {
     rate.bits_per_second() as f64 / 1e9
 }
 

@@ -1,6 +1,6 @@
 //! Programs run inside nodes: found, started, waited for, but not for ever.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -8,20 +8,33 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 
 /// Whether a program is in one of the folders of `PATH`.
-pub(super) fn installed(program: &str) -> bool {
+pub(in crate::cli::bench) fn installed(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
 /// Runs a command to its end and returns what it printed; fails with its errors when it fails or takes longer than `limit`.
-pub(super) fn output(mut command: Command, limit: Duration) -> anyhow::Result<String> {
+pub(in crate::cli::bench) fn output(command: Command, limit: Duration) -> anyhow::Result<String> {
+    output_fed(command, None, limit)
+}
+
+/// As [`output`], with something to read on its standard input.
+pub(in crate::cli::bench) fn output_fed(
+    mut command: Command,
+    input: Option<String>,
+    limit: Duration,
+) -> anyhow::Result<String> {
     let what = format!("{command:?}");
     let mut child = command
-        .stdin(Stdio::null())
+        .stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() })
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .with_context(|| format!("start {what}"))?;
+    if let (Some(input), Some(mut pipe)) = (input, child.stdin.take()) {
+        // What reads it may end early; its exit code says why.
+        std::thread::spawn(move || drop(pipe.write_all(input.as_bytes())));
+    }
     let mut streams = (child.stdout.take(), child.stderr.take());
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
@@ -40,7 +53,7 @@ pub(super) fn output(mut command: Command, limit: Duration) -> anyhow::Result<St
 }
 
 /// A program that goes on until it has served, and that talks line by line.
-pub(super) struct Server {
+pub(in crate::cli::bench) struct Server {
     child: Child,
     lines: mpsc::Receiver<String>,
     limit: Duration,
@@ -48,7 +61,7 @@ pub(super) struct Server {
 
 impl Server {
     /// Starts it. Each of its lines must come within `limit`.
-    pub(super) fn start(mut command: Command, limit: Duration) -> anyhow::Result<Self> {
+    pub(in crate::cli::bench) fn start(mut command: Command, limit: Duration) -> anyhow::Result<Self> {
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -63,7 +76,7 @@ impl Server {
     }
 
     /// Waits for a line that `wanted` likes.
-    pub(super) fn line(&self, wanted: impl Fn(&str) -> bool) -> anyhow::Result<String> {
+    pub(in crate::cli::bench) fn line(&self, wanted: impl Fn(&str) -> bool) -> anyhow::Result<String> {
         loop {
             let line = self.lines.recv_timeout(self.limit).context("a program in a node ended early or hangs")?;
             if wanted(&line) {
@@ -73,7 +86,7 @@ impl Server {
     }
 
     /// Ends its input: the sign for it to end.
-    pub(super) fn end_input(&mut self) {
+    pub(in crate::cli::bench) fn end_input(&mut self) {
         drop(self.child.stdin.take());
     }
 }

@@ -1,15 +1,20 @@
-//! What all measurements of a lab stand on: how much effort to make, which back-ends there are, and labs that end with us.
+//! What all measurements stand on: how much effort to make, which back-ends there are, and labs that end with us.
+
+pub(super) mod iperf;
+pub(super) mod programs;
+pub(super) mod stream;
 
 use std::net::Ipv4Addr;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 
+use crate::agent::protocol::{Request, Response};
 use crate::cli::progress::Progress;
 use crate::matrix::DelayMatrix;
 use crate::measure::Sample;
-use crate::shaping::{Backend, BackendChoice, choose};
+use crate::shaping::{Abilities, Backend, BackendChoice, Row, choose};
 use crate::testbed::lab::Lab;
 use crate::testbed::{self, MeasureOptions, Testbed};
 use crate::topology::{NodeIndex, NodeName};
@@ -18,6 +23,8 @@ use crate::units::{Delay, Span};
 /// How much is done for each figure.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Effort {
+    /// Whether the short form was asked for.
+    pub(super) quick: bool,
     /// Repetitions.
     pub(super) repeat: u32,
     /// Probes per path for the accuracy.
@@ -42,11 +49,13 @@ impl Effort {
         if quick {
             let (probes, rounds) = (10, 2);
             let repeat = repeat.unwrap_or(1);
-            Self { repeat, probes, tcp: seconds(1), rounds, stream: millis(500), trial: millis(250), watch: seconds(2) }
+            let (tcp, stream, trial, watch) = (seconds(1), millis(500), millis(250), seconds(2));
+            Self { quick, repeat, probes, tcp, rounds, stream, trial, watch }
         } else {
             let (probes, rounds) = (20, 3);
             let repeat = repeat.unwrap_or(3);
-            Self { repeat, probes, tcp: seconds(3), rounds, stream: seconds(1), trial: millis(400), watch: seconds(2) }
+            let (tcp, stream, trial, watch) = (seconds(3), seconds(1), millis(400), seconds(2));
+            Self { quick, repeat, probes, tcp, rounds, stream, trial, watch }
         }
     }
 }
@@ -57,6 +66,8 @@ pub(super) struct Ground<'a> {
     pub(super) effort: Effort,
     /// Which delay element was asked for.
     pub(super) choice: BackendChoice,
+    /// What this kernel can do.
+    pub(super) abilities: Abilities,
     chosen: (Backend, String),
     /// What works on this kernel, of what was asked for.
     pub(super) backends: Vec<Backend>,
@@ -79,7 +90,22 @@ impl<'a> Ground<'a> {
             }
             _ => vec![chosen.0],
         };
-        Ok(Self { effort, choice, chosen, backends, progress })
+        Ok(Self { effort, choice, abilities, chosen, backends, progress })
+    }
+
+    /// The back-end in use where nothing else is said.
+    pub(super) fn chosen(&self) -> Backend {
+        self.chosen.0
+    }
+
+    /// Whether tc can delay packets here, whatever back-end was asked for.
+    pub(super) fn has_netem(&self) -> bool {
+        choose(BackendChoice::Netem, &self.abilities).is_ok()
+    }
+
+    /// Says on the terminal what is going on.
+    pub(super) fn say(&self, step: &str) {
+        self.progress.say(step);
     }
 
     /// The back-end in use and why, in words.
@@ -103,7 +129,7 @@ impl<'a> Ground<'a> {
 
 fn start(label: &str, matrix: &DelayMatrix) -> anyhow::Result<Lab> {
     let name = format!("bench-{}-{label}", std::process::id());
-    Lab::start(&name, matrix.names(), "longhaul bench lab", crate::cli::agent_session::lab_environment())
+    Lab::start(&name, matrix.names(), "longhaul bench", crate::cli::agent_session::lab_environment())
         .with_context(|| format!("bring up the lab `{name}`"))
 }
 
@@ -167,6 +193,16 @@ impl BenchLab {
         command
     }
 
+    /// Makes node `from` do this row with this back-end; how many writes it took.
+    pub(super) fn apply_row(&mut self, from: NodeIndex, row: Row, backend: BackendChoice) -> anyhow::Result<usize> {
+        let answer = self.lab.ask(vec![(from, Request::Apply { row, backend })])?.pop();
+        match answer.context("the node did not answer")? {
+            Ok(Response::Applied(applied)) => Ok(applied.operations),
+            Ok(other) => bail!("apply a row: {other:?}"),
+            Err(message) => bail!("apply a row: {message}"),
+        }
+    }
+
     /// Ends the lab.
     pub(super) fn stop(self) -> anyhow::Result<()> {
         self.lab.stop().context("take the lab down")
@@ -189,4 +225,17 @@ pub(super) fn matrix_of(nodes: usize, delay: impl Fn(NodeIndex, NodeIndex) -> De
     let pairs = (0..nodes).flat_map(|from| (0..nodes).map(move |to| (from, to)));
     let delays = pairs.map(|(from, to)| if from == to { Delay::ZERO } else { delay(from, to) }).collect();
     Ok(DelayMatrix::new(names, delays)?)
+}
+
+/// The back-end, asked for by name.
+pub(super) const fn asking_for(backend: Backend) -> BackendChoice {
+    match backend {
+        Backend::Netem => BackendChoice::Netem,
+        Backend::Userspace => BackendChoice::Userspace,
+    }
+}
+
+/// For tables in microseconds.
+pub(super) fn micros(span: Span) -> f64 {
+    span.as_nanos() as f64 / 1e3
 }

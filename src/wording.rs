@@ -1,0 +1,91 @@
+//! Foreign text as messages repeat it: one line, nothing that a terminal obeys, never endless. Pure.
+
+use std::fmt::{self, Display, Write};
+
+/// The longest text that a message repeats in full, in characters.
+const LONGEST_EXCERPT: usize = 40;
+
+/// The longest message, in characters: two of the longest node names, some excerpts and what to change.
+const LONGEST_MESSAGE: usize = 800;
+
+/// The text as messages repeat it: cut when it is long, with escapes for what is not printed.
+pub fn excerpt(text: &str) -> String {
+    shortened(&text, LONGEST_EXCERPT)
+}
+
+/// A message that repeats foreign text, shown in one line: what terminals obey is written as an escape, and the end of what
+/// is very long is cut off.
+#[derive(Debug, Clone, Copy)]
+pub struct OneLine<T>(pub T);
+
+impl<T: Display> Display for OneLine<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&shortened(&self.0, LONGEST_MESSAGE))
+    }
+}
+
+fn shortened(text: &dyn Display, longest: usize) -> String {
+    let mut line = Line { text: String::new(), left: longest };
+    // It fails when the line is full; then what follows is not wanted.
+    let _ = write!(line, "{text}");
+    line.text
+}
+
+/// A line as far as it has been written.
+struct Line {
+    text: String,
+    left: usize,
+}
+
+impl Write for Line {
+    fn write_str(&mut self, part: &str) -> fmt::Result {
+        for c in part.chars() {
+            if self.left == 0 {
+                self.text.push('…');
+                return Err(fmt::Error);
+            }
+            self.left -= 1;
+            if is_obeyed(c) {
+                self.text.extend(c.escape_debug());
+            } else {
+                self.text.push(c);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a terminal does something else than print it: control characters, ends of lines and changes of direction.
+fn is_obeyed(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn what_a_terminal_obeys_is_written_as_an_escape() {
+        assert_eq!(excerpt("a\x1b[31m\r\n\tb\u{202e}c\u{85}é"), "a\\u{1b}[31m\\r\\n\\tb\\u{202e}c\\u{85}é");
+    }
+
+    #[test]
+    fn long_texts_are_cut_at_whole_characters() {
+        assert_eq!(excerpt(&"ß".repeat(40)), "ß".repeat(40));
+        assert_eq!(excerpt(&"ß".repeat(41)), "ß".repeat(40) + "…");
+        assert_eq!(OneLine("x".repeat(100_000)).to_string().chars().count(), LONGEST_MESSAGE + 1);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_becomes_one_bounded_line(text in "(\\PC|\\pC){0,60}") {
+            let shown = excerpt(&text);
+            prop_assert!(!shown.chars().any(is_obeyed));
+            if text.chars().count() <= LONGEST_EXCERPT && !text.chars().any(is_obeyed) {
+                prop_assert_eq!(shown, text);
+            }
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Impairment files, and the texts of selectors.
+
+use std::path::Path;
+
+use longhaul::intended::Intended;
+use longhaul::matrix::ReadOptions;
+use longhaul::shaping::{Impairment, Selector};
+
+use crate::claims;
+
+pub(crate) const SELECTOR: &[&str] = &[
+    "10.0.0.0/24",
+    "fd00::/64",
+    " ",
+    "tcp",
+    "udp",
+    "icmp",
+    ":",
+    "-",
+    "22",
+    "5000-5010",
+    "all",
+    "/",
+    "::",
+    "%eth0",
+    "/33",
+    "/0",
+    "::ffff:1.2.3.4",
+];
+pub(crate) const IMPAIRMENTS: &[&str] = &[
+    "apiVersion: longhaul/v1\n",
+    "matrix: net.csv\n",
+    "defaults: ",
+    "paths:\n",
+    "- {",
+    "}",
+    "from: ",
+    "to: ",
+    "a*",
+    "b",
+    "jitter: ",
+    "loss: ",
+    "distribution: ",
+    "normal",
+    "pareto",
+    "jitterCorrelation: ",
+    "lossCorrelation: ",
+    "bursts: {toBad: 1%, toGood: 10%, badLoss: 50%}",
+    "duplicate: ",
+    "corrupt: ",
+    "reorder: ",
+    "gap: ",
+    "rate: ",
+    "10mbit",
+    "5%",
+    "1ms",
+    "seed: ",
+    "&a ",
+    "*a",
+    "<<: ",
+    "!!binary ",
+    "|\n",
+    "---\n",
+    "\n",
+    "  ",
+    "[",
+    "]",
+    ", ",
+    "\"",
+    "? ",
+    "# ",
+    "%",
+];
+
+/// A text says one thing, and says it again.
+pub(crate) fn selector(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    match text.parse::<Selector>() {
+        Err(error) => claims::message(&error),
+        Ok(selector) => {
+            assert_eq!(selector.to_string().parse(), Ok(selector));
+            let canonical = selector.canonical();
+            assert_eq!(canonical.canonical(), canonical);
+            assert_eq!(canonical.to_string().parse(), Ok(canonical));
+            let json = serde_json::to_string(&selector).unwrap();
+            assert_eq!(serde_json::from_str::<Selector>(&json).unwrap(), selector);
+        }
+    }
+}
+
+const MATRIX: &str = "a1,a2,b\n0,10,20\n10,0,30.5\n20,30.5,0\n";
+
+/// The file's text with a matrix of three nodes beside it; what each path does makes sense and survives the wire.
+pub(crate) fn impairments(bytes: &[u8]) {
+    let read =
+        |path: &Path| Ok(if path == Path::new("net.yaml") { bytes.to_vec() } else { MATRIX.as_bytes().to_vec() });
+    match Intended::load(Path::new("net.yaml"), ReadOptions::default(), read) {
+        Err(error) => {
+            claims::message(&error);
+            place(&error.to_string(), bytes);
+        }
+        Ok(intended) => {
+            for (from, to) in intended.matrix().paths() {
+                let impairment = intended.path(from, to);
+                assert_eq!(impairment.checked(), Ok(impairment));
+                claims::message(&impairment);
+                let json = serde_json::to_string(&impairment).unwrap();
+                assert_eq!(serde_json::from_str::<Impairment>(&json).unwrap(), impairment);
+                let _ =
+                    (impairment.netem(), impairment.limit(), impairment.shortest_delay(), impairment.expected_loss());
+            }
+        }
+    }
+}
+
+/// The line after the file's name, if there is one, is in the file.
+pub(crate) fn place(message: &str, bytes: &[u8]) {
+    let line = message.strip_prefix("net.yaml:").and_then(|rest| rest.split(':').next()?.parse().ok());
+    if let Some(line) = line {
+        claims::line_within(line, bytes);
+    }
+}
