@@ -151,7 +151,7 @@ pub enum Response {
     /// To [`Request::Probe`].
     Probed(ProbeReport),
     /// To [`Request::Compare`].
-    Compared(Box<Comparison>),
+    Compared(Box<Compared>),
     /// To [`Request::Replay`]: every step can be done.
     Replaying {
         /// The delay element to be used.
@@ -195,6 +195,18 @@ pub struct Applied {
     pub reason: String,
     /// How many writes to the kernel or the line it took; 0 when all was there already.
     pub operations: usize,
+    /// What was applied before; `None` when nothing was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub former: Option<Box<Former>>,
+}
+
+/// What a node did before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Former {
+    /// Its row.
+    pub row: Row,
+    /// The delay element.
+    pub backend: Backend,
 }
 
 /// What a node is doing, desired against actual.
@@ -224,13 +236,15 @@ pub struct Traffic {
 
 /// What applying a row would come to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Comparison {
+pub struct Compared {
     /// The delay element that would be used.
     pub backend: Backend,
     /// Why this one.
     pub reason: String,
     /// The operations that lead from what is there to the row, in words, in order.
     pub operations: Vec<String>,
+    /// Of those, the ones that are about a destination: which rules and line paths are added, changed and deleted.
+    pub destinations: Destinations,
     /// What the node was asked to do last; `None` when nothing is applied.
     pub applied: Option<Row>,
     /// What the kernel lacks or has too much of for that, in words; empty when it is as it should be.
@@ -283,4 +297,15 @@ pub struct ReplayState {
     pub phase: ReplayPhase,
     /// The switches so far, as far as they were asked for.
     pub stamps: Vec<SwitchStamp>,
+}
+
+/// How many destinations change.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Destinations {
+    /// They were left alone, and will be impaired.
+    pub added: usize,
+    /// They will be impaired in another way.
+    pub changed: usize,
+    /// They will be left alone.
+    pub removed: usize,
 }

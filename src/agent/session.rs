@@ -5,7 +5,7 @@ use std::io::{self, BufRead, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 
 use super::protocol::{
-    Applied, BeatLine, CancelLine, Comparison, NodeStatus, Place, ReplayOrder, ReplayState, Request, RequestLine,
+    Applied, BeatLine, CancelLine, Compared, NodeStatus, Place, ReplayOrder, ReplayState, Request, RequestLine,
     Response, ResponseLine, is_alive,
 };
 use super::replay::now_ns;
@@ -26,7 +26,7 @@ pub trait NodeControl {
     /// Desired against actual.
     fn status(&mut self) -> Result<NodeStatus, String>;
     /// What [`apply`](Self::apply) would do.
-    fn compare(&mut self, row: &Row, backend: BackendChoice) -> Result<Comparison, String>;
+    fn compare(&mut self, row: &Row, backend: BackendChoice) -> Result<Compared, String>;
     /// Checks a timeline as a whole and keeps it; gives the answer to [`Request::Replay`].
     fn replay(&mut self, order: ReplayOrder) -> Result<Response, String>;
     /// Starts what was kept.
@@ -272,7 +272,7 @@ mod tests {
         fn status(&mut self) -> Result<NodeStatus, String> {
             Err("not here".to_owned())
         }
-        fn compare(&mut self, _: &Row, _: BackendChoice) -> Result<Comparison, String> {
+        fn compare(&mut self, _: &Row, _: BackendChoice) -> Result<Compared, String> {
             Err("not here".to_owned())
         }
         fn replay(&mut self, _: ReplayOrder) -> Result<Response, String> {

@@ -1,13 +1,18 @@
 //! A node whose kernel is this one: what a session asks of it, and what a replay does to it meanwhile.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::agent::protocol::{Applied, Comparison, NodeStatus, Place, ReplayOrder, ReplayState, Response, Traffic};
+use crate::agent::protocol::{
+    Applied, Compared, Destinations, Former, NodeStatus, Place, ReplayOrder, ReplayState, Response, Traffic,
+};
 use crate::agent::replay::{Replay, Switching, now_ns};
 use crate::agent::session::NodeControl;
 use crate::netlink::{Connection, NetlinkError, link};
-use crate::shaping::{Abilities, Backend, BackendChoice, Row, State, choose, desired, diff};
+use crate::shaping::{
+    Abilities, Backend, BackendChoice, Impairment, Row, RowPath, Selector, State, choose, desired, diff,
+};
 use crate::tc::{self, KernelTc, Prepared, TrafficControl};
 use crate::timeline::{Repeat, write_moment};
 
@@ -33,6 +38,20 @@ struct Kernel {
 pub(super) struct KernelNode {
     kernel: Arc<Mutex<Kernel>>,
     replay: Replay,
+}
+
+/// How the selectors of two rows differ.
+fn destinations(before: &Row, after: &Row) -> Destinations {
+    let by_selector = |row: &Row| -> BTreeMap<Selector, Impairment> {
+        let of = |path: &RowPath| path.selectors.iter().map(|one| (*one, path.impairment)).collect::<Vec<_>>();
+        row.paths.iter().flat_map(of).collect()
+    };
+    let (before, after) = (by_selector(before), by_selector(after));
+    Destinations {
+        added: after.keys().filter(|one| !before.contains_key(one)).count(),
+        changed: after.iter().filter(|(one, does)| before.get(one).is_some_and(|now| now != *does)).count(),
+        removed: before.keys().filter(|one| !after.contains_key(one)).count(),
+    }
 }
 
 fn text(error: impl std::fmt::Display) -> String {
@@ -83,18 +102,21 @@ impl Kernel {
         })
     }
 
-    fn compare(&mut self, row: &Row, backend: BackendChoice) -> Result<Comparison, String> {
+    fn compare(&mut self, row: &Row, backend: BackendChoice) -> Result<Compared, String> {
         let abilities = self.abilities();
         let (backend, reason) = choose(backend, &abilities).map_err(text)?;
         let current = self.tc()?.current().map_err(text)?;
         let target = desired(row, backend, &abilities, &current).map_err(text)?;
         let wanted = self.wanted(&current)?;
+        let before = self.applied.as_ref().map(|last| last.row.clone());
+        let destinations = destinations(before.as_ref().unwrap_or(&Row::default()), row);
         let words = |wanted: &State| diff(&current, wanted).iter().map(ToString::to_string).collect();
-        Ok(Comparison {
+        Ok(Compared {
             backend,
             reason,
             operations: words(&target),
-            applied: self.applied.as_ref().map(|last| last.row.clone()),
+            destinations,
+            applied: before,
             differences: words(&wanted),
         })
     }
@@ -178,8 +200,9 @@ impl NodeControl for KernelNode {
         let abilities = kernel.abilities();
         let (backend, reason) = choose(backend, &abilities).map_err(text)?;
         let applied = tc::impair(kernel.tc()?, row, backend, &abilities).map_err(text)?;
-        kernel.applied = Some(Last { row: row.clone(), backend });
-        Ok(Applied { backend, reason, operations: applied.operations })
+        let former = kernel.applied.replace(Last { row: row.clone(), backend });
+        let former = former.map(|Last { row, backend }| Box::new(Former { row, backend }));
+        Ok(Applied { backend, reason, operations: applied.operations, former })
     }
 
     fn clear(&mut self) -> Result<usize, String> {
@@ -194,7 +217,7 @@ impl NodeControl for KernelNode {
         self.kernel().status()
     }
 
-    fn compare(&mut self, row: &Row, backend: BackendChoice) -> Result<Comparison, String> {
+    fn compare(&mut self, row: &Row, backend: BackendChoice) -> Result<Compared, String> {
         self.kernel().compare(row, backend)
     }
 

@@ -4,6 +4,7 @@ mod agent_host;
 mod agent_session;
 mod bench;
 mod caveats;
+mod compare;
 mod doctor;
 mod host;
 mod input;

@@ -33,8 +33,10 @@ Examples:
   longhaul apply matrices/trade-heavy.csv
   longhaul apply --name trade matrices/trade-light.csv --backend userspace
 
+  longhaul apply matrices/trade-heavy.csv --dry-run
+
 Delays are changed in place: packets under way keep theirs, none is lost.
-What is there already is not written again.")]
+What is there already is not written again. When a node refuses, all keep what they had.")]
 pub(super) struct ApplyArgs {
     #[command(flatten)]
     matrix: MatrixInput,
@@ -42,6 +44,12 @@ pub(super) struct ApplyArgs {
     target: TargetArgs,
     #[command(flatten)]
     backend: NodeBackendArgs,
+    /// Write nothing: show what is there, what is wanted, and what would change
+    #[arg(long)]
+    dry_run: bool,
+    /// With --dry-run: print everything as JSON
+    #[arg(long, requires = "dry_run")]
+    json: bool,
 }
 
 /// Measure every path of a running lab, beside what is applied.
@@ -83,6 +91,9 @@ pub(super) fn run_apply(args: &ApplyArgs, out: &mut dyn Write) -> anyhow::Result
     let mut target = args.target.connect()?;
     let intended = in_order_of(&target, intended, &args.matrix.place())?;
     let choices = args.backend.choices(target.nodes())?;
+    if args.dry_run {
+        return super::compare::run(&mut target, &intended, &choices, args.json, out);
+    }
     let applied = apply_intended(target.testbed(), &intended, &choices)?;
     let operations: usize = applied.iter().map(|applied| applied.operations).sum();
     writeln!(out, "applied to {target}: {operations} writes, {}", backends_in_words(&applied))?;

@@ -2,11 +2,12 @@
 
 pub mod lab;
 mod operations;
+mod putback;
 mod replay;
 
 pub use operations::{
-    MeasureOptions, Measured, NodeFailure, OperationError, abilities, apply, apply_paths, clear, measure, status,
-    statuses,
+    MeasureOptions, Measured, NodeFailure, OperationError, abilities, apply, apply_paths, apply_rows, clear,
+    compare_rows, measure, status, statuses,
 };
 
 pub use replay::{Rehearsed, begin_replay, order_replay, stop_replay, switches};

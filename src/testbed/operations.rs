@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::{Testbed, TestbedError};
-use crate::agent::protocol::{Applied, NodeStatus, Request, Response};
+use crate::agent::protocol::{Applied, Compared, NodeStatus, Request, Response};
 use crate::matrix::DelayMatrix;
 use crate::measure::{Collected, Plan, ProbeOrder, ProbeReport, START_MISSED, collect};
 use crate::shaping::{Abilities, BackendChoice, Impairment, Row};
@@ -88,17 +88,23 @@ pub fn apply_paths(
     if nodes.len() != count {
         return Err(OperationError::OtherSize { matrix: count, testbed: nodes.len() });
     }
-    let choice = |from: NodeIndex| backends.get(from).copied().unwrap_or_default();
-    let request = |from| Request::Apply { row: Row::of_paths(nodes, from, |to| path(from, to)), backend: choice(from) };
-    let requests = (0..nodes.len()).map(|from| (from, request(from))).collect();
-    let applied = ask(testbed, requests, |response| match response {
-        Response::Applied(applied) => Ok(applied),
-        other => Err(other),
-    });
-    if matches!(applied, Err(OperationError::Nodes(_))) {
-        let _ = clear(testbed);
+    let rows = (0..count).map(|from| Row::of_paths(nodes, from, |to| path(from, to))).collect();
+    apply_rows(testbed, rows, backends)
+}
+
+/// Applies a row for each node, each with its own choice of back-end; when a node fails, all are put back to what they did before.
+pub fn apply_rows(
+    testbed: &mut dyn Testbed,
+    rows: Vec<Row>,
+    backends: &[BackendChoice],
+) -> Result<Vec<Applied>, OperationError> {
+    if testbed.nodes().len() != rows.len() {
+        return Err(OperationError::OtherSize { matrix: rows.len(), testbed: testbed.nodes().len() });
     }
-    applied
+    let choice = |from: NodeIndex| backends.get(from).copied().unwrap_or_default();
+    let request = |(from, row)| (from, Request::Apply { row, backend: choice(from) });
+    let requests = rows.into_iter().enumerate().map(request).collect();
+    super::putback::apply(testbed, requests)
 }
 
 /// What the nodes' kernels can do; the first node's, as all nodes of a lab share one kernel.
@@ -266,6 +272,29 @@ pub(super) fn ask_all<T>(
     ask(testbed, requests, expect)
 }
 
+/// What an answer that was not hoped for says.
+pub(super) fn failure_of(answer: Result<Response, String>) -> String {
+    match answer {
+        Err(message) | Ok(Response::Failed { message }) => message,
+        Ok(other) => format!("an unexpected answer: {other:?}"),
+    }
+}
+
+/// What applying a row to each node would do; nothing is done.
+pub fn compare_rows(
+    testbed: &mut dyn Testbed,
+    rows: Vec<Row>,
+    backends: &[BackendChoice],
+) -> Result<Vec<Compared>, OperationError> {
+    let choice = |from: NodeIndex| backends.get(from).copied().unwrap_or_default();
+    let request = |(from, row)| (from, Request::Compare { row, backend: choice(from) });
+    let requests = rows.into_iter().enumerate().map(request).collect();
+    ask(testbed, requests, |response| match response {
+        Response::Compared(compared) => Ok(*compared),
+        other => Err(other),
+    })
+}
+
 /// Asks and sorts the answers: all as expected, or the failures.
 pub(super) fn ask<T>(
     testbed: &mut dyn Testbed,
@@ -276,12 +305,7 @@ pub(super) fn ask<T>(
     let answers = testbed.ask(requests)?;
     let (mut fine, mut failures) = (Vec::with_capacity(answers.len()), Vec::new());
     for (node, answer) in asked.into_iter().zip(answers) {
-        let outcome = answer.and_then(|response| {
-            expect(response).map_err(|other| match other {
-                Response::Failed { message } => message,
-                other => format!("an unexpected answer: {other:?}"),
-            })
-        });
+        let outcome = answer.and_then(|response| expect(response).map_err(|other| failure_of(Ok(other))));
         match outcome {
             Ok(value) => fine.push(value),
             Err(message) => failures.push(NodeFailure { node: testbed.nodes()[node].name.clone(), message }),

@@ -5,7 +5,7 @@ use std::io::{Cursor, Write};
 use std::sync::{Arc, Mutex};
 
 use longhaul::agent::protocol::{
-    Applied, CancelLine, Comparison, NodeStatus, Place, ReplayOrder, ReplayPhase, ReplayState, Request, RequestLine,
+    Applied, CancelLine, Compared, NodeStatus, Place, ReplayOrder, ReplayPhase, ReplayState, Request, RequestLine,
     Response, ResponseLine,
 };
 use longhaul::agent::session::{Measuring, NodeControl, serve};
@@ -110,7 +110,7 @@ impl NodeControl for Counting {
     fn status(&mut self) -> Result<NodeStatus, String> {
         Err("not here".to_owned())
     }
-    fn compare(&mut self, _: &Row, _: BackendChoice) -> Result<Comparison, String> {
+    fn compare(&mut self, _: &Row, _: BackendChoice) -> Result<Compared, String> {
         Err("not here".to_owned())
     }
     fn replay(&mut self, _: ReplayOrder) -> Result<Response, String> {
