@@ -314,6 +314,7 @@ mod tests {
             probes: 1,
             warm_up: 0,
             interval: Span::ZERO,
+            pattern: crate::measure::Pattern::Rounds,
             start_realtime_ns: 0,
             grace: Span::ZERO,
         }

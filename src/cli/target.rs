@@ -55,6 +55,11 @@ impl Target {
         &mut *self.testbed
     }
 
+    /// Only the connection.
+    pub(super) fn into_testbed(self) -> Box<dyn Testbed> {
+        self.testbed
+    }
+
     /// Its nodes, in order.
     pub(super) fn nodes(&self) -> &[Node] {
         self.testbed.nodes()

@@ -6,6 +6,7 @@ mod echo;
 mod fake;
 mod icmp;
 mod ledger;
+mod order;
 mod probe;
 mod rank;
 mod raw_socket;
@@ -16,10 +17,11 @@ pub use collect::{Collected, collect};
 pub use compare::{BaseMatrix, compare, subtract_base};
 pub use fake::FakeProber;
 pub use icmp::{IcmpProber, StopSignal};
+pub use order::overtaken;
 pub use probe::{
     Lateness, MAX_PROBES, MAX_RUN, ProbeError, ProbeOrder, ProbeReport, Prober, ReceivedProbe, START_MISSED, SentProbe,
     Stamps,
 };
 pub(crate) use rank::{median_interval, percentile};
 pub use sample::{Comparison, DelaySummary, ErrorSummary, PathResult, RttSummary, Sample, Tolerance, Verdict};
-pub use schedule::{Plan, Sequence, Slot};
+pub use schedule::{Pattern, Plan, Sequence, Slot};

@@ -7,10 +7,10 @@ mod replay;
 
 pub use operations::{
     MeasureOptions, Measured, NodeFailure, OperationError, abilities, apply, apply_paths, apply_rows, clear,
-    compare_rows, measure, status, statuses,
+    compare_rows, measure, measure_from, status, statuses,
 };
 
-pub use replay::{Rehearsed, begin_replay, order_replay, stop_replay, switches};
+pub use replay::{Rehearsed, begin_replay, begin_replay_at, common_start, order_replay, stop_replay, switches};
 
 use crate::agent::protocol::{Request, Response};
 use crate::topology::{Node, NodeIndex};

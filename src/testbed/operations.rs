@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::{Testbed, TestbedError};
 use crate::agent::protocol::{Applied, Compared, NodeStatus, Request, Response};
 use crate::matrix::DelayMatrix;
-use crate::measure::{Collected, Plan, ProbeOrder, ProbeReport, START_MISSED, collect};
+use crate::measure::{Collected, Pattern, Plan, ProbeOrder, ProbeReport, START_MISSED, collect};
 use crate::shaping::{Abilities, BackendChoice, Impairment, Row};
 use crate::topology::{Node, NodeIndex, NodeName};
 use crate::units::Span;
@@ -165,7 +165,8 @@ pub struct MeasureOptions {
 impl MeasureOptions {
     /// How long the probes of `nodes` nodes take by plan.
     pub fn schedule(&self, nodes: usize) -> Span {
-        Plan { nodes, probes: self.probes, warm_up: self.warm_up, interval: self.interval }.duration()
+        let Self { probes, warm_up, interval, .. } = *self;
+        Plan { nodes, probes, warm_up, interval, pattern: Pattern::Rounds }.duration()
     }
 
     /// A grace that a testbed with this matrix needs: twice its longest round trip could take, and half a second.
@@ -208,6 +209,19 @@ fn measure_once(
     lead: Duration,
     started: &dyn Fn(Duration),
 ) -> Result<Measured, OperationError> {
+    let start = since_epoch() + u64::try_from(lead.as_nanos()).unwrap_or(u64::MAX);
+    started(lead + options.schedule(testbed.nodes().len()).as_duration());
+    measure_from(testbed, options, Pattern::Rounds, start)
+}
+
+/// Measures every path by a schedule that starts at this instant of the nodes' real-time clocks, which must lie far enough
+/// ahead for all of them to be ready by then.
+pub fn measure_from(
+    testbed: &mut dyn Testbed,
+    options: MeasureOptions,
+    pattern: Pattern,
+    start_realtime_ns: u64,
+) -> Result<Measured, OperationError> {
     let addresses = addresses(testbed.nodes(), options.ipv6)?;
     let order = |me: NodeIndex| ProbeOrder {
         run: options.run,
@@ -216,12 +230,11 @@ fn measure_once(
         probes: options.probes,
         warm_up: options.warm_up,
         interval: options.interval,
-        start_realtime_ns: since_epoch() + u64::try_from(lead.as_nanos()).unwrap_or(u64::MAX),
+        pattern,
+        start_realtime_ns,
         grace: options.grace,
     };
-    let first = order(0);
-    started(lead + first.plan().duration().as_duration());
-    let orders = (0..addresses.len()).map(|me| (me, Request::Probe(ProbeOrder { me, ..first.clone() }))).collect();
+    let orders = (0..addresses.len()).map(|me| (me, Request::Probe(order(me)))).collect();
     let reports = ask(testbed, orders, |response| match response {
         Response::Probed(report) => Ok(report),
         other => Err(other),

@@ -11,6 +11,9 @@ use crate::timeline::Timeline;
 /// How often a replay is begun whose start some nodes miss.
 const ATTEMPTS: u32 = 3;
 
+/// Added to a start that cannot be put off.
+const SPARE: Duration = Duration::from_millis(500);
+
 /// What a node says of a timeline before it begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rehearsed {
@@ -54,21 +57,30 @@ pub fn order_replay(
     accepted
 }
 
-/// Has every node begin what it keeps at one instant, `after` the first at which all can; returns the instant, nanoseconds
-/// since 1970.
-pub fn begin_replay(testbed: &mut dyn Testbed, after: Duration) -> Result<u64, OperationError> {
+/// Has every node begin what it keeps at one instant, the first at which all can; returns it, nanoseconds since 1970.
+pub fn begin_replay(testbed: &mut dyn Testbed) -> Result<u64, OperationError> {
     let mut lead = lead(testbed)?;
     for _ in 1..ATTEMPTS {
-        match begin_once(testbed, lead + after) {
+        match begin_replay_at(testbed, from_now(lead)) {
             Err(error) if error.missed_start() => lead *= 4,
             outcome => return outcome,
         }
     }
-    begin_once(testbed, lead + after)
+    begin_replay_at(testbed, from_now(lead))
 }
 
-fn begin_once(testbed: &mut dyn Testbed, ahead: Duration) -> Result<u64, OperationError> {
-    let start_realtime_ns = since_epoch().saturating_add(u64::try_from(ahead.as_nanos()).unwrap_or(u64::MAX));
+/// The first instant, nanoseconds since 1970, by which all nodes will have heard of a start, with much to spare: for a start
+/// that several things must meet, so that it cannot be put off.
+pub fn common_start(testbed: &mut dyn Testbed) -> Result<u64, OperationError> {
+    Ok(from_now(SPARE + 4 * lead(testbed)?))
+}
+
+fn from_now(ahead: Duration) -> u64 {
+    since_epoch().saturating_add(u64::try_from(ahead.as_nanos()).unwrap_or(u64::MAX))
+}
+
+/// As [`begin_replay`], at an instant that is known.
+pub fn begin_replay_at(testbed: &mut dyn Testbed, start_realtime_ns: u64) -> Result<u64, OperationError> {
     ask_all(testbed, &Request::BeginReplay { start_realtime_ns }, |response| match response {
         Response::ReplayBegun => Ok(()),
         other => Err(other),

@@ -3,10 +3,12 @@
 use std::io::Write;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::signals::Signals;
 use crate::agent::protocol::{ReplayPhase, ReplayState};
 use crate::agent::replay::now_ns;
-use crate::report::replay::{SwitchSummary, switch_line, switch_summary};
+use crate::report::replay::{SwitchSummary, replay_json, switch_line, switch_summary};
 use crate::testbed::{self, Testbed};
 use crate::timeline::{Switch, SwitchStamp, Timeline};
 
@@ -43,6 +45,16 @@ impl<'a> Follow<'a> {
     /// All switches so far.
     pub(super) fn summaries(&self) -> &[SwitchSummary] {
         &self.summaries
+    }
+
+    /// When the replay began, nanoseconds since 1970.
+    pub(super) fn start_ns(&self) -> u64 {
+        self.start_ns
+    }
+
+    /// All of it as JSON, with what probes said of it.
+    pub(super) fn json(&self, results: Option<&Value>) -> String {
+        replay_json(self.timeline, self.start_ns, &self.summaries, &self.stamps, results)
     }
 
     /// The stamps of each node so far.

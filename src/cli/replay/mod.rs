@@ -2,25 +2,31 @@
 
 mod follow;
 mod load;
+mod measure;
 mod signals;
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::SystemTime;
 
 use anyhow::Context;
 use clap::Args;
 
 use self::follow::{Ending, Follow};
 use self::load::TimelineArgs;
+use self::measure::{Evidence, MeasureArgs};
 use self::signals::Signals;
 use super::agent_session::lab_environment;
 use super::input::NodeBackendArgs;
+use super::operate::{applied_matrix, dropped};
 use super::target::TargetArgs;
-use crate::report::replay::{plan_line, plan_table, replay_json, replay_lines};
+use super::verify::claim_folder;
+use crate::measure::Verdict;
+use crate::report::replay::{plan_line, plan_table, replay_lines};
 use crate::testbed::lab::Lab;
-use crate::testbed::{self, Testbed};
+use crate::testbed::{self, Rehearsed, Testbed};
 use crate::timeline::Timeline;
 use crate::topology::NodeName;
 
@@ -31,13 +37,14 @@ Examples:
   longhaul replay --every 10m light.csv heavy.csv
   longhaul replay --every 10m --repeat forever light.csv mid.csv heavy.csv
   longhaul replay day.yaml --dry-run
-  longhaul replay --lab trace.csv
+  longhaul replay --lab --measure --out trace trace.csv
 
 Every node checks the whole timeline before the first switch, and then switches by its own clock.
 Each switch is printed when all nodes have made it. Ctrl-C ends the replay; what was switched to last stays
 until `longhaul apply` or `longhaul clear`. With --lab it goes with its lab.
 
-Exit code: 0 every switch was made, 1 some failed on some nodes, 2 the input or the system is wrong.")]
+Exit code: 0 every switch was made, and with --measure within tolerance; 1 some were not;
+2 the input or the system is wrong.")]
 pub(super) struct ReplayArgs {
     #[command(flatten)]
     timeline: TimelineArgs,
@@ -52,8 +59,10 @@ pub(super) struct ReplayArgs {
     /// Return at once; the replay goes on in the agents until it is over, or until `longhaul apply` or `clear`
     #[arg(long, conflicts_with_all = ["lab", "dry_run"])]
     detach: bool,
-    /// Write the steps, the switches and the stamps of every node as JSON
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["dry_run", "detach"])]
+    #[command(flatten)]
+    measure: MeasureArgs,
+    /// Write the steps, the switches and the stamps of every node as JSON; --measure has them in its folder
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["dry_run", "detach", "measure"])]
     json: Option<PathBuf>,
     #[command(flatten)]
     backend: NodeBackendArgs,
@@ -72,9 +81,11 @@ pub(super) fn run(args: &ReplayArgs, out: &mut dyn Write) -> anyhow::Result<Exit
     if args.lab {
         let names = loaded.names();
         let timeline = loaded.timeline(&names, "the first matrix")?;
-        let name = format!("replay-{}", args.timeline.stem());
+        let name = format!("replay-{}-{}", args.timeline.stem(), std::process::id());
         let mut lab = Lab::start(&name, &names, &args.timeline.place(), lab_environment())?;
-        let code = replay(args, &timeline, &format!("lab `{name}`"), &mut lab, out)?;
+        let again = || -> anyhow::Result<Box<dyn Testbed>> { Ok(Box::new(Lab::connect(&name)?)) };
+        let run = Run { args, timeline: &timeline, whose: format!("lab `{name}`"), again: &again };
+        let code = run.go(&mut lab, out)?;
         lab.stop()?;
         return Ok(code);
     }
@@ -82,49 +93,97 @@ pub(super) fn run(args: &ReplayArgs, out: &mut dyn Write) -> anyhow::Result<Exit
     let names: Vec<NodeName> = target.nodes().iter().map(|node| node.name.clone()).collect();
     let whose = target.to_string();
     let timeline = loaded.timeline(&names, &whose)?;
-    replay(args, &timeline, &whose, target.testbed(), out)
+    let again = || Ok(args.target.connect()?.into_testbed());
+    Run { args, timeline: &timeline, whose, again: &again }.go(target.testbed(), out)
 }
 
-fn replay(
-    args: &ReplayArgs,
-    timeline: &Timeline,
-    whose: &str,
-    testbed: &mut dyn Testbed,
-    out: &mut dyn Write,
-) -> anyhow::Result<ExitCode> {
-    let choices = args.backend.choices(testbed.nodes())?;
-    // From here on a signal ends the replay, not this program.
-    let signals = Signals::take()?;
-    let rehearsed = testbed::order_replay(testbed, timeline, &choices)?;
-    let backends: std::collections::BTreeSet<String> = rehearsed.iter().map(|node| node.backend.to_string()).collect();
-    let start_ns = testbed::begin_replay(testbed, Duration::ZERO)?;
-    let backends: Vec<String> = backends.into_iter().collect();
-    writeln!(out, "replay on {whose}: {}, back-end {}", plan_line(timeline), backends.join("+"))?;
-    out.flush()?;
-    if args.detach {
-        return Ok(ExitCode::SUCCESS);
-    }
-    let mut follow = Follow::new(timeline, start_ns);
-    let ending = follow.run(testbed, &signals, args.lab, out)?;
-    for line in replay_lines(timeline.names(), follow.summaries()) {
-        writeln!(out, "{line}")?;
-    }
-    if let Some(file) = &args.json {
-        let text = replay_json(timeline, start_ns, follow.summaries(), follow.stamps());
-        std::fs::write(file, text).with_context(|| format!("write {}", file.display()))?;
-    }
-    match ending {
-        Ending::Signal(number) => {
-            let then = if args.lab {
-                "the lab goes"
-            } else {
-                "what was switched to last stays until `longhaul apply` or `clear`"
-            };
-            writeln!(out, "stopped; {then}")?;
-            Ok(ExitCode::from(128u8.wrapping_add(number)))
+/// A timeline on a testbed.
+struct Run<'a> {
+    args: &'a ReplayArgs,
+    timeline: &'a Timeline,
+    /// The testbed in words.
+    whose: String,
+    /// Another connection to it.
+    again: &'a dyn Fn() -> anyhow::Result<Box<dyn Testbed>>,
+}
+
+impl Run<'_> {
+    fn go(&self, testbed: &mut dyn Testbed, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
+        let (args, timeline, started) = (self.args, self.timeline, SystemTime::now());
+        let choices = args.backend.choices(testbed.nodes())?;
+        let folder = self.folder(started)?;
+        let statuses = if args.measure.measure { testbed::status(testbed)? } else { vec![] };
+        // From here on a signal ends the replay, not this program.
+        let signals = Signals::take()?;
+        let backends = backends(&testbed::order_replay(testbed, timeline, &choices)?);
+        let beside = match &folder {
+            Some(_) => Some(args.measure.begin(timeline, testbed, (self.again)()?)?),
+            None => None,
+        };
+        let start_ns = match &beside {
+            Some(beside) => testbed::begin_replay_at(testbed, beside.replay_start_ns)?,
+            None => testbed::begin_replay(testbed)?,
+        };
+        writeln!(out, "replay on {}: {}, back-end {backends}", self.whose, plan_line(timeline))?;
+        out.flush()?;
+        if args.detach {
+            return Ok(ExitCode::SUCCESS);
         }
-        Ending::Stopped => anyhow::bail!("somebody else has ended the replay, by another replay, `apply` or `clear`"),
-        Ending::Over if follow.failed() => Ok(ExitCode::from(1)),
-        Ending::Over => Ok(ExitCode::SUCCESS),
+        let mut follow = Follow::new(timeline, start_ns);
+        let ending = follow.run(testbed, &signals, args.lab || beside.is_some(), out)?;
+        for line in replay_lines(timeline.names(), follow.summaries()) {
+            writeln!(out, "{line}")?;
+        }
+        let mut fine = !follow.failed();
+        if let (Ending::Over, Some(beside), Some(folder)) = (&ending, beside, &folder) {
+            let (options, measured) = beside.finish()?;
+            let dropped = dropped(&testbed::status(testbed)?).saturating_sub(dropped(&statuses));
+            let before = applied_matrix(testbed.nodes(), &statuses)?;
+            let evidence = Evidence {
+                args: &args.measure,
+                timeline,
+                follow: &follow,
+                options,
+                measured: &measured,
+                before: before.delays(),
+                dropped,
+                started,
+                source: args.timeline.place(),
+                backends,
+            };
+            fine &= evidence.conclude(folder, out)? == Verdict::Pass;
+        } else if let Some(file) = &args.json {
+            std::fs::write(file, follow.json(None)).with_context(|| format!("write {}", file.display()))?;
+        }
+        self.end(&ending, fine, out)
     }
+
+    /// Where the evidence goes; `None` without a measurement.
+    fn folder(&self, started: SystemTime) -> anyhow::Result<Option<PathBuf>> {
+        match (&self.args.measure.out, self.args.measure.measure) {
+            (_, false) => Ok(None),
+            (Some(folder), true) => Ok(Some(folder.clone())),
+            (None, true) => Ok(Some(claim_folder(&self.args.timeline.stem(), started)?)),
+        }
+    }
+
+    fn end(&self, ending: &Ending, fine: bool, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
+        match ending {
+            Ending::Signal(number) => {
+                let stays = "what was switched to last stays until `longhaul apply` or `clear`";
+                writeln!(out, "stopped; {}", if self.args.lab { "the lab goes" } else { stays })?;
+                Ok(ExitCode::from(128u8.wrapping_add(*number)))
+            }
+            Ending::Stopped => {
+                anyhow::bail!("somebody else has ended the replay, by another replay, `apply` or `clear`")
+            }
+            Ending::Over => Ok(if fine { ExitCode::SUCCESS } else { ExitCode::from(1) }),
+        }
+    }
+}
+
+/// "netem", or all of them when the nodes differ.
+fn backends(rehearsed: &[Rehearsed]) -> String {
+    let names: BTreeSet<String> = rehearsed.iter().map(|node| node.backend.to_string()).collect();
+    names.into_iter().collect::<Vec<_>>().join("+")
 }

@@ -236,7 +236,7 @@ pub fn find_running(name: Option<&str>) -> Result<Lab, LabError> {
 
 /// Labs that a command makes for itself begin so; who means "the lab" does not mean them.
 fn is_temporary(name: &str) -> bool {
-    ["verify-", "bench-"].iter().any(|prefix| name.starts_with(prefix))
+    ["verify-", "bench-", "replay-"].iter().any(|prefix| name.starts_with(prefix))
 }
 
 fn running_labs() -> String {
@@ -336,6 +336,7 @@ mod tests {
             probes: 1_000,
             warm_up: 0,
             interval: crate::units::Span::from_millis(1_000),
+            pattern: crate::measure::Pattern::Rounds,
             start_realtime_ns: 0,
             grace: crate::units::Span::from_millis(5_000),
         };

@@ -1,12 +1,16 @@
 //! A replay as text: what it will do, each switch as it was carried out, and the whole in a few lines.
 
+mod judge;
+
 use std::fmt::Write;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::files::json;
 use super::heat::{counted, thousands};
 use super::table::{align, empty_table};
+pub use judge::{Labelled, StepResult, judge, label, results_json, results_lines, results_table, samples_csv};
+
 use crate::timeline::{StepChange, SwitchStamp, Timeline, changes, write_moment};
 use crate::topology::{NodeIndex, NodeName};
 use crate::units::Span;
@@ -121,6 +125,7 @@ pub fn replay_json(
     start_ns: u64,
     summaries: &[SwitchSummary],
     stamps: &[Vec<SwitchStamp>],
+    results: Option<&Value>,
 ) -> String {
     let steps: Vec<_> =
         timeline.steps().iter().map(|step| json!({ "at_ms": step.at.as_millis_f64(), "name": step.name })).collect();
@@ -150,6 +155,7 @@ pub fn replay_json(
         "steps": steps,
         "switches": switches,
         "stamps": stamps,
+        "results": results,
     }))
 }
 
