@@ -3,8 +3,12 @@
 
 #[path = "support/bridged_nodes.rs"]
 mod bridged_nodes;
+#[path = "support/garbage.rs"]
+mod garbage;
 
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bridged_nodes::{Bridged, in_own_namespaces, order, probe, v4, v6};
@@ -200,6 +204,45 @@ fn measurements_do_not_mix() {
     });
 }
 
+/// Echoes of others, of the size of ours and with our mark in them, come by all the time.
+#[test]
+fn foreign_echoes_do_not_count() {
+    in_own_namespaces("foreign_echoes_do_not_count", || {
+        let lab = Bridged::build(2);
+        let order = order(2, v4, 20, Span::from_millis(5));
+        let mut strangers: Vec<std::process::Child> = Vec::new();
+        for (from, to) in [(0, 1), (1, 0)] {
+            let words = format!("-q -n -i 0.002 -s 32 -p 4c485042 {}", v4(to));
+            let begin = move || {
+                let words = words.split(' ');
+                std::process::Command::new("ping").args(words).stdout(std::process::Stdio::null()).spawn().unwrap()
+            };
+            strangers.push(lab.nodes[from].begin(begin)());
+        }
+        let reports = lab.measure(&[0, 1], &order);
+        for mut stranger in strangers {
+            assert!(stranger.try_wait().unwrap().is_none(), "it has been pinging all the time");
+            stranger.kill().unwrap();
+            stranger.wait().unwrap();
+        }
+        assert_whole(&reports, 20);
+    });
+}
+
+/// The kernel answers echoes, and nobody else: a prober only listens.
+#[test]
+fn a_prober_never_answers() {
+    in_own_namespaces("a_prober_never_answers", || {
+        let lab = Bridged::build(2);
+        lab.nodes[1].run("sysctl -q -w net.ipv4.icmp_echo_ignore_all=1");
+        let reports = lab.measure(&[0, 1], &order(2, v4, 5, Span::from_millis(2)));
+        for sample in collect(&reports, 5).samples {
+            assert!(sample.one_way.is_some(), "{sample:?}");
+            assert_eq!(sample.rtt.is_some(), sample.from == 1, "{sample:?}");
+        }
+    });
+}
+
 fn probe_as(lab: &Bridged, me: usize, order: &ProbeOrder) -> ProbeReport {
     let order = ProbeOrder { me, ..order.clone() };
     lab.nodes[me].begin(move || probe(&order).unwrap())()
@@ -222,6 +265,54 @@ fn a_thousand_peers() {
         assert_eq!((report.sent.len(), report.refused, report.user_stamped), (999, 0, 0), "{:?}", report.first_refusal);
         assert_eq!(report.sent.iter().filter(|sent| sent.rx_ns.is_none()).count(), 0);
     });
+}
+
+/// The most memory that this process has had, in bytes.
+fn peak_memory() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() * 1_024
+}
+
+fn garbage_changes_nothing(address: fn(usize) -> IpAddr) {
+    let lab = Bridged::build(3);
+    let order = order(2, address, 60, Span::from_millis(10));
+    let before = peak_memory();
+    let stop = Arc::new(AtomicBool::new(false));
+    let flooding = lab.nodes[2].begin({
+        let (stop, run) = (Arc::clone(&stop), order.run);
+        move || garbage::flood(run, [v4(2), v6(2)], &[address(0), address(1)], &stop)
+    });
+    let reports = lab.measure(&[0, 1], &order);
+    stop.store(true, Ordering::Relaxed);
+    let garbage = flooding();
+    assert!(garbage > 1_000, "only {garbage} packets of garbage were sent");
+    let collected = collect(&reports, 60);
+    assert_eq!((collected.duplicates, collected.backwards, collected.unexpected), (0, 0, 0));
+    let heard: Vec<&Sample> = collected.samples.iter().filter(|sample| sample.rtt.is_some()).collect();
+    // A flood may fill a buffer on a slow machine; then a probe is lost, but never wrong.
+    assert!(heard.len() >= 60, "{} of 120 probes were answered beside {garbage} packets of garbage", heard.len());
+    for sample in heard {
+        let rtt = sample.rtt.unwrap();
+        assert!(rtt < Rtt::from_millis(500), "{sample:?}");
+        assert!(sample.one_way.is_none_or(|one_way| one_way > Delay::ZERO && one_way.as_nanos() <= rtt.as_nanos()));
+    }
+    for report in reports.iter().flatten() {
+        assert_eq!((report.stamps, report.refused, report.sent.len()), (Stamps::Kernel, 0, 60));
+        assert!(report.received.len() <= 60 && report.received.iter().all(|probe| probe.from < 2));
+    }
+    let grown = peak_memory() - before;
+    assert!(grown < 32 << 20, "{garbage} packets of garbage took {grown} bytes of memory");
+}
+
+#[test]
+fn garbage_over_ipv4_changes_nothing() {
+    in_own_namespaces("garbage_over_ipv4_changes_nothing", || garbage_changes_nothing(v4));
+}
+
+#[test]
+fn garbage_over_ipv6_changes_nothing() {
+    in_own_namespaces("garbage_over_ipv6_changes_nothing", || garbage_changes_nothing(v6));
 }
 
 #[test]
@@ -249,6 +340,12 @@ fn wrong_orders_are_refused() {
         assert_eq!(message(ProbeOrder { me: 2, ..good.clone() }), "the order is for node 2 of only 2");
         let many = message(ProbeOrder { probes: u32::MAX, ..good.clone() });
         assert_eq!(many, "the order asks for 4294967296 probes from one node; at most 4000000 are allowed");
+        let alone = ProbeOrder { addresses: vec![v4(0)], probes: u32::MAX, ..good.clone() };
+        assert_eq!(
+            message(alone),
+            "the order asks for 4294967296 probes from one node; at most 4000000 are allowed",
+            "it has no peer, but its books would have more room than the machine"
+        );
         let late = message(ProbeOrder { start_realtime_ns: 1, ..good.clone() });
         assert!(
             late.starts_with("the common start was missed by ") && late.ends_with("; set it further ahead"),

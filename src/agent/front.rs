@@ -219,12 +219,11 @@ fn relay(
         }
         let (lines, end) = keeper.read_lines();
         for line in lines {
-            match FarewellLine::read(&line) {
-                Some(line) => farewell = Some(line.farewell),
-                None => {
-                    asked.answered(&line);
-                    output.write_all(&[&line[..], b"\n"].concat())?;
-                }
+            if let Some(line) = FarewellLine::read(&line) {
+                farewell = Some(line.farewell);
+            } else {
+                asked.answered(&line);
+                output.write_all(&[&line[..], b"\n"].concat())?;
             }
         }
         output.flush()?;
@@ -232,7 +231,7 @@ fn relay(
             break;
         }
     }
-    if !open && asked.ids.is_empty() && farewell.is_none() {
+    if farewell.as_deref() == Some("") && asked.ids.is_empty() {
         return Ok(0);
     }
     let ended = format!("the keeper of {} has ended, and what it had applied is removed", order.interface);
@@ -261,7 +260,7 @@ fn wait(input: &std::fs::File, open: bool, keeper: &Lines) -> io::Result<(bool, 
 
 /// Hands on what has come; false at the end of the input.
 fn forward(mut input: &std::fs::File, keeper: &mut Lines, asked: &mut Asked) -> io::Result<bool> {
-    let mut bytes = [0u8; 64 * 1024];
+    let mut bytes = [0u8; 16 * 1024];
     let length = match input.read(&mut bytes) {
         Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(true),
         read => read?,
@@ -275,7 +274,7 @@ fn forward(mut input: &std::fs::File, keeper: &mut Lines, asked: &mut Asked) -> 
 /// There is no session: says why to every request, until nobody asks any more.
 fn refuse(why: &str, mut input: std::fs::File, output: &mut dyn Write, asked: &mut Asked) -> io::Result<i32> {
     let _ = writeln!(io::stderr(), "error: {why}");
-    let mut bytes = [0u8; 64 * 1024];
+    let mut bytes = [0u8; 16 * 1024];
     loop {
         let length = match input.read(&mut bytes) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,

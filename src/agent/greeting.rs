@@ -43,7 +43,7 @@ pub enum Welcome {
     Ending,
 }
 
-/// A line of a keeper that is no answer: why it ends a session.
+/// A line of a keeper that is no answer: why it ends a session; empty when the session has asked for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FarewellLine {
     /// In words.

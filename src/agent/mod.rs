@@ -3,6 +3,7 @@
 //! which a session gets there.
 
 pub mod claim;
+pub mod eviction;
 pub mod front;
 pub mod greeting;
 pub mod keeper;

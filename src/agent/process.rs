@@ -5,6 +5,7 @@ use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
+use super::lease::Moment;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl;
@@ -144,6 +145,13 @@ impl Process {
     }
 }
 
+/// How long to poll until a moment, rounded up so that it has come then.
+pub fn timeout(until: Moment, now: Moment) -> PollTimeout {
+    let left = until.saturating_sub(now);
+    let milliseconds = left.as_millis() + u128::from(!left.subsec_nanos().is_multiple_of(1_000_000));
+    PollTimeout::try_from(milliseconds).unwrap_or(PollTimeout::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -151,6 +159,7 @@ mod tests {
     use std::process::Command;
 
     #[test]
+    #[allow(clippy::zombie_processes)] // they are waited for by their process files
     fn a_child_is_killed_and_its_end_told() {
         let child = Command::new("sleep").arg("1000").spawn().unwrap();
         let process = Process::open(Pid::from_raw(i32::try_from(child.id()).unwrap())).unwrap();

@@ -36,6 +36,11 @@ impl Pulse {
         Self { limit, heard: now, asked: None, looked: now }
     }
 
+    /// How long a silence may last.
+    pub const fn limit(&self) -> Duration {
+        self.limit
+    }
+
     /// Another silence is allowed from now on.
     pub const fn set_limit(&mut self, limit: Duration) {
         self.limit = limit;

@@ -13,7 +13,7 @@ use crate::measure::StopSignal;
 use crate::netlink::monitor::LinkMonitor;
 use crate::netlink::{Connection, link};
 use crate::shaping::Abilities;
-use crate::tc;
+use crate::tc::{self, KernelTc};
 
 /// The devices whose changes may break what is applied, beside the interface itself.
 const OURS: [&str; 2] = ["lh0", "lh1"];
@@ -45,7 +45,7 @@ impl Ground for KernelGround {
 
     fn work(&mut self, stream: UnixStream) -> i32 {
         // What a former life has left goes before anything is asked: there is nobody who wants it.
-        let _ = tc::sweep(&self.interface);
+        let _ = self.sweep();
         let (Ok(stop), Ok(input)) = (StopSignal::new(), stream.try_clone()) else { return 2 };
         let prober = NodeProber { stop: stop.clone() };
         let mut node = KernelNode::new(self.interface.clone(), self.abilities.clone());
@@ -53,7 +53,12 @@ impl Ground for KernelGround {
     }
 
     fn sweep(&mut self) -> Result<(), String> {
-        tc::sweep(&self.interface).map_err(|error| error.to_string())
+        // The way that lets a line send on what it holds, where it works.
+        let _ = KernelTc::open(&self.interface).map(|mut kernel| tc::clear(&mut kernel));
+        // What is half made, mixed with what others have put there, or under another name: there its rules would lead into a
+        // device that is gone, and packets with them.
+        let removal = tc::remove_all(Some(&self.interface), false).map_err(|error| error.to_string())?;
+        if removal.stuck.is_empty() { Ok(()) } else { Err(removal.stuck.join("; ")) }
     }
 
     fn index(&mut self) -> Option<u32> {

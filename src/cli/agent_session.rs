@@ -10,9 +10,9 @@ use clap::{Args, Parser, Subcommand};
 
 use super::agent_host::KernelGround;
 use super::kernel_node::KernelNode;
-use crate::agent::front;
 use crate::agent::keeper::KeeperOrder;
 use crate::agent::session::{Measuring, serve};
+use crate::agent::{claim, front, privilege};
 use crate::measure::{IcmpProber, ProbeOrder, ProbeReport, Prober, StopSignal};
 use crate::netlink::Connection;
 use crate::netlink::route::{self, TowardError};
@@ -37,6 +37,7 @@ Example:
 
 The end of the input ends the session, and the end of the last session clears the node.")]
     Session(SessionArgs),
+    Panic(super::panic::PanicArgs),
 }
 
 /// Stands for the interface that the routes say.
@@ -67,7 +68,10 @@ fn lease(text: &str) -> Result<Duration, String> {
 
 /// The command line of `longhaul-agent`.
 pub fn command() -> ExitCode {
-    let AgentCommand::Session(args) = AgentCli::parse().command;
+    let args = match AgentCli::parse().command {
+        AgentCommand::Session(args) => args,
+        AgentCommand::Panic(args) => return super::finish(|out| super::panic::run(&args, out)),
+    };
     let interface = match args.interface.as_str() {
         AUTO => interface_toward(&args.toward),
         named => Ok(named.to_owned()),
@@ -95,7 +99,15 @@ fn interface_toward(addresses: &[IpAddr]) -> io::Result<String> {
 /// Serves one session of a lab, as its holder starts it (`--interface eth0`).
 pub(super) fn main() -> ExitCode {
     let interface = std::env::args().skip_while(|word| word != "--interface").nth(1);
-    outcome(run(interface.unwrap_or_else(|| NODE_INTERFACE.to_owned()), told_abilities()))
+    let interface = interface.unwrap_or_else(|| NODE_INTERFACE.to_owned());
+    // A keeper that somebody starts in a lab's node must not take the node for its own.
+    let _claim = claim::hold(&interface);
+    // Finding out what the kernel can do takes more privileges than are kept.
+    let abilities = told_abilities().unwrap_or_else(tc::abilities::probe);
+    if let Err(error) = privilege::reduce() {
+        return outcome(Err(io::Error::other(error)));
+    }
+    outcome(run(interface, Some(abilities)))
 }
 
 fn outcome(served: io::Result<()>) -> ExitCode {

@@ -32,6 +32,7 @@ pub(super) fn run(args: &DoctorArgs, out: &mut dyn Write) -> anyhow::Result<Exit
     if args.json {
         let document = serde_json::json!({
             "backend": choice.as_ref().ok().map(|(backend, _)| backend),
+            "capture": abilities.capture(),
             "reason": choice.as_ref().map_or_else(ToString::to_string, |(_, reason)| reason.clone()),
             "root": Uid::effective().is_root(),
             "abilities": abilities,
@@ -55,6 +56,8 @@ fn describe(abilities: &Abilities, user: Uid, columns: usize) -> String {
         };
         text.extend(["back-end ", &backend.to_string(), ": ", &verdict, "\n"]);
     }
+    text.push_str(&hanging("capture for userspace: ", &capture(abilities), 4, columns));
+    text.push('\n');
     let conclusion = match choose(BackendChoice::Auto, abilities) {
         Ok((backend, _)) => format!("longhaul uses {backend}\n"),
         Err(_) => "longhaul cannot delay packets here\n".to_owned(),
@@ -64,6 +67,22 @@ fn describe(abilities: &Abilities, user: Uid, columns: usize) -> String {
         text.push_str(&what_root_adds(abilities));
     }
     text
+}
+
+/// How the user-space line gets its packets, and what that means for traffic when its agent dies.
+fn capture(abilities: &Abilities) -> String {
+    match &abilities.tcx {
+        Ability::Present => {
+            "a BPF program, which ends with its agent: when that is killed, packets go undelayed at once. In an ordinary user's \
+             lab there are u32 filters instead"
+                .to_owned()
+        }
+        Ability::Missing { .. } => {
+            "u32 filters, for want of tcx: when an agent is killed, packets to impaired destinations are lost until its \
+             supervisor has removed them"
+                .to_owned()
+        }
+    }
 }
 
 /// One line per ability; what was found and what to do are beside those that are missing.
@@ -87,6 +106,7 @@ fn list(abilities: &Abilities, columns: usize) -> String {
 /// What the first user namespace alone grants, and what it is good for.
 fn what_root_adds(abilities: &Abilities) -> String {
     let gains = [
+        (&abilities.tcx, "capture by a BPF program: when an agent is killed, packets go undelayed at once"),
         (&abilities.large_buffers, "large receive buffers: the user-space line takes larger bursts without loss"),
         (
             &abilities.priority,
@@ -110,6 +130,7 @@ mod tests {
         abilities.kernel = "6.18.0".to_owned();
         abilities.netem = Ability::missing("CONFIG_NET_SCH_NETEM is not set", "modprobe sch_netem");
         abilities.large_buffers = Ability::missing("refused", "run as root");
+        abilities.tcx = Ability::missing("not permitted", "run as root");
         let text = describe(&abilities, Uid::from_raw(1000), 60);
         for expected in [
             "kernel 6.18.0, as an ordinary user (uid 1000)",
@@ -118,7 +139,9 @@ mod tests {
             "back-end netem: does not work here, for want of netem\n",
             "back-end userspace: works",
             "longhaul uses userspace\n",
-            "as root there would also be:\n  large receive buffers",
+            "capture for userspace: u32 filters, for want of tcx: when an\n    agent is killed",
+            "as root there would also be:\n  capture by a BPF program",
+            "\n  large receive buffers",
         ] {
             assert!(text.contains(expected), "{expected}\n{text}");
         }

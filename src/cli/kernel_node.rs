@@ -77,6 +77,11 @@ impl Kernel {
         self.tc.as_mut().ok_or_else(|| "traffic control is not open".to_owned())
     }
 
+    /// Refuses an interface whose state is not understood, before anything of ours is there.
+    fn examine(&self) -> Result<(), String> {
+        if self.applied.is_none() { tc::examine(&self.interface).map_err(text) } else { Ok(()) }
+    }
+
     /// The state that what was applied last should be, beside what is there.
     fn wanted(&mut self, current: &State) -> Result<State, String> {
         let abilities = self.abilities();
@@ -124,6 +129,7 @@ impl Kernel {
     /// Goes through a timeline as the replay will, as far as states are concerned: from what is there, step by step, and
     /// once more from its end when it is repeated. The back-end, why, and the operations of each step of the first pass.
     fn rehearse(&mut self, order: &ReplayOrder) -> Result<(Backend, String, Vec<usize>), String> {
+        self.examine()?;
         let abilities = self.abilities();
         let (backend, reason) = choose(order.backend, &abilities).map_err(text)?;
         if order.steps.is_empty() {
@@ -197,6 +203,7 @@ impl NodeControl for KernelNode {
     fn apply(&mut self, row: &Row, backend: BackendChoice) -> Result<Applied, String> {
         self.replay.stop();
         let mut kernel = self.kernel();
+        kernel.examine()?;
         let abilities = kernel.abilities();
         let (backend, reason) = choose(backend, &abilities).map_err(text)?;
         let applied = tc::impair(kernel.tc()?, row, backend, &abilities).map_err(text)?;

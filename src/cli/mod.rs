@@ -13,6 +13,7 @@ mod lab;
 mod manual;
 pub mod matrix;
 mod operate;
+mod panic;
 mod progress;
 mod replay;
 mod status;
@@ -56,6 +57,7 @@ enum CliCommand {
     Status(status::StatusArgs),
     Watch(watch::WatchArgs),
     Clear(operate::ClearArgs),
+    Panic(panic::PanicArgs),
     Bench(bench::BenchArgs),
     Matrix(matrix::MatrixArgs),
     Doctor(doctor::DoctorArgs),
@@ -73,8 +75,13 @@ pub fn main() -> ExitCode {
         Some(AGENT_COMMAND) => return agent_session::main(),
         _ => {}
     }
+    finish(|out| dispatch(Cli::parse().command, out))
+}
+
+/// Runs a command with standard output and gives its exit code, or says why it failed.
+fn finish(command: impl FnOnce(&mut dyn Write) -> anyhow::Result<ExitCode>) -> ExitCode {
     let mut out = io::stdout().lock();
-    let outcome = dispatch(Cli::parse().command, &mut out).and_then(|code| {
+    let outcome = command(&mut out).and_then(|code| {
         out.flush()?;
         Ok(code)
     });
@@ -98,6 +105,7 @@ fn dispatch(command: CliCommand, out: &mut dyn Write) -> anyhow::Result<ExitCode
         CliCommand::Status(args) => status::run(&args, out),
         CliCommand::Watch(args) => watch::run(&args, out),
         CliCommand::Clear(args) => operate::run_clear(&args, out),
+        CliCommand::Panic(args) => panic::run(&args, out),
         CliCommand::Bench(args) => bench::run(&args, out),
         CliCommand::Matrix(args) => matrix::run(args, out),
         CliCommand::Doctor(args) => doctor::run(&args, out),

@@ -18,6 +18,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use crate::topology::NodeName;
+use crate::wording::OneLine;
 
 pub use check::parse;
 pub use ssh_target::SshTarget;
@@ -68,7 +69,7 @@ pub enum Interface {
 
 /// What is wrong with an inventory, where, and what to change.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{file}:{line}:{column}: {message}")]
+#[error("{file}:{line}:{column}: {}", OneLine(message))]
 pub struct InventoryError {
     /// The file.
     pub file: String,

@@ -90,7 +90,8 @@ fn checked_duration(order: &ProbeOrder) -> Result<Duration, ProbeError> {
         return Err(ProbeError::UnknownNode { me, nodes });
     }
     let per_peer = u64::from(order.probes) + u64::from(order.warm_up);
-    let probes = per_peer.saturating_mul(nodes as u64 - 1);
+    // The books have room for the node itself, too, also where it is alone.
+    let probes = per_peer.saturating_mul((nodes as u64 - 1).max(1));
     if probes > MAX_PROBES {
         return Err(ProbeError::TooMany { probes });
     }
@@ -231,7 +232,7 @@ impl Run<'_> {
 }
 
 /// Enters an event of this run that concerns this node; anything else is somebody else's.
-fn record(ledger: &mut Ledger, run: u64, me: u32, event: Event) {
+pub(super) fn record(ledger: &mut Ledger, run: u64, me: u32, event: Event) {
     let (Event::Arrived(_, probe, at_ns) | Event::Stamped(probe, at_ns)) = event;
     let Sequence::Probe(seq) = probe.seq else { return };
     if probe.run != run {
@@ -248,4 +249,59 @@ fn record(ledger: &mut Ledger, run: u64, me: u32, event: Event) {
 /// A node's index as probes carry it. Matrices end far below the limit; beyond it, nothing would match.
 fn wire_index(node: usize) -> u32 {
     u32::try_from(node).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const RUN: u64 = 7;
+
+    fn any_event() -> impl Strategy<Value = (bool, Event)> {
+        let probe = (0u64..3, 0u32..5, 0u32..5, 0u32..5, any::<bool>());
+        (probe, 0u8..3, any::<u64>()).prop_map(|((run, from, to, k, warm_up), kind, at_ns)| {
+            let seq = if warm_up { Sequence::WarmUp(k) } else { Sequence::Probe(k) };
+            let ours = run == 0;
+            let probe = Probe { run: RUN + run, from, to, seq };
+            let event = match kind {
+                0 => Event::Stamped(probe, at_ns),
+                1 => Event::Arrived(Direction::Reply, probe, at_ns),
+                _ => Event::Arrived(Direction::Request, probe, at_ns),
+            };
+            (ours, event)
+        })
+    }
+
+    proptest! {
+        /// Whatever comes by, in whatever order: what is of another run, for another node, from a node that is none, or
+        /// beyond the plan changes nothing, and nothing counts twice.
+        #[test]
+        fn only_this_runs_probes_count(events in prop::collection::vec(any_event(), 0..60)) {
+            let mut ledger = Ledger::new(0, 3, 2);
+            for (to, seq) in [(1, 0), (1, 1), (2, 0), (2, 1)] {
+                ledger.sending(to, seq, 1, 1);
+            }
+            let mut arrivals = std::collections::BTreeSet::new();
+            let mut answers = arrivals.clone();
+            for (ours, event) in events {
+                if let (true, Event::Arrived(direction, probe, _)) = (ours, event)
+                    && let Sequence::Probe(seq @ 0..2) = probe.seq
+                {
+                    match (direction, probe.from, probe.to) {
+                        (Direction::Request, from @ 1..3, 0) => { arrivals.insert((from as usize, seq)); }
+                        (Direction::Reply, 0, to @ 1..3) => { answers.insert((to as usize, seq)); }
+                        _ => {}
+                    }
+                }
+                record(&mut ledger, RUN, 0, event);
+            }
+            let report = ledger.into_report();
+            let received: Vec<_> = report.received.iter().map(|one| (one.from, one.seq)).collect();
+            prop_assert_eq!(received.len(), arrivals.len());
+            prop_assert!(received.iter().all(|one| arrivals.contains(one)));
+            let answered = report.sent.iter().filter(|one| one.rx_ns.is_some()).map(|one| (one.to, one.seq));
+            prop_assert_eq!(answered.collect::<std::collections::BTreeSet<_>>(), answers);
+        }
+    }
 }

@@ -7,6 +7,8 @@ mod fake;
 mod icmp;
 mod ledger;
 mod order;
+#[doc(hidden)]
+pub mod outside;
 mod probe;
 mod rank;
 mod raw_socket;

@@ -239,16 +239,21 @@ impl Connection {
                 Ok(length) => break length,
             }
         };
-        let (mut messages, mut rest) = (Vec::new(), &self.buffer[..length]);
-        while rest.len() >= 16 {
-            let message =
-                NetlinkMessage::<T>::deserialize(rest).map_err(|error| NetlinkError::Malformed(error.to_string()))?;
-            let used = (message.header.length as usize).next_multiple_of(4).max(16);
-            messages.push(message);
-            rest = rest.get(used..).unwrap_or_default();
-        }
-        Ok(messages)
+        read_messages(&self.buffer[..length])
     }
+}
+
+/// The messages of a datagram.
+pub(super) fn read_messages<T: NetlinkDeserializable>(mut rest: &[u8]) -> Result<Vec<NetlinkMessage<T>>, NetlinkError> {
+    let mut messages = Vec::new();
+    while rest.len() >= 16 {
+        let message =
+            NetlinkMessage::<T>::deserialize(rest).map_err(|error| NetlinkError::Malformed(error.to_string()))?;
+        let used = (message.header.length as usize).next_multiple_of(4).max(16);
+        messages.push(message);
+        rest = rest.get(used..).unwrap_or_default();
+    }
+    Ok(messages)
 }
 
 fn refusal(index: usize, what: &str, errno: i32, tail: &[u8]) -> NetlinkError {

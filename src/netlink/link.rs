@@ -25,6 +25,10 @@ pub struct Link {
     pub up: bool,
     /// The free text that administrators, and we, attach.
     pub alias: Option<String>,
+    /// The loopback interface: what is sent there never leaves.
+    pub loopback: bool,
+    /// The index of the bridge, bond or the like that it is a port of.
+    pub controller: Option<u32>,
 }
 
 /// Looks a link up by name; `None` when there is none.
@@ -54,18 +58,21 @@ pub fn list(connection: &mut Connection) -> Result<Vec<Link>, NetlinkError> {
         .collect())
 }
 
-fn read(message: &LinkMessage) -> Link {
+pub(super) fn read(message: &LinkMessage) -> Link {
     let mut link = Link {
         index: message.header.index,
         name: String::new(),
         kind: None,
         up: message.header.flags.contains(LinkFlags::Up),
         alias: None,
+        loopback: message.header.flags.contains(LinkFlags::Loopback),
+        controller: None,
     };
     for attribute in &message.attributes {
         match attribute {
             LinkAttribute::IfName(name) => link.name.clone_from(name),
             LinkAttribute::IfAlias(alias) => link.alias = Some(alias.clone()),
+            LinkAttribute::Controller(index) => link.controller = Some(*index).filter(|index| *index != 0),
             LinkAttribute::LinkInfo(infos) => {
                 link.kind = infos.iter().find_map(|info| match info {
                     LinkInfo::Kind(kind) => Some(kind.to_string()),
@@ -170,7 +177,7 @@ pub fn addresses(connection: &mut Connection, link: &Link) -> Result<Vec<IpAddr>
     Ok(objects.iter().filter_map(|object| address_of(object, link.index)).collect())
 }
 
-fn address_of(object: &RouteNetlinkMessage, index: u32) -> Option<IpAddr> {
+pub(super) fn address_of(object: &RouteNetlinkMessage, index: u32) -> Option<IpAddr> {
     let RouteNetlinkMessage::NewAddress(message) = object else { return None };
     let lasting = message.header.index == index && message.header.scope == AddressScope::Universe;
     let temporary = message.attributes.iter().any(

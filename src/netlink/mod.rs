@@ -8,6 +8,8 @@ mod connection;
 mod error;
 pub mod link;
 pub mod monitor;
+#[doc(hidden)]
+pub mod outside;
 pub mod route;
 
 pub use connection::{Connection, Request};

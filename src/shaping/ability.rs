@@ -141,10 +141,16 @@ impl Abilities {
         ]
     }
 
+    /// How the user-space delay line gets its packets here.
+    pub const fn capture(&self) -> CaptureKind {
+        if self.tcx.is_present() { CaptureKind::Program } else { CaptureKind::Filters }
+    }
+
     /// What `backend` needs and does not find: what it is, why it is missing, what to do.
     pub fn lacks(&self, backend: Backend) -> Vec<(&'static str, &str, &str)> {
         let needs: &[&str] = match backend {
             Backend::Netem => &["ifb", "clsact", "u32 and mirred", "htb", "netem"],
+            Backend::Userspace if self.capture() == CaptureKind::Program => &["veth", "packet sockets"],
             Backend::Userspace => &["veth", "clsact", "u32 and mirred", "packet sockets"],
         };
         let all = self.list();
@@ -156,6 +162,16 @@ impl Abilities {
             })
             .collect()
     }
+}
+
+/// How packets are taken to the user-space delay line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CaptureKind {
+    /// By a BPF program, which vanishes with the process that put it there.
+    Program,
+    /// By filters, which stay until someone removes them.
+    Filters,
 }
 
 /// What holds the packets.
@@ -293,7 +309,10 @@ mod tests {
 
     #[test]
     fn nothing_works_without_the_hook() {
-        let abilities = Abilities { clsact: Ability::missing("refused", "ask"), ..without_netem() };
+        let clsact = Ability::missing("refused", "ask");
+        let with_program = Abilities { clsact: clsact.clone(), ..without_netem() };
+        assert!(choose(BackendChoice::Auto, &with_program).is_ok(), "the capture program needs no hook");
+        let abilities = Abilities { tcx: Ability::missing("old", "none"), ..with_program };
         let error = choose(BackendChoice::Auto, &abilities).map_err(|error| error.to_string());
         assert_eq!(
             error,

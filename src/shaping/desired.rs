@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
 
+use super::catch::catches;
 use super::classes::{MAX_CLASSES, number};
 use super::filters::{Overfull, Rules, capture_list, list};
 use super::pattern::patterns;
 use super::{
-    Abilities, Ability, Backend, ClassId, ClassShape, DeviceKind, Impairment, ImpairmentError, Key, PortRange, Row,
-    Selector, Service, Setting, Share, State, Target, Transport,
+    Abilities, Ability, Backend, CaptureKind, ClassId, ClassShape, DeviceKind, Impairment, ImpairmentError, Key,
+    PortRange, Row, Selector, Service, Setting, Share, State, Target, Transport,
 };
 
 /// The kernel from which on netem takes a seed.
@@ -113,7 +114,7 @@ pub fn desired(row: &Row, backend: Backend, abilities: &Abilities, current: &Sta
             supported(&outcomes, &state, abilities)?;
             Ok(state)
         }
-        Backend::Userspace => userspace(&outcomes),
+        Backend::Userspace => userspace(&outcomes, abilities.capture(), current),
     }
 }
 
@@ -213,7 +214,7 @@ fn netem(outcomes: &Outcomes, skbedit: bool, current: &State) -> Result<State, S
     Ok(state)
 }
 
-fn userspace(outcomes: &Outcomes) -> Result<State, ShapingError> {
+fn userspace(outcomes: &Outcomes, by: CaptureKind, current: &State) -> Result<State, ShapingError> {
     let mut state = State::default();
     state.insert(Key::Device(DeviceKind::Veth), Setting::Present);
     // The line knows what is left alone too: it may be given more than it asked for.
@@ -221,6 +222,12 @@ fn userspace(outcomes: &Outcomes) -> Result<State, ShapingError> {
         (Key::Line(*selector), Setting::Line(outcome.unwrap_or_default()))
     };
     state.extend(outcomes.iter().map(line));
+    if by == CaptureKind::Program {
+        let taken = outcomes.iter().map(|(selector, outcome)| (*selector, outcome.is_some())).collect();
+        state.extend(catches(&taken, current));
+        state.insert(Key::Program, Setting::Rule(Target::Detour(None)));
+        return Ok(state);
+    }
     let target = |selector: &Selector| outcomes.get(selector).copied().flatten().map(|_| Target::Detour(None));
     let rules = patterns(outcomes.keys()).into_iter().map(|(pattern, selector)| (pattern, target(&selector)));
     capture(&mut state, &rules.collect())?;

@@ -22,6 +22,14 @@ impl Operation {
             Self::Add(key, _) | Self::Change(key, _) | Self::Delete(key) => key,
         }
     }
+
+    /// What the object is set to; `None` when it is deleted.
+    pub const fn setting(&self) -> Option<&Setting> {
+        match self {
+            Self::Add(_, setting) | Self::Change(_, setting) => Some(setting),
+            Self::Delete(_) => None,
+        }
+    }
 }
 
 impl fmt::Display for Operation {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use ipnet::IpNet;
 
-use super::{ClassId, Pattern, Selector, Table};
+use super::{Block, Caught, ClassId, Pattern, Profile, Selector, Table};
 
 /// An object of ours in a node's kernel.
 ///
@@ -24,10 +24,16 @@ pub enum Key {
     Classify(FilterKey),
     /// A destination of the user-space delay line.
     Line(Selector),
+    /// A rule of a profile of the capture program.
+    Service(Profile, Block),
+    /// A prefix that the capture program knows.
+    Caught(Caught),
     /// The hook on the interface that the capture rules need.
     Clsact,
     /// A filter object on the interface: takes packets to the device.
     Capture(FilterKey),
+    /// The capture program on the interface, which does what such filters do and vanishes with the process that put it there.
+    Program,
 }
 
 /// What the device is.
@@ -156,7 +162,7 @@ impl Key {
             Self::Root => vec![Self::Device(DeviceKind::Ifb)],
             Self::Class(_) => vec![Self::Root],
             Self::Leaf(class) => vec![Self::Class(*class)],
-            Self::Line(_) => vec![Self::Device(DeviceKind::Veth)],
+            Self::Line(_) | Self::Service(..) | Self::Caught(_) | Self::Program => vec![Self::Device(DeviceKind::Veth)],
             Self::Classify(filter @ FilterKey::Chain(_)) => {
                 [Self::Root].into_iter().chain(filter.parents().into_iter().map(Self::Classify)).collect()
             }
@@ -200,8 +206,11 @@ impl fmt::Display for Key {
             Self::Leaf(class) => write!(f, "the netem of class {class}"),
             Self::Classify(filter) => write!(f, "classify {filter}"),
             Self::Line(selector) => write!(f, "the delay line's path to {selector}"),
+            Self::Service(profile, block) => write!(f, "{block} in {profile} of the capture program"),
+            Self::Caught(caught) => write!(f, "{caught} in the capture program"),
             Self::Clsact => f.write_str("clsact"),
             Self::Capture(filter) => write!(f, "capture {filter}"),
+            Self::Program => f.write_str("the capture program"),
         }
     }
 }

@@ -6,6 +6,7 @@
 //! ```
 
 mod ability;
+mod catch;
 mod chain;
 mod classes;
 mod desired;
@@ -24,7 +25,8 @@ mod selector;
 mod state;
 mod table;
 
-pub use ability::{Abilities, Ability, Backend, BackendChoice, ChoiceError, choose};
+pub use ability::{Abilities, Ability, Backend, BackendChoice, CaptureKind, ChoiceError, choose};
+pub use catch::{Block, Catch, Caught, Profile, Verdict, Verdicts};
 pub use classes::{ClassId, ClassShape};
 pub use desired::{ShapingError, desired};
 pub use diff::{Operation, diff};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{ClassId, ClassShape, Impairment, Key, Netem};
+use super::{Catch, ClassId, ClassShape, Impairment, Key, Netem, Verdicts};
 
 /// The objects of ours in one node's kernel, each with its setting.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -21,6 +21,10 @@ pub enum Setting {
     Rule(Target),
     /// What the delay line does on a path.
     Line(Impairment),
+    /// What the capture program does with packets to a prefix.
+    Caught(Catch),
+    /// What a profile of the capture program says.
+    Service(Verdicts),
 }
 
 /// What a rule does with the packets that it matches.

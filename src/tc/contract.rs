@@ -5,11 +5,12 @@ use std::net::Ipv6Addr;
 
 use proptest::prelude::*;
 
+use super::oracle::without_tcx;
 use super::{ApplyError, FakeTc, TrafficControl, apply, clear, impair};
 use crate::shaping::{
-    Abilities, Ability, Backend, DeviceKind, Distribution, Family, FilterKey, FourState, GilbertElliott, Impairment,
-    Jitter, Key, Loss, Operation, OwnTable, Reorder, Row, RowPath, Selector, Share, State, Table, Target, desired,
-    diff,
+    Abilities, Ability, Backend, Catch, Caught, DeviceKind, Distribution, Family, FilterKey, FourState, GilbertElliott,
+    Impairment, Jitter, Key, Loss, Operation, OwnTable, Reorder, Row, RowPath, Selector, Share, State, Table, Target,
+    desired, diff,
 };
 use crate::shaping::{Pattern, Portion, Setting};
 use crate::units::{Delay, Span};
@@ -24,6 +25,10 @@ pub(super) struct Bench<'a> {
 impl Bench<'_> {
     fn impair(&mut self, row: &Row) -> usize {
         impair(self.tc, row, self.backend, &self.abilities).unwrap().operations
+    }
+
+    fn captures_by_program(&self) -> bool {
+        self.backend == Backend::Userspace && self.abilities.tcx.is_present()
     }
 }
 
@@ -94,9 +99,14 @@ fn adds_and_removes_destinations(bench: &mut Bench<'_>) {
     // A neighbour in a bucket that is in use, together with a new table.
     bench.impair(&row(&[("10.0.0.2/32", 10), ("10.0.0.3/32", 20), ("10.7.0.2/32", 20), ("10.8.0.0/16", 20)]));
     bench.impair(&row(&[("10.0.0.2/32", 10), ("10.0.0.3/32", 20), ("10.0.0.4/32", 30), ("fd00::4/128", 30)]));
+    let program = bench.captures_by_program();
     let capture = |text: &str| {
         let prefix = text.parse().unwrap();
-        Key::Capture(FilterKey::Rule(Table::of(&prefix), whole(prefix)))
+        if program {
+            Key::Caught(Caught::of(&prefix))
+        } else {
+            Key::Capture(FilterKey::Rule(Table::of(&prefix), whole(prefix)))
+        }
     };
     assert!(bench.tc.current().unwrap().contains(&capture("fd00::4/128")));
     bench.impair(&row(&[("10.0.0.3/32", 20), ("10.0.0.4/32", 30)]));
@@ -112,11 +122,12 @@ fn longest_prefixes_and_crowded_buckets(bench: &mut Bench<'_>) {
     paths.extend([("10.0.0.0/8", 1), ("10.1.0.0/16", 2), ("10.1.3.0/24", 3), ("8.0.0.0/5", 4), ("fd00::/64", 6)]);
     bench.impair(&row(&paths));
     let crowded = Key::Capture(FilterKey::Link(Table::of_length(Family::V4, 32).below(9, 2).unwrap()));
-    assert!(bench.tc.current().unwrap().contains(&crowded));
+    let filters = !bench.captures_by_program();
+    assert_eq!(bench.tc.current().unwrap().contains(&crowded), filters);
     bench.impair(&row(&paths[10..]));
     assert!(!bench.tc.current().unwrap().contains(&crowded));
     bench.impair(&row(&paths));
-    assert!(bench.tc.current().unwrap().contains(&crowded));
+    assert_eq!(bench.tc.current().unwrap().contains(&crowded), filters);
 }
 
 fn a_thousand_destinations(bench: &mut Bench<'_>) {
@@ -126,7 +137,8 @@ fn a_thousand_destinations(bench: &mut Bench<'_>) {
     assert_eq!(bench.impair(&wide_row(1_000, 1_000, 40)), if bench.backend == Backend::Netem { 1_000 } else { 2_000 });
     let after = bench.tc.current().unwrap();
     let rules = |state: &State| -> Vec<(Key, Setting)> {
-        let ours = state.iter().filter(|(key, _)| matches!(key, Key::Capture(_) | Key::Classify(_)));
+        let rule = |key: &Key| matches!(key, Key::Capture(_) | Key::Classify(_) | Key::Caught(_) | Key::Program);
+        let ours = state.iter().filter(|(key, _)| rule(key));
         ours.map(|(key, setting)| (*key, *setting)).collect()
     };
     assert_eq!(rules(&before), rules(&after));
@@ -184,12 +196,12 @@ fn impairs_in_every_way(bench: &mut Bench<'_>) {
 }
 
 fn without_skbedit() -> Abilities {
-    Abilities { skbedit: Ability::missing("no", "none"), ..Abilities::all() }
+    Abilities { skbedit: Ability::missing("no", "none"), ..without_tcx() }
 }
 
 #[test]
 fn the_fake_keeps_the_contract() {
-    for abilities in [Abilities::all(), without_skbedit()] {
+    for abilities in [Abilities::all(), without_tcx(), without_skbedit()] {
         for backend in [Backend::Netem, Backend::Userspace] {
             suite(&mut Bench { tc: &mut FakeTc::new(), backend, abilities: abilities.clone() });
         }
@@ -357,9 +369,9 @@ proptest! {
     #[test]
     fn no_gap_in_the_capture(before in any_row(), after in any_row()) {
         let mut tc = FakeTc::new();
-        impair(&mut tc, &before, Backend::Userspace, &Abilities::all()).unwrap();
+        impair(&mut tc, &before, Backend::Userspace, &without_tcx()).unwrap();
         let state = tc.current().unwrap();
-        let wanted = desired(&after, Backend::Userspace, &Abilities::all(), &state).unwrap();
+        let wanted = desired(&after, Backend::Userspace, &without_tcx(), &state).unwrap();
         let prefixes: Vec<_> = before.paths.iter().map(|path| path.selectors[0].prefix).collect();
         let stays: Vec<_> = after.paths.iter().map(|path| path.selectors[0].prefix).filter(|prefix| prefixes.contains(prefix)).collect();
         for operation in diff(&state, &wanted) {
@@ -370,6 +382,48 @@ proptest! {
             }
         }
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// As above, whichever of the two captures there was and will be.
+    #[test]
+    fn no_gap_in_the_capture_by_program(before in any_row(), after in any_row(), program_before: bool, hosts: [u32; 8]) {
+        let mut tc = FakeTc::new();
+        let abilities = if program_before { Abilities::all() } else { without_tcx() };
+        impair(&mut tc, &before, Backend::Userspace, &abilities).unwrap();
+        let state = tc.current().unwrap();
+        let wanted = desired(&after, Backend::Userspace, &Abilities::all(), &state).unwrap();
+        let covers = |row: &Row, address| row.paths.iter().any(|path| path.selectors[0].prefix.contains(&address));
+        let ends = [&before, &after].into_iter().flat_map(|row| &row.paths).map(|path| path.selectors[0].prefix.addr());
+        let random = hosts.iter().map(|host| std::net::IpAddr::from((0x0a00_0000 | host >> 8).to_be_bytes()));
+        let stays: Vec<_> = ends.chain(random).filter(|address| covers(&before, *address) && covers(&after, *address)).collect();
+        for operation in diff(&state, &wanted) {
+            tc.execute(&[operation]).unwrap();
+            let now = tc.current().unwrap();
+            for address in &stays {
+                prop_assert!(captured(&now, *address), "{} after {}", address, operation);
+            }
+        }
+    }
+}
+
+/// Whether the program or a filter takes packets to `address`.
+fn captured(state: &State, address: std::net::IpAddr) -> bool {
+    let known = state.iter().filter_map(|(key, setting)| match (key, setting) {
+        (Key::Caught(caught), Setting::Caught(catch)) if caught.prefix().contains(&address) => {
+            Some((caught.prefix().prefix_len(), *catch))
+        }
+        _ => None,
+    });
+    let longest = known.max_by_key(|(length, _)| *length).map(|(_, catch)| catch);
+    let by_program = state.contains(&Key::Program) && longest == Some(Catch::Take);
+    let rules = state.iter().filter_map(|(key, _)| match key {
+        Key::Capture(FilterKey::Rule(_, pattern)) if pattern.prefix.contains(&address) => Some(pattern.prefix),
+        _ => None,
+    });
+    by_program || rules.into_iter().any(|prefix| reachable(state, &prefix))
 }
 
 /// Whether a packet to `prefix` gets from the top of the capture list to a rule for it.

@@ -1,5 +1,6 @@
 //! What can go wrong between us and a kernel's traffic control.
 
+use super::BpfError;
 use crate::netlink::NetlinkError;
 use crate::shaping::Key;
 
@@ -11,6 +12,14 @@ pub enum TcError {
     NoInterface {
         /// Its name.
         interface: String,
+    },
+    /// The interface is not one that can be impaired in a way that a user would expect.
+    #[error("`{interface}` cannot be impaired: {why}")]
+    Unfit {
+        /// Its name.
+        interface: String,
+        /// Why, and what to do.
+        why: String,
     },
     /// Our device's name is taken.
     #[error("`{device}` exists and is not ours (alias {alias:?}); rename or delete it")]
@@ -41,6 +50,9 @@ pub enum TcError {
     /// The kernel refused, or could not be talked to.
     #[error(transparent)]
     Netlink(#[from] NetlinkError),
+    /// The capture program was refused.
+    #[error(transparent)]
+    Bpf(#[from] BpfError),
     /// What the kernel lists could not be read.
     #[error("reading traffic control: {0}")]
     Unreadable(String),

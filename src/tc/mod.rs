@@ -2,16 +2,20 @@
 
 pub mod abilities;
 mod apply;
+mod bpf;
 mod codec;
 mod error;
 mod fake;
 mod kernel;
 pub mod line;
+#[doc(hidden)]
+pub mod outside;
 
 pub use apply::{Applied, ApplyError, Prepared, TrafficControl, apply, clear, impair, prepare};
+pub use bpf::BpfError;
 pub use error::TcError;
 pub use fake::FakeTc;
-pub use kernel::{KernelTc, LinePaths, StartLine, Traffic, sweep};
+pub use kernel::{KernelTc, LinePaths, Removal, StartLine, Traffic, examine, remove_all, sweep};
 
 #[cfg(test)]
 mod contract;

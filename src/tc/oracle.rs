@@ -8,7 +8,8 @@ use ipnet::IpNet;
 use proptest::prelude::*;
 
 use crate::shaping::{
-    Backend, Impairment, PortRange, Protocol, Row, RowPath, Selector, Service, State, Transport, desired,
+    Abilities, Ability, Backend, Impairment, PortRange, Protocol, Row, RowPath, Selector, Service, State, Transport,
+    desired,
 };
 use crate::units::Delay;
 
@@ -192,5 +193,10 @@ pub(super) fn any_row() -> impl Strategy<Value = Row> {
 }
 
 fn makes_sense(row: &Row) -> bool {
-    desired(row, Backend::Userspace, &crate::shaping::Abilities::all(), &State::default()).is_ok()
+    desired(row, Backend::Userspace, &without_tcx(), &State::default()).is_ok()
+}
+
+/// All abilities but the one to capture by a BPF program.
+pub(super) fn without_tcx() -> Abilities {
+    Abilities { tcx: Ability::missing("no", "none"), ..Abilities::all() }
 }

@@ -22,6 +22,15 @@ pub trait Testbed: Send {
 
     /// Asks several nodes at once and waits for every answer; the answers come in the order of the requests.
     fn ask(&mut self, requests: Vec<(NodeIndex, Request)>) -> Result<Vec<Result<Response, String>>, TestbedError>;
+
+    /// Waits until nobody else changes the testbed, and keeps others from it until [`release`](Self::release). Where several
+    /// commands cannot meet, nothing has to be done.
+    fn reserve(&mut self) -> Result<(), TestbedError> {
+        Ok(())
+    }
+
+    /// Others may change the testbed again.
+    fn release(&mut self) {}
 }
 
 /// The testbed itself failed, not one of its nodes.

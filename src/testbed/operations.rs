@@ -104,7 +104,10 @@ pub fn apply_rows(
     let choice = |from: NodeIndex| backends.get(from).copied().unwrap_or_default();
     let request = |(from, row)| (from, Request::Apply { row, backend: choice(from) });
     let requests = rows.into_iter().enumerate().map(request).collect();
-    super::putback::apply(testbed, requests)
+    testbed.reserve()?;
+    let applied = super::putback::apply(testbed, requests);
+    testbed.release();
+    applied
 }
 
 /// What the nodes' kernels can do; the first node's, as all nodes of a lab share one kernel.
@@ -118,6 +121,13 @@ pub fn abilities(testbed: &mut dyn Testbed) -> Result<Abilities, OperationError>
 
 /// Removes everything from every node; the number of operations it took.
 pub fn clear(testbed: &mut dyn Testbed) -> Result<usize, OperationError> {
+    testbed.reserve()?;
+    let cleared = clear_reserved(testbed);
+    testbed.release();
+    cleared
+}
+
+fn clear_reserved(testbed: &mut dyn Testbed) -> Result<usize, OperationError> {
     let counts = ask_all(testbed, &Request::Clear, |response| match response {
         Response::Cleared { operations } => Ok(operations),
         other => Err(other),

@@ -39,7 +39,7 @@ fn named(name: &str) -> &'static Target {
     TARGETS.iter().find(|target| target.name == name).unwrap_or_else(|| panic!("no target is called {name}"))
 }
 
-use targets::{lists, matrix, session, yaml};
+use targets::{kernel, lists, matrix, session, yaml};
 
 targets! {
     matrix_csv: matrix::any, matrix::CSV, 1_500;
@@ -53,9 +53,18 @@ targets! {
     addresses: lists::addresses, lists::CSV, 1_500;
     selector: yaml::selector, yaml::SELECTOR, 4_000;
     impairments: yaml::impairments, yaml::IMPAIRMENTS, 1_500;
+    inventory: yaml::inventory, yaml::INVENTORY, 1_500;
     request: session::request, session::WORDS, 1_500;
     response: session::response, session::WORDS, 1_500;
     session: session::whole, session::WORDS, 300;
+    lab_line: kernel::lab_line, kernel::LAB, 1_500;
+    netem: kernel::netem, kernel::BYTES, 4_000;
+    htb: kernel::htb, kernel::BYTES, 4_000;
+    u32_object: kernel::u32_object, kernel::BYTES, 4_000;
+    netlink: kernel::netlink, kernel::BYTES, 4_000;
+    packet: kernel::packet, kernel::PROBE, 4_000;
+    books: kernel::books, &[], 4_000;
+    frame: kernel::frame, kernel::BYTES, 4_000;
 }
 
 #[test]

@@ -102,6 +102,50 @@ fn a_killed_agent_means_undelayed_traffic_and_is_told() {
     }
 }
 
+/// An agent that hangs looks like one that is stopped. Nobody waits for it for longer than the lease.
+#[test]
+fn a_stopped_agent_is_ended_and_told() {
+    for user in User::all() {
+        user.write("net.csv", MATRIX);
+        let mut up = user.command(&["lab", "up", "net.csv", "--detach"]);
+        assert!(up.env("LONGHAUL_LAB_LEASE", "2s").stdout(Stdio::null()).status().unwrap().success());
+        let stopped = processes_of(user.folder()).into_iter().find(|pid| is_agent(*pid)).unwrap();
+        end(stopped, Signal::SIGSTOP);
+        let told = user.fail(&["apply", "net.csv"], 2);
+        let expected = "did not answer for 2s and was ended; its delays are removed";
+        assert!(told.contains(expected), "as {}: {told}", user.name());
+        assert!(!processes_of(user.folder()).contains(&stopped));
+        let status = user.run(&["status"]);
+        assert_eq!(status.status.code(), Some(1));
+        let told = String::from_utf8_lossy(&status.stdout).into_owned();
+        assert!(told.contains("has ended; take the lab down and up again"), "{told}");
+        user.succeed(&["lab", "down"]);
+    }
+}
+
+/// The answer is one matrix or the other, whole.
+#[test]
+fn two_commands_that_change_a_lab_take_turns() {
+    for user in User::all() {
+        user.write("net.csv", MATRIX);
+        user.write("one.csv", "0,11,11\n11,0,11\n11,11,0\n");
+        user.write("two.csv", "0,22,22\n22,0,22\n22,22,0\n");
+        user.succeed(&["lab", "up", "net.csv", "--detach"]);
+        for _ in 0..5 {
+            let mut commands = ["one.csv", "two.csv", "one.csv", "two.csv"]
+                .map(|file| user.command(&["apply", file]).stdout(Stdio::null()).spawn().unwrap());
+            for command in &mut commands {
+                assert!(command.wait().unwrap().success(), "as {}", user.name());
+            }
+            let printed = user.succeed(&["status", "--json"]);
+            let (one, two) =
+                (printed.matches("\"delay_ms\": 11.0").count(), printed.matches("\"delay_ms\": 22.0").count());
+            assert!(matches!((one, two), (6, 0) | (0, 6)), "as {}: {one} and {two} in {printed}", user.name());
+        }
+        user.succeed(&["lab", "down"]);
+    }
+}
+
 fn is_agent(pid: i32) -> bool {
     std::fs::read(format!("/proc/{pid}/cmdline"))
         .is_ok_and(|words| String::from_utf8_lossy(&words).contains("agent-session"))

@@ -5,6 +5,7 @@
 
 mod bench;
 mod crash;
+mod fail_open;
 mod host;
 mod life;
 mod replay;

@@ -66,6 +66,15 @@ impl User {
         command
     }
 
+    /// Another tool, run as this user.
+    pub(crate) fn tool(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        if self.ordinary {
+            command.uid(NOBODY).gid(NOBODY);
+        }
+        command
+    }
+
     /// Runs the program to its end.
     pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         self.command(arguments).output().unwrap()

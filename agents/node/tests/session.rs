@@ -58,7 +58,7 @@ const APPLY: &str = r#"{"id":2,"request":{"apply":{"row":{"paths":[{"prefixes":[
 #[test]
 fn a_row_is_applied_changed_told_and_cleared() {
     let mut session = Session::start();
-    assert_eq!(session.ask(r#"{"id":1,"request":"ready"}"#), "{\"id\":1,\"response\":\"ready\"}\n");
+    assert!(session.ask(r#"{"id":1,"request":"ready"}"#).starts_with(r#"{"id":1,"response":{"ready":"#));
     let before = session.look("tc qdisc show; ip -o link show | grep -c .");
     let applied = session.ask(APPLY);
     assert!(applied.starts_with(r#"{"id":2,"response":{"applied":{"backend":""#), "{applied}");
@@ -87,7 +87,7 @@ fn what_cannot_be_read_is_answered_and_the_session_goes_on() {
             r#"{"id":8}"#,
             r#"{"id":0,"response":{"failed":{"message":"the request cannot be read: missing field `request`"#,
         ),
-        (r#"{"id":9,"request":"ready"}"#, r#"{"id":9,"response":"ready"}"#),
+        (r#"{"id":9,"request":"ready"}"#, r#"{"id":9,"response":{"ready":{"now_realtime_ns":"#),
     ] {
         let answer = session.ask(line);
         assert!(answer.starts_with(expected), "{line}: {answer}");

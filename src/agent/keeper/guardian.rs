@@ -12,8 +12,8 @@ use nix::sys::socket::{
 };
 use nix::unistd::Pid;
 
-use super::{Ground, timeout};
-use crate::agent::process::{Process, close_all_but, fork_off, outlast_signals, set_name};
+use super::Ground;
+use crate::agent::process::{Process, close_all_but, fork_off, outlast_signals, set_name, timeout};
 use crate::agent::pulse::{Finding, Pulse};
 
 /// The keeper lives: with the time that it may be silent from now on, in milliseconds. The same byte comes back.
@@ -153,8 +153,11 @@ fn guard(socket: &OwnedFd, keeper: &Process, limit: Duration, ground: &mut dyn G
     }
     keeper.kill();
     if let Some(worker) = worker {
-        worker.kill();
-        worker.ends_within(PollTimeout::try_from(WORKER_END).unwrap_or(PollTimeout::MAX));
+        // It notices the keeper's end too, and clears. Killed at once, it could not, should this process be killed as well.
+        if !worker.ends_within(PollTimeout::try_from(pulse.limit()).unwrap_or(PollTimeout::MAX)) {
+            worker.kill();
+            worker.ends_within(PollTimeout::try_from(WORKER_END).unwrap_or(PollTimeout::MAX));
+        }
     }
     // Nobody is left to tell; the next keeper begins by clearing again.
     let _ = ground.sweep();
@@ -170,9 +173,8 @@ fn listen(socket: &OwnedFd, worker: &mut Option<Process>, pulse: &mut Pulse, sta
     loop {
         let message = match receive(socket) {
             Ok(Some(message)) => message,
-            Ok(None) => return Told::Gone,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Told::Nothing,
-            Err(_) => return Told::Gone,
+            _ => return Told::Gone,
         };
         let number = message.bytes.get(1..5).and_then(|number| number.try_into().ok()).unwrap_or_default();
         match (message.bytes[0], message.file) {

@@ -23,7 +23,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags, poll};
 
 use self::guardian::Guardian;
 use self::requests::Pending;
@@ -32,6 +32,7 @@ use self::upkeep::Upkeep;
 use self::worker::Worker;
 use super::lease::{Leases, Moment};
 use super::lines::Lines;
+use super::process::timeout;
 
 /// What a keeper stands on: the node's kernel. Built by whoever starts the keeper.
 pub trait Ground {
@@ -225,6 +226,9 @@ impl<'a> Keeper<'a> {
         if let Some(guardian) = self.guardian.take() {
             guardian.stand_down();
         }
+        for number in self.sessions.keys().copied().collect::<Vec<_>>() {
+            self.bid_farewell(number, "");
+        }
     }
 }
 
@@ -234,11 +238,4 @@ const FOUNDER: u64 = 0;
 fn direction(lines: &Lines, reads: bool) -> PollFlags {
     let read = if reads { PollFlags::POLLIN } else { PollFlags::empty() };
     if lines.wants_to_write() { read | PollFlags::POLLOUT } else { read }
-}
-
-/// How long to poll until a moment, rounded up so that it has come then.
-fn timeout(until: Moment, now: Moment) -> PollTimeout {
-    let left = until.saturating_sub(now);
-    let milliseconds = left.as_millis() + u128::from(left.subsec_nanos() % 1_000_000 != 0);
-    PollTimeout::try_from(milliseconds).unwrap_or(PollTimeout::MAX)
 }

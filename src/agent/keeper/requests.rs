@@ -157,7 +157,7 @@ impl Keeper<'_> {
                         self.upkeep.wanted = None;
                         self.leases.cleared();
                     }
-                    (What::Status, None) => self.upkeep.tell(&mut response),
+                    (What::Status, _) => self.upkeep.tell(&mut response),
                     _ => {}
                 }
                 if let Ok(text) = serde_json::to_vec(&ResponseLine { id, response }) {

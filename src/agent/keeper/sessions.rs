@@ -148,7 +148,17 @@ impl Keeper<'_> {
         let asked = self.pending.values().any(|pending| pending.session() == Some(number));
         let last = !self.leases.wanted(self.now());
         if session.ended && !asked && !session.lines.wants_to_write() && !last && !session.waits {
+            self.bid_farewell(number, "");
             self.drop_session(number);
+        }
+    }
+
+    /// Tells a session why it ends; no reason is the orderly end that it asked for.
+    pub(super) fn bid_farewell(&mut self, number: u64, why: &str) {
+        if let (Some(session), Ok(text)) =
+            (self.sessions.get_mut(&number), serde_json::to_vec(&FarewellLine { farewell: why.to_owned() }))
+        {
+            let _ = session.lines.write_line(&text);
         }
     }
 
@@ -192,11 +202,7 @@ impl Keeper<'_> {
         for id in asked {
             self.answer(number, id, Response::Failed { message: why.to_owned() });
         }
-        if let (Some(session), Ok(text)) =
-            (self.sessions.get_mut(&number), serde_json::to_vec(&FarewellLine { farewell: why.to_owned() }))
-        {
-            let _ = session.lines.write_line(&text);
-        }
+        self.bid_farewell(number, why);
         self.drop_session(number);
     }
 

@@ -73,9 +73,9 @@ impl Upkeep {
     }
 
     /// A worker was lost, for the reason `why`; `renewed` says whether there is a new one on a clear node.
-    pub(super) fn lost(&mut self, why: String, renewed: Result<(), String>, again: bool) {
+    pub(super) fn lost(&mut self, why: String, renewed: &Result<(), String>, again: bool) {
         let mut note = format!("{}: {why}", humantime::format_rfc3339_seconds(SystemTime::now()));
-        if let Err(error) = &renewed {
+        if let Err(error) = renewed {
             note = format!("{note}; {error}");
         }
         if let Some(wanted) = &mut self.wanted {
@@ -96,13 +96,17 @@ impl Upkeep {
 
     /// Adds to a status what only the keeper knows.
     pub(super) fn tell(&self, response: &mut Value) {
+        let missing = self.wanted.as_ref().and_then(|wanted| wanted.missing.as_ref());
+        let missing = missing.map(|why| format!("the row is not in place: {why}"));
+        if let (Some(Value::String(message)), Some(missing)) = (response.pointer_mut("/failed/message"), &missing) {
+            *message = format!("{message}; {missing}");
+        }
         let Some(status) = response.get_mut("status").and_then(Value::as_object_mut) else { return };
         if !self.restarts.is_empty() {
             status.insert("restarts".to_owned(), json!(self.restarts));
         }
-        let missing = self.wanted.as_ref().and_then(|wanted| wanted.missing.as_ref());
         if let (Some(missing), Some(Value::Array(differences))) = (missing, status.get_mut("differences")) {
-            differences.push(json!(format!("the row is not in place: {missing}")));
+            differences.push(json!(missing));
         }
     }
 }
@@ -140,12 +144,15 @@ impl Keeper<'_> {
             let interface = self.order.interface.clone();
             match (before, index) {
                 _ if self.upkeep.wanted.is_none() => {}
-                (Some(before), Some(now)) if before != now => {
+                (Some(before), Some(after)) if before != after => {
                     self.lose_worker(Some(&format!("{interface} was deleted and made anew")));
                 }
                 (Some(_), None) => self.lose_worker(Some(&format!("{interface} was deleted or renamed"))),
-                (None, Some(_)) => self.upkeep.again = Some(Moment::ZERO),
-                (None, None) => {}
+                (_, None) => {}
+                // Not at once: what failed may itself have made the change that is looked at.
+                _ if self.upkeep.wanted.as_ref().is_some_and(|wanted| wanted.missing.is_some()) => {
+                    self.upkeep.again = Some(now + self.limit / 10);
+                }
                 _ => self.send_once(Pending::Look, "status".into()),
             }
         }

@@ -116,7 +116,7 @@ impl Keeper<'_> {
             self.upkeep.cleared();
         }
         let started = self.start_worker().map_err(|error| error.to_string());
-        self.upkeep.lost(what, swept.and(started), again);
+        self.upkeep.lost(what, &swept.and(started), again);
         let ended: Vec<u64> = self.sessions.keys().copied().collect();
         for session in ended {
             self.close_if_answered(session);

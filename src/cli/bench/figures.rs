@@ -55,8 +55,10 @@ impl Unit {
         }
     }
 
-    fn decimals(self) -> usize {
+    fn decimals(self, value: f64) -> usize {
         match self {
+            // What takes seconds shows its milliseconds, not their parts.
+            Self::Millis if value.abs() >= 1_000.0 => 0,
             Self::Packets | Self::Writes => 0,
             Self::Micros | Self::KiloPackets => 1,
             Self::Millis | Self::Seconds | Self::Megabytes | Self::CpuPercent | Self::Gigabits => 2,
@@ -69,7 +71,7 @@ impl Unit {
     }
 
     fn digits(self, value: f64) -> String {
-        format!("{value:.*}", self.decimals())
+        format!("{value:.*}", self.decimals(value))
     }
 }
 
@@ -339,6 +341,8 @@ mod tests {
         assert_eq!(series(&[3.0, 1.0]).unwrap().to_string(), "2.00 Gbit/s (1.00–3.00)");
         assert_eq!(series(&[7.126]).unwrap().to_string(), "7.13 Gbit/s");
         assert_eq!(Series::new(Unit::Packets, [12.0]).unwrap().to_string(), "12 packets");
+        let millis = |value| Series::new(Unit::Millis, [value]).unwrap().to_string();
+        assert_eq!((millis(26.3), millis(132_595.8)), ("26.30 ms".to_owned(), "132596 ms".to_owned()));
         assert_eq!(series(&[]), None);
     }
 

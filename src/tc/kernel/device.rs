@@ -52,6 +52,15 @@ pub(super) fn find(connection: &mut Connection, interface: &str) -> Result<Optio
     }
 }
 
+/// Reads the mark that devices of ours bear: the interface, and whether its hook is ours.
+pub(super) fn mark(alias: &str) -> Option<(&str, bool)> {
+    let mut words = alias.split(':');
+    if words.next() != Some(OURS) {
+        return None;
+    }
+    words.next().map(|interface| (interface, words.next() == Some(HOOK)))
+}
+
 /// Makes the device, up, without addresses of its own, marked as ours.
 pub(super) fn make(connection: &mut Connection, kind: DeviceKind, interface: &str) -> Result<Device, TcError> {
     if let Some(half_made) = find(connection, interface)? {

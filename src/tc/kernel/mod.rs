@@ -2,7 +2,10 @@
 
 mod compare;
 mod device;
+mod examine;
+mod program;
 mod read;
+mod removal;
 mod rules;
 mod sweep;
 mod traffic;
@@ -14,15 +17,32 @@ use std::time::{Duration, Instant};
 
 use netlink_packet_route::RouteNetlinkMessage;
 
+pub use self::examine::examine;
 use self::read::{Hook, Snapshot};
+pub use self::removal::{Removal, remove_all};
 pub use self::sweep::sweep;
 pub use self::traffic::Traffic;
 use self::write::{Covered, request};
+use super::bpf::Capture;
 use super::codec::{Handle, Object};
 use super::line::{Line, LineConfig};
 use super::{TcError, TrafficControl};
 use crate::netlink::{Connection, NetlinkError, Request, link};
-use crate::shaping::{DeviceKind, FilterKey, Impairment, Key, Operation, Selector, Setting, State};
+use crate::shaping::{DeviceKind, Family, FilterKey, Impairment, Key, Operation, Selector, Setting, State};
+
+/// Whether `recognise` keeps to what it may say of a u32 object of any list, for [`outside`](super::outside).
+pub(in crate::tc) fn recognised(handle: u32, options: &super::codec::u32::Options) -> Result<(), String> {
+    for family in [Family::V4, Family::V6] {
+        let tables = rules::Tables::of_list(family, std::iter::once((handle, options)));
+        if let rules::Found::Ours(key, target) = tables.recognise(handle, options, 1) {
+            let is_rule = matches!(key, FilterKey::Rule(..));
+            if target.is_some() && !is_rule {
+                return Err(format!("{key:?} has the target {target:?}"));
+            }
+        }
+    }
+    Ok(())
+}
 
 /// How long a table may stay in use after the last link to it is gone: the kernel frees links after a grace period.
 const GRACE: Duration = Duration::from_secs(5);
@@ -67,9 +87,26 @@ pub struct KernelTc {
     connection: Connection,
     interface: String,
     start_line: StartLine,
-    line: Option<Box<dyn LinePaths + Send>>,
+    line: Option<RunningLine>,
+    capture: Option<Capture>,
     /// What was read for the next execution.
     ready: Option<Snapshot>,
+}
+
+/// A delay line, and what it was started for: it does not outlive either device.
+struct RunningLine {
+    paths: Box<dyn LinePaths + Send>,
+    interface: u32,
+    device: u32,
+}
+
+impl RunningLine {
+    /// Whether our device has gone, or one of the two was made anew under the same name. An interface that has gone is
+    /// another matter: without it there is nothing to be started.
+    fn is_stale(&self, snapshot: &Snapshot) -> bool {
+        snapshot.interface.is_some_and(|interface| interface != self.interface)
+            || snapshot.device.as_ref().is_none_or(|device| device.link.index != self.device)
+    }
 }
 
 impl KernelTc {
@@ -91,12 +128,12 @@ impl KernelTc {
         if link::find(&mut connection, interface)?.is_none() {
             return Err(TcError::NoInterface { interface: interface.to_owned() });
         }
-        Ok(Self { connection, interface: interface.to_owned(), start_line, line: None, ready: None })
+        Ok(Self { connection, interface: interface.to_owned(), start_line, line: None, capture: None, ready: None })
     }
 
     /// The running delay line, if the back-end is user space.
     pub fn line(&self) -> Option<&(dyn LinePaths + Send)> {
-        self.line.as_deref()
+        self.line.as_ref().map(|line| &*line.paths)
     }
 
     fn snapshot(&mut self) -> Result<Snapshot, TcError> {
@@ -114,6 +151,7 @@ impl KernelTc {
             Stage::Device => operations.iter().try_for_each(|operation| self.device(operation, snapshot)),
             Stage::Hook => operations.iter().try_for_each(|operation| self.hook(operation, snapshot)),
             Stage::Line => self.lines(operations, snapshot),
+            Stage::Program => operations.iter().try_for_each(|operation| self.program(operation, snapshot)),
             Stage::Requests => Ok(self.connection.execute(&self.requests(operations, snapshot, covered)?)?),
             Stage::UnusedTables => {
                 let requests = self.requests(operations, snapshot, covered)?;
@@ -153,6 +191,7 @@ impl KernelTc {
         }
         // The line goes first: it sends on what it holds.
         self.line = None;
+        self.capture = None;
         if let Some(device) = snapshot.device.take() {
             self.connection.execute_one(device::delete(&device))?;
         }
@@ -190,7 +229,8 @@ impl KernelTc {
         let Some(device) = snapshot.device.as_mut().filter(|device| device.owns_hook) else { return Ok(()) };
         let now = Snapshot::read(&mut self.connection, &self.interface)?;
         if now.capture.others + now.ingress.others > 0 || !now.capture.handles.is_empty() {
-            return Ok(());
+            // It is theirs now.
+            return device::note_hook(&mut self.connection, device, &self.interface, false);
         }
         let message = RouteNetlinkMessage::DelQueueDiscipline(clsact.to_message());
         self.connection.execute_one(Request::delete(message, what))?;
@@ -199,16 +239,19 @@ impl KernelTc {
     }
 
     fn lines(&mut self, operations: &[Operation], snapshot: &Snapshot) -> Result<(), TcError> {
+        self.line.take_if(|line| line.is_stale(snapshot));
         if self.line.is_none() {
             let Some(operation) = operations.iter().find(|operation| !matches!(operation, Operation::Delete(_))) else {
                 return Ok(());
             };
-            if snapshot.device.as_ref().is_none_or(|device| device.kind != DeviceKind::Veth) {
-                return Err(TcError::NoLine(operation.to_string()));
-            }
-            self.line = Some((self.start_line)(device::FAR_NAME, &self.interface).map_err(TcError::Line)?);
+            let device = snapshot.device.as_ref().filter(|device| device.kind == DeviceKind::Veth);
+            let device = device.ok_or_else(|| TcError::NoLine(operation.to_string()))?.link.index;
+            let missing = || TcError::NoInterface { interface: self.interface.clone() };
+            let interface = snapshot.interface.ok_or_else(missing)?;
+            let paths = (self.start_line)(device::FAR_NAME, &self.interface).map_err(TcError::Line)?;
+            self.line = Some(RunningLine { paths, interface, device });
         }
-        let Some(line) = &mut self.line else { return Ok(()) };
+        let Some(RunningLine { paths: line, .. }) = &mut self.line else { return Ok(()) };
         let mut paths = line.paths();
         for operation in operations {
             match operation {
@@ -238,6 +281,7 @@ enum Stage {
     Device,
     Hook,
     Line,
+    Program,
     Requests,
     UnusedTables,
 }
@@ -248,6 +292,7 @@ impl Stage {
             (_, Key::Device(_)) => Self::Device,
             (_, Key::Clsact) => Self::Hook,
             (_, Key::Line(_)) => Self::Line,
+            (_, Key::Caught(_) | Key::Service(..) | Key::Program) => Self::Program,
             (Operation::Delete(_), Key::Capture(filter) | Key::Classify(filter))
                 if matches!(filter, FilterKey::Table(_) | FilterKey::Stray(..)) =>
             {
@@ -272,10 +317,13 @@ impl TrafficControl for KernelTc {
     fn current(&mut self) -> Result<State, TcError> {
         // Whoever looks is about to decide anew; what was read for an earlier decision may be out of date by then.
         self.ready = None;
-        let mut state = self.snapshot()?.state();
-        if let Some(line) = &self.line {
-            state.extend(line.paths().into_iter().map(|(selector, path)| (Key::Line(selector), Setting::Line(path))));
+        let snapshot = self.snapshot()?;
+        let mut state = snapshot.state();
+        if let Some(line) = self.line.as_ref().filter(|line| !line.is_stale(&snapshot)) {
+            let paths = line.paths.paths().into_iter();
+            state.extend(paths.map(|(prefix, path)| (Key::Line(prefix), Setting::Line(path))));
         }
+        self.add_program(&snapshot, &mut state)?;
         Ok(state)
     }
 

@@ -118,8 +118,9 @@ impl Snapshot {
         if let Some(device) = self.device.as_ref().filter(|device| device.complete) {
             state.insert(Key::Device(device.kind), Setting::Present);
         }
-        // A hook counts as ours to look after as long as anything of ours is about, whoever made it.
-        if self.hook == Hook::Clsact && !state.is_empty() {
+        // A hook counts as ours to look after as long as our rules are on it, whoever made it.
+        let made_by_us = self.device.as_ref().is_some_and(|device| device.owns_hook);
+        if self.hook == Hook::Clsact && (made_by_us || !self.capture.settings.is_empty()) {
             state.insert(Key::Clsact, Setting::Present);
         }
         state

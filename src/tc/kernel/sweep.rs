@@ -8,17 +8,20 @@ use super::{KernelTc, device, hook_object};
 use crate::netlink::{Connection, NetlinkError, Request, link};
 use crate::shaping::Family;
 use crate::tc::codec::{Handle, Object, u32};
-use crate::tc::{TcError, clear};
+use crate::tc::{TcError, bpf, clear};
 
 /// Takes everything of ours away from `interface`, in the calling thread's network namespace.
 ///
 /// Does what [`clear`] does where that works. Where it does not, because someone has put a rule among ours, because the
 /// interface has vanished or because our device is half made, it deletes our lists and our device without reading them.
 pub fn sweep(interface: &str) -> Result<(), TcError> {
-    if KernelTc::open(interface).is_ok_and(|mut tc| clear(&mut tc).is_ok()) {
+    detach_programs(interface);
+    let cleared = KernelTc::open(interface).is_ok_and(|mut tc| clear(&mut tc).is_ok());
+    let mut connection = Connection::open()?;
+    // What was half made when its maker was killed is no part of the state that is cleared.
+    if cleared && link::find(&mut connection, device::NAME)?.is_none() {
         return Ok(());
     }
-    let mut connection = Connection::open()?;
     let index = link::find(&mut connection, interface)?.map(|link| link.index);
     if let Some(index) = index {
         for family in Family::ALL {
@@ -30,6 +33,15 @@ pub fn sweep(interface: &str) -> Result<(), TcError> {
         delete_hook(&mut connection, index, interface)?;
     }
     Ok(connection.execute_one(device::delete(&device))?)
+}
+
+/// A program whose process does not answer would go on sending packets to a device that is about to vanish.
+fn detach_programs(interface: &str) {
+    let index = Connection::open().and_then(|mut connection| link::find(&mut connection, interface));
+    if let Ok(Some(link)) = index {
+        // Where this is not permitted, there is none or its process has to end.
+        let _ = bpf::sweep(link.index);
+    }
 }
 
 fn delete_list(connection: &mut Connection, index: u32, family: Family, interface: &str) -> Result<(), TcError> {

@@ -4,6 +4,7 @@
 //! are kept in memory, so that everything around them is tested there too; under User-Mode Linux (`LONGHAUL_UML`) they are real.
 #![allow(clippy::unwrap_used)]
 
+use std::io::Write;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -15,26 +16,59 @@ use crate::tc::{ApplyError, abilities, apply, clear, impair, sweep};
 use crate::units::{Delay, Probability, Span};
 
 mod packets;
+mod program;
 
+/// Set inside the namespaces of a test, to the kind of capture that it is about.
 const INSIDE: &str = "LONGHAUL_TC_TEST_INSIDE";
+/// The kind that works in any user namespace.
+const BY_FILTERS: &str = "filters";
+/// The kind that takes the first user namespace.
+const BY_PROGRAM: &str = "program";
 
-/// Runs `body` in new namespaces; `test` is the name of the calling test.
+/// Runs `body` in new namespaces; `test` is the name of the calling test. Runs it again for the capture by a BPF program where
+/// this user may load one.
 fn inside(test: &str, body: impl FnOnce()) {
     if std::env::var_os(INSIDE).is_some() {
         return body();
     }
+    run_inside(test, BY_FILTERS, &["--map-root-user", "--net"]);
+    match abilities::probe().tcx {
+        Ability::Present => run_inside(test, BY_PROGRAM, &["--net"]),
+        // That kernel is older than such programs, and is there for other tests.
+        Ability::Missing { .. } if std::env::var_os("LONGHAUL_UML").is_some() => {}
+        Ability::Missing { why, .. } => {
+            let _ = writeln!(std::io::stderr(), "\nSKIP: {test}, with capture by a BPF program: {why}");
+        }
+    }
+}
+
+/// As [`inside`], for what has nothing to do with the capture by a BPF program.
+fn inside_with_filters(test: &str, body: impl FnOnce()) {
+    if std::env::var_os(INSIDE).is_some() {
+        body();
+    } else {
+        run_inside(test, BY_FILTERS, &["--map-root-user", "--net"]);
+    }
+}
+
+/// Whether the test is about the capture by a BPF program.
+fn by_program() -> bool {
+    std::env::var_os(INSIDE).is_some_and(|kind| kind == BY_PROGRAM)
+}
+
+fn run_inside(test: &str, kind: &str, namespaces: &[&str]) {
     let name = format!("tc::kernel::tests::{test}");
     let output = Command::new("unshare")
-        .args(["--map-root-user", "--net"])
+        .args(namespaces)
         .arg(std::env::current_exe().unwrap())
         .args(["--exact", &name, "--nocapture", "--test-threads=1"])
-        .env(INSIDE, "1")
+        .env(INSIDE, kind)
         .stdin(Stdio::null())
         .output()
         .unwrap();
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     println!("{stdout}{stderr}");
-    assert!(output.status.success() && stdout.contains("1 passed"), "{name}: {}", output.status);
+    assert!(output.status.success() && stdout.contains("1 passed"), "{name}, {kind}: {}", output.status);
 }
 
 /// `eth0` here, `eth0` in another namespace, addresses on both.
@@ -59,17 +93,22 @@ impl Lab {
             std::thread::yield_now();
         }
         run("ip link set lo up");
-        run(&format!("ip link add eth0 type veth peer name eth0 netns {}", lab.far.id()));
-        run("ip link set eth0 up");
         lab.there("ip link set lo up");
-        lab.there("ip link set eth0 up");
+        lab.connect();
+        lab
+    }
+
+    /// Makes both interfaces, with their addresses.
+    fn connect(&self) {
+        run(&format!("ip link add eth0 type veth peer name eth0 netns {}", self.far.id()));
+        run("ip link set eth0 up");
+        self.there("ip link set eth0 up");
         run("ip address add 10.77.0.1/24 dev eth0");
         run("ip address add fd77::1/64 dev eth0 nodad");
         for host in 2..=4 {
-            lab.there(&format!("ip address add 10.77.0.{host}/24 dev eth0"));
-            lab.there(&format!("ip address add fd77::{host}/64 dev eth0 nodad"));
+            self.there(&format!("ip address add 10.77.0.{host}/24 dev eth0"));
+            self.there(&format!("ip address add fd77::{host}/64 dev eth0 nodad"));
         }
-        lab
     }
 
     fn there(&self, command: &str) -> String {
@@ -104,8 +143,11 @@ fn everything() -> String {
         "tc -j filter show dev eth0 ingress",
         "tc -j filter show dev eth0 root",
     ];
-    let shown = commands.map(run).join("\n");
-    // The one counter that tc prints among an HTB's options.
+    uncounted(&commands.map(run).join("\n"))
+}
+
+/// Without the one counter that tc prints among an HTB's options.
+fn uncounted(shown: &str) -> String {
     let mut parts = shown.split("\"direct_packets_stat\":");
     let first = parts.next().unwrap_or_default().to_owned();
     parts.fold(first, |text, part| text + part.trim_start_matches(|digit: char| digit.is_ascii_digit()))
@@ -200,7 +242,8 @@ impl TrafficControl for Leafless {
 /// The ways in which this kernel can classify.
 fn ways() -> Vec<Abilities> {
     let Abilities { kernel, netem_duplicate, skbedit, .. } = abilities::probe();
-    let one_step = Abilities { kernel, netem_duplicate, ..Abilities::all() };
+    let tcx = if by_program() { Ability::Present } else { Ability::missing("test", "none") };
+    let one_step = Abilities { kernel, netem_duplicate, tcx, ..Abilities::all() };
     let mut ways = vec![Abilities { skbedit: Ability::missing("test", "none"), ..one_step.clone() }];
     if skbedit.is_present() {
         ways.push(one_step);
@@ -215,14 +258,14 @@ fn the_user_space_back_end_keeps_the_contract() {
     inside("the_user_space_back_end_keeps_the_contract", || {
         let _lab = Lab::new();
         let before = everything();
-        suite(&mut Bench { tc: &mut with_memory_line(), backend: Backend::Userspace, abilities: Abilities::all() });
+        suite(&mut Bench { tc: &mut with_memory_line(), backend: Backend::Userspace, abilities: two_steps() });
         assert_eq!(everything(), before);
     });
 }
 
 #[test]
 fn the_netem_back_end_keeps_the_contract() {
-    inside("the_netem_back_end_keeps_the_contract", || {
+    inside_with_filters("the_netem_back_end_keeps_the_contract", || {
         let _lab = Lab::new();
         let before = everything();
         for abilities in ways() {
@@ -236,9 +279,14 @@ fn some_row() -> Row {
     row(&[("10.77.0.2/32", 20), ("fd77::2/128", 20), ("10.77.0.3/32", 60), ("10.99.0.0/16", 5)])
 }
 
-/// Both back-ends as far as this kernel goes.
+/// The back-ends that the capture in question is for.
+fn backends() -> &'static [Backend] {
+    if by_program() { &[Backend::Userspace] } else { &[Backend::Netem, Backend::Userspace] }
+}
+
+/// All back-ends as far as this kernel goes.
 fn both(mut body: impl FnMut(&mut Leafless, Backend)) {
-    for backend in [Backend::Netem, Backend::Userspace] {
+    for backend in backends().iter().copied() {
         body(&mut Leafless::open(), backend);
     }
 }
@@ -294,7 +342,7 @@ fn dropping_the_adapter_of_a_line_removes_its_rules() {
 
 #[test]
 fn sweeping_takes_away_what_clearing_refuses() {
-    inside("sweeping_takes_away_what_clearing_refuses", || {
+    inside_with_filters("sweeping_takes_away_what_clearing_refuses", || {
         let _lab = Lab::new();
         let before = everything();
         sweep("eth0").unwrap();
@@ -316,7 +364,7 @@ fn sweeping_takes_away_what_clearing_refuses() {
 
 #[test]
 fn our_hook_goes_unless_others_have_come_to_use_it() {
-    inside("our_hook_goes_unless_others_have_come_to_use_it", || {
+    inside_with_filters("our_hook_goes_unless_others_have_come_to_use_it", || {
         let _lab = Lab::new();
         let before = everything();
         both(|tc, backend| {
@@ -363,7 +411,7 @@ fn a_failure_in_the_middle_restores_the_former_state() {
 
 #[test]
 fn the_kernels_own_words_are_in_the_error() {
-    inside("the_kernels_own_words_are_in_the_error", || {
+    inside_with_filters("the_kernels_own_words_are_in_the_error", || {
         let _lab = Lab::new();
         let before = everything();
         let wrong = [Operation::Add(Key::Device(DeviceKind::Ifb), Setting::Present), Operation::Delete(Key::Root)];
@@ -407,7 +455,7 @@ fn an_interface_that_vanishes_is_named() {
 
 #[test]
 fn what_is_in_the_way_is_named() {
-    inside("what_is_in_the_way_is_named", || {
+    inside_with_filters("what_is_in_the_way_is_named", || {
         let _lab = Lab::new();
         let mut tc = with_memory_line();
         let mut refusal = |set: &str, unset: &str| {

@@ -91,10 +91,10 @@ pub(super) fn request(
             let base = Object { interface: index, parent: Handle::EGRESS, ..Object::default() };
             filter_object(operation, filter, &mut snapshot.capture, base, device)?
         }
-        key @ (Key::Device(_) | Key::Line(_) | Key::Clsact) => {
+        key => {
             return Err(TcError::Conflict {
                 operation: operation.to_string(),
-                why: format!("{key} takes more than one request"),
+                why: format!("one request does not make {key}"),
             });
         }
     };

@@ -90,6 +90,25 @@ impl Cargo for Packet {
     }
 }
 
+/// What must hold of any bytes with an offload header: a length on the line that is no less than the frame's, and damage
+/// that flips one bit and changes at most a checksum beside it.
+pub(super) fn outside_frame(bytes: &[u8]) -> Result<(), String> {
+    let frame = bytes.len().saturating_sub(OFFLOAD_HEADER);
+    let found = length(bytes);
+    if found < frame || found > frame.saturating_mul(frame + 1) {
+        return Err(format!("{frame} bytes take {found} on the line"));
+    }
+    let damage = Damage { byte: u32::try_from(frame / 2).unwrap_or(0), bit: 3 };
+    match damaged(bytes.to_vec(), damage) {
+        Some(found) if found.len() != bytes.len() => Err(format!("{} bytes became {}", bytes.len(), found.len())),
+        Some(found) => {
+            let changed = bytes.iter().zip(&found).skip(OFFLOAD_HEADER).filter(|(old, new)| old != new).count();
+            if changed <= 3 { Ok(()) } else { Err(format!("{changed} bytes of the frame changed")) }
+        }
+        None => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

@@ -69,6 +69,12 @@ impl Default for LineConfig {
     }
 }
 
+/// Whether a frame with its offload header is handled within its bytes, for [`outside`](super::outside).
+pub(in crate::tc) fn outside_frame(bytes: &[u8]) -> Result<(), String> {
+    let _ = frame::flow(bytes.get(buffer::OFFLOAD_HEADER..).unwrap_or_default());
+    freight::outside_frame(bytes)
+}
+
 /// A running delay line. Dropping it emits what it holds at once, so that nothing is lost, and stops it.
 #[derive(Debug)]
 pub struct Line {

@@ -18,8 +18,15 @@ use crate::agent::protocol::{Request, Response};
 use crate::testbed::{Testbed, TestbedError};
 use crate::topology::{Node, NodeIndex, NodeName};
 
-/// How long an agent may take to answer, beyond what its task takes.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long the holder may be silent before it is asked whether it lives, and again before it counts as hanging. It looks after
+/// the agents itself: whatever they do, an answer comes, or the word that they are gone.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a lab's agent may be silent before it is ended and its node cleared, unless [`LEASE_VARIABLE`] says otherwise.
+const LEASE: Duration = Duration::from_secs(10);
+
+/// The environment variable with another lease for new labs, such as `2s`.
+const LEASE_VARIABLE: &str = "LONGHAUL_LAB_LEASE";
 
 /// How long the birth of a lab may take.
 const BIRTH_TIMEOUT: Duration = Duration::from_secs(120);
@@ -28,6 +35,8 @@ const BIRTH_TIMEOUT: Duration = Duration::from_secs(120);
 pub struct Lab {
     info: LabInfo,
     reader: BufReader<UnixStream>,
+    /// What has come of a line whose end has not.
+    partial: Vec<u8>,
     next_id: u64,
     /// Only of the lab's first client.
     holder: Option<Child>,
@@ -52,6 +61,7 @@ impl Lab {
             source: source.to_owned(),
             since: humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string(),
             environment,
+            lease_ms: lease()?,
         };
         let (stream, child) = spawn_holder(&order).map_err(lost)?;
         let mut reader = BufReader::new(stream);
@@ -59,7 +69,7 @@ impl Lab {
         reader.read_line(&mut line).map_err(lost)?;
         reader.get_ref().set_read_timeout(None).map_err(lost)?;
         match serde_json::from_str(&line) {
-            Ok(Birth::Ready(info)) => Ok(Self { info, reader, next_id: 0, holder: Some(child) }),
+            Ok(Birth::Ready(info)) => Ok(Self { info, reader, partial: Vec::new(), next_id: 0, holder: Some(child) }),
             Ok(Birth::Failed { message }) => Err(LabError::Refused { message }),
             Err(_) => Err(LabError::Holder { what: format!("ended before the lab was up{}", ended(child)) }),
         }
@@ -71,7 +81,7 @@ impl Lab {
         let stream = UnixStream::connect(registry::socket_path(name)?).map_err(not_running)?;
         let info =
             LabInfo { name: name.to_owned(), nodes: vec![], source: String::new(), holder: 0, since: String::new() };
-        let mut lab = Self { info, reader: BufReader::new(stream), next_id: 0, holder: None };
+        let mut lab = Self { info, reader: BufReader::new(stream), partial: Vec::new(), next_id: 0, holder: None };
         match lab.exchange(Ask::Info)? {
             Tell::Info(info) => lab.info = info,
             other => return Err(unexpected(&other)),
@@ -139,8 +149,12 @@ impl Lab {
 
     fn exchange(&mut self, ask: Ask) -> Result<Tell, LabError> {
         let id = self.send(ask)?;
-        let answer = self.receive()?;
-        if answer.id == id { Ok(answer.tell) } else { Err(unexpected(&answer.tell)) }
+        loop {
+            let answer = self.receive()?;
+            if answer.id == id {
+                return Ok(answer.tell);
+            }
+        }
     }
 
     fn send(&mut self, ask: Ask) -> Result<u64, LabError> {
@@ -151,17 +165,41 @@ impl Lab {
         Ok(self.next_id)
     }
 
+    /// The next line, however long it takes, as long as the holder lives.
     fn receive(&mut self) -> Result<HolderLine, LabError> {
-        let mut line = Vec::new();
-        self.reader.read_until(b'\n', &mut line).map_err(|error| match error.kind() {
-            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => LabError::TimedOut,
-            _ => lost(error),
-        })?;
+        self.reader.get_ref().set_read_timeout(Some(PATIENCE)).map_err(lost)?;
+        let mut nudged = false;
+        loop {
+            match self.reader.read_until(b'\n', &mut self.partial) {
+                Ok(_) => break,
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                    if nudged {
+                        return Err(LabError::TimedOut);
+                    }
+                    nudged = true;
+                    // Its answer is nobody's: whoever waits passes over it.
+                    self.send(Ask::Info)?;
+                }
+                Err(error) => return Err(lost(error)),
+            }
+        }
+        self.reader.get_ref().set_read_timeout(None).map_err(lost)?;
+        let line = std::mem::take(&mut self.partial);
         if line.is_empty() {
             return Err(gone());
         }
         serde_json::from_slice(&line).map_err(|error| lost(error.into()))
     }
+}
+
+/// The lease of a new lab, in milliseconds.
+fn lease() -> Result<u64, LabError> {
+    let lease = match std::env::var(LEASE_VARIABLE) {
+        Ok(text) => humantime::parse_duration(&text)
+            .map_err(|error| LabError::Refused { message: format!("{LEASE_VARIABLE} is `{text}`: {error}") })?,
+        Err(_) => LEASE,
+    };
+    Ok(u64::try_from(lease.as_millis()).unwrap_or(u64::MAX).max(100))
 }
 
 impl Testbed for Lab {
@@ -176,17 +214,8 @@ impl Testbed for Lab {
             places.insert(self.send(Ask::Relay { node: *node, request })?, place);
         }
         let mut answers: Vec<Option<Result<Response, String>>> = requests.iter().map(|_| None).collect();
-        let patience = patience(requests.iter().map(|(_, request)| request));
-        self.reader.get_ref().set_read_timeout(Some(patience)).map_err(lost)?;
         while !places.is_empty() {
-            let line = match self.receive() {
-                Err(LabError::TimedOut) => {
-                    let silent = places.values().map(|place| self.info.nodes[requests[*place].0].clone());
-                    let nodes = name_list(&silent.collect::<Vec<_>>());
-                    return Err(LabError::Silent { patience, nodes }.into());
-                }
-                received => received?,
-            };
+            let line = self.receive()?;
             let Some(place) = places.remove(&line.id) else { continue };
             answers[place] = Some(match line.tell {
                 Tell::Relayed { response } => serde_json::from_value(response).map_err(|error| error.to_string()),
@@ -194,20 +223,20 @@ impl Testbed for Lab {
                 other => return Err(unexpected(&other).into()),
             });
         }
-        self.reader.get_ref().set_read_timeout(None).map_err(lost)?;
         Ok(answers.into_iter().flatten().collect())
     }
-}
 
-/// How long the next answer to one of these requests may take: what they themselves take, and far more than a busy machine
-/// needs on top.
-fn patience<'a>(requests: impl Iterator<Item = &'a Request>) -> Duration {
-    let own = |request: &Request| match request {
-        Request::Probe(order) => order.plan().duration().as_duration() + order.grace.as_duration(),
-        _ => Duration::ZERO,
-    };
-    let (count, longest) = requests.fold((0, Duration::ZERO), |(count, most), one| (count + 1, most.max(own(one))));
-    longest + ANSWER_TIMEOUT + Duration::from_millis(200) * count
+    fn reserve(&mut self) -> Result<(), TestbedError> {
+        match self.exchange(Ask::Reserve)? {
+            Tell::Done => Ok(()),
+            other => Err(unexpected(&other).into()),
+        }
+    }
+
+    fn release(&mut self) {
+        // A holder that is gone has nothing to release.
+        let _ = self.exchange(Ask::Release);
+    }
 }
 
 impl Drop for Lab {
@@ -318,28 +347,5 @@ fn unexpected(tell: &Tell) -> LabError {
     match tell {
         Tell::Failed { message } => LabError::Refused { message: message.clone() },
         other => LabError::Holder { what: format!("answered something else than was asked: {other:?}") },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn patience_grows_with_the_task() {
-        let quick = patience([Request::Ready].iter());
-        assert!((60..120).contains(&quick.as_secs()), "{quick:?}");
-        let order = crate::measure::ProbeOrder {
-            run: 1,
-            me: 0,
-            addresses: vec![std::net::Ipv4Addr::LOCALHOST.into(); 2],
-            probes: 1_000,
-            warm_up: 0,
-            interval: crate::units::Span::from_millis(1_000),
-            pattern: crate::measure::Pattern::Rounds,
-            start_realtime_ns: 0,
-            grace: crate::units::Span::from_millis(5_000),
-        };
-        assert!(patience([Request::Probe(order)].iter()) > quick + Duration::from_secs(1_000));
     }
 }

@@ -4,11 +4,12 @@
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -25,6 +26,7 @@ use super::protocol::{Birth, LabInfo, Order};
 use super::registry::{Entry, Watch};
 use super::relay::{Relay, Surroundings};
 use super::{LabError, addressing, network};
+use crate::agent::process::Process;
 use crate::topology::NodeIndex;
 
 /// `sun_path` holds 108 bytes, the last of them 0.
@@ -92,7 +94,7 @@ fn hold(client: &UnixStream, rescue: &Rescue) -> Result<i32, LabError> {
     let own_user_namespace = isolate()?;
     let signals = block_signals()?;
     let holder = Pid::this();
-    let outer = own_process().map_err(system("open the own process"))?;
+    let outer = Process::open(holder).map_err(system("open the own process"))?;
     let watch = entry.watch().map_err(system("watch the lab's folder"))?;
     let inner = fork_child(|| {
         let Ok(mut client) = client.try_clone() else { return 2 };
@@ -170,18 +172,6 @@ fn redirect_errors(entry: &Entry) -> io::Result<()> {
     Ok(dup2_stderr(log)?)
 }
 
-/// This process as a file that becomes readable with its end.
-fn own_process() -> io::Result<OwnedFd> {
-    // SAFETY: the call takes numbers only.
-    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, Pid::this().as_raw(), 0) };
-    let fd = i32::try_from(fd).map_err(io::Error::other)?;
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: the kernel has just made this descriptor for us, and nobody else knows it.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
-}
-
 /// Ties the calling process to its parent, whose file is `parent`: it dies with it, also when that is dead already.
 fn die_with(parent: BorrowedFd<'_>) -> io::Result<()> {
     prctl::set_pdeathsig(Signal::SIGKILL)?;
@@ -194,7 +184,7 @@ fn die_with(parent: BorrowedFd<'_>) -> io::Result<()> {
 struct Inner<'a> {
     order: &'a Order,
     holder: Pid,
-    outer: &'a OwnedFd,
+    outer: &'a Process,
     own_user_namespace: bool,
     rescue: &'a Rescue,
 }
@@ -208,7 +198,7 @@ impl Inner<'_> {
         let networks = network::build(&self.order.nodes)?;
         let agents = networks
             .iter()
-            .map(|network| start_agent(network.as_fd(), &self.order.environment))
+            .map(|network| self.start_agent(network.as_fd()))
             .collect::<io::Result<Vec<_>>>()
             .map_err(system("start an agent"))?;
         let info = LabInfo {
@@ -224,9 +214,33 @@ impl Inner<'_> {
             Networks { nodes: networks, own_user_namespace: self.own_user_namespace, rescue: self.rescue };
         let nonblocking = SignalFd::as_raw_fd(signals);
         set_nonblocking(nonblocking).map_err(system("prepare signals"))?;
-        Relay::new(info, &surroundings, listener, client, agents)
+        let lease = Duration::from_millis(self.order.lease_ms);
+        Relay::new(info, &surroundings, listener, client, agents, lease)
             .and_then(|mut relay| relay.run(signals))
             .map_err(system("run the lab"))
+    }
+
+    /// Starts this program again as the agent of the node whose network namespace is `network`.
+    fn start_agent(&self, network: BorrowedFd<'_>) -> io::Result<(UnixStream, Process)> {
+        let (ours, theirs) = UnixStream::pair()?;
+        let theirs = OwnedFd::from(theirs);
+        let mut command = own_program();
+        command.args([AGENT_COMMAND, "--interface", network::NODE_INTERFACE]);
+        command.envs(self.order.environment.iter().map(|(name, value)| (name, value)));
+        command.stdin(Stdio::from(theirs.try_clone()?)).stdout(Stdio::from(theirs));
+        let namespace = network.try_clone_to_owned()?;
+        // SAFETY: between fork and exec only two system calls are made, on a descriptor that lives in the closure.
+        unsafe {
+            command.pre_exec(move || {
+                prctl::set_pdeathsig(Signal::SIGKILL)?;
+                setns(namespace.as_fd(), CloneFlags::CLONE_NEWNET)?;
+                Ok(())
+            });
+        }
+        // Not waited for here: the relay reaps every child.
+        let child = command.spawn()?;
+        let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
+        Ok((ours, Process::open(Pid::from_raw(pid))?))
     }
 }
 
@@ -235,28 +249,6 @@ fn set_nonblocking(fd: i32) -> io::Result<()> {
     let fd = unsafe { BorrowedFd::borrow_raw(fd) };
     nix::fcntl::fcntl(fd, nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK))?;
     Ok(())
-}
-
-/// Starts this program again as the agent of the node whose network namespace is `network`.
-fn start_agent(network: BorrowedFd<'_>, environment: &[(String, String)]) -> io::Result<UnixStream> {
-    let (ours, theirs) = UnixStream::pair()?;
-    let theirs = OwnedFd::from(theirs);
-    let mut command = own_program();
-    command.args([AGENT_COMMAND, "--interface", network::NODE_INTERFACE]);
-    command.envs(environment.iter().map(|(name, value)| (name, value)));
-    command.stdin(Stdio::from(theirs.try_clone()?)).stdout(Stdio::from(theirs));
-    let namespace = network.try_clone_to_owned()?;
-    // SAFETY: between fork and exec only two system calls are made, on a descriptor that lives in the closure.
-    unsafe {
-        command.pre_exec(move || {
-            prctl::set_pdeathsig(Signal::SIGKILL)?;
-            setns(namespace.as_fd(), CloneFlags::CLONE_NEWNET)?;
-            Ok(())
-        });
-    }
-    // Not waited for here: the relay reaps every child.
-    command.spawn()?;
-    Ok(ours)
 }
 
 /// This program, to be started again. By its path, so that process lists name it, unless it was replaced or removed since.

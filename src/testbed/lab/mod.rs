@@ -14,13 +14,15 @@ mod client;
 mod holder;
 mod namespaces;
 mod network;
+#[doc(hidden)]
+pub mod outside;
 mod protocol;
 mod registry;
 mod relay;
+mod turns;
 
 use std::io;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use crate::netlink::NetlinkError;
 
@@ -106,14 +108,6 @@ pub enum LabError {
     /// Nothing came from the holder in time.
     #[error("the lab's holder does not answer")]
     TimedOut,
-    /// Some agents do not answer.
-    #[error("no answer within {patience:?} from {nodes}; an agent that is stopped or hangs does not answer")]
-    Silent {
-        /// How long was waited.
-        patience: Duration,
-        /// Which nodes, in words.
-        nodes: String,
-    },
     /// Namespaces are refused.
     #[error("this system refuses namespaces to this user ({}): {hint}", source.desc())]
     NoNamespaces {

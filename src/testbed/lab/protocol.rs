@@ -32,6 +32,11 @@ pub(super) enum Ask {
         /// Which node.
         node: NodeIndex,
     },
+    /// Let nobody else change the lab until [`Ask::Release`], this client's end, or a long silence. The answer comes when it
+    /// is this client's turn.
+    Reserve,
+    /// Others may change the lab again.
+    Release,
     /// Outlive the client that started the lab.
     Detach,
     /// End the lab.
@@ -110,4 +115,6 @@ pub struct Order {
     pub since: String,
     /// Variables that agents find in their environment: what need not be found out by each of them.
     pub environment: Vec<(String, String)>,
+    /// How long an agent, or a client whose turn it is, may be silent, in milliseconds.
+    pub lease_ms: u64,
 }

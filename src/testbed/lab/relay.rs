@@ -1,9 +1,10 @@
 //! The holder's loop: carries requests from clients to agents and answers back, and ends the lab when it is to end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -13,8 +14,12 @@ use nix::sys::wait::{WaitPidFlag, waitpid};
 
 use super::namespaces::NodeNamespaces;
 use super::protocol::{Ask, ClientLine, HolderLine, LabInfo, Tell};
+use super::turns::Turns;
+use crate::agent::lease::Moment;
 use crate::agent::lines::Lines;
-use crate::agent::protocol::{CancelLine, RequestLine, ResponseLine};
+use crate::agent::process::{Process, timeout};
+use crate::agent::protocol::{BeatLine, CancelLine, RequestLine, ResponseLine};
+use crate::agent::pulse::{Finding, Pulse};
 use crate::topology::NodeIndex;
 
 /// The client that started the lab.
@@ -36,14 +41,48 @@ pub(super) struct Relay<'a> {
     clients: BTreeMap<u64, Lines>,
     next_client: u64,
     /// One per node; `None` after the agent's end.
-    agents: Vec<Option<Lines>>,
+    agents: Vec<Option<Agent>>,
     /// By our number: the client, its number, and the node.
     pending: BTreeMap<u64, (u64, u64, NodeIndex)>,
     next_request: u64,
+    /// Who may change the lab.
+    turns: Turns,
+    /// How long an agent, or a client whose turn it is, may be silent.
+    lease: Duration,
+    clock: Instant,
+    /// When to look at agents and turns again.
+    next_look: Moment,
     /// No further client fits.
     full: bool,
     detached: bool,
     stopping: bool,
+}
+
+/// How often agents are looked at in the time that they may be silent.
+const LOOKS: u32 = 6;
+
+/// How long an agent may take to begin: many of them begin at once.
+const BEGINNING: Duration = Duration::from_secs(120);
+
+/// How long a killed agent may take to be gone.
+const AGENT_END_MS: u16 = 5_000;
+
+/// An agent of the lab.
+struct Agent {
+    lines: Lines,
+    process: Process,
+    pulse: Pulse,
+}
+
+impl Agent {
+    fn new(stream: UnixStream, process: Process) -> io::Result<Self> {
+        Ok(Self { lines: Lines::new(stream)?, process, pulse: Pulse::new(BEGINNING, Moment::ZERO) })
+    }
+}
+
+/// Whether a request changes its node.
+fn changes(request: &serde_json::Value) -> bool {
+    request.get("apply").is_some() || request.as_str() == Some("clear")
 }
 
 /// What a poll reported.
@@ -62,10 +101,12 @@ impl<'a> Relay<'a> {
         surroundings: &'a dyn Surroundings,
         listener: UnixListener,
         first_client: UnixStream,
-        agents: Vec<UnixStream>,
+        agents: Vec<(UnixStream, Process)>,
+        lease: Duration,
     ) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
-        let agents = agents.into_iter().map(|agent| Lines::new(agent).map(Some)).collect::<io::Result<_>>()?;
+        let agents = agents.into_iter().map(|(stream, process)| Agent::new(stream, process).map(Some));
+        let agents = agents.collect::<io::Result<_>>()?;
         let clients = BTreeMap::from([(FIRST_CLIENT, Lines::new(first_client)?)]);
         Ok(Self {
             info,
@@ -76,6 +117,10 @@ impl<'a> Relay<'a> {
             agents,
             pending: BTreeMap::new(),
             next_request: 0,
+            turns: Turns::default(),
+            lease,
+            clock: Instant::now(),
+            next_look: Moment::ZERO,
             full: false,
             detached: false,
             stopping: false,
@@ -93,6 +138,7 @@ impl<'a> Relay<'a> {
                     Source::Agent(node) => self.serve_agent(node),
                 }
             }
+            self.look();
         }
         Ok(())
     }
@@ -111,12 +157,12 @@ impl<'a> Relay<'a> {
             sources.push(Source::Client(*client));
             fds.push(PollFd::new(lines.as_fd(), direction(lines)));
         }
-        for (node, lines) in self.agents.iter().enumerate() {
-            let Some(lines) = lines else { continue };
+        for (node, agent) in self.agents.iter().enumerate() {
+            let Some(Agent { lines, .. }) = agent else { continue };
             sources.push(Source::Agent(node));
             fds.push(PollFd::new(lines.as_fd(), direction(lines)));
         }
-        match poll(&mut fds, PollTimeout::NONE) {
+        match poll(&mut fds, timeout(self.next_look, self.clock.elapsed())) {
             Err(Errno::EINTR) => return Ok(Vec::new()),
             Err(errno) => return Err(errno.into()),
             Ok(_) => {}
@@ -141,6 +187,7 @@ impl<'a> Relay<'a> {
         let Some(lines) = self.clients.get_mut(&client) else { return };
         let written = lines.flush();
         let (requests, end) = lines.read_lines();
+        self.turns.heard(client, self.clock.elapsed());
         for request in requests {
             match serde_json::from_slice(&request) {
                 Ok(line) => self.ask(client, line),
@@ -158,6 +205,8 @@ impl<'a> Relay<'a> {
     fn drop_client(&mut self, client: u64) {
         self.clients.remove(&client);
         self.full = false;
+        self.turns.leave(client, self.clock.elapsed());
+        self.give_turns();
         let (abandoned, kept) =
             std::mem::take(&mut self.pending).into_iter().partition(|(_, (waiting, ..))| *waiting == client);
         self.pending = kept;
@@ -166,7 +215,7 @@ impl<'a> Relay<'a> {
             let Some(agent) = &mut self.agents[node] else { continue };
             if let Ok(line) = serde_json::to_vec(&CancelLine { cancel }) {
                 // As with requests, a failure shows as the end of the stream.
-                let _ = agent.write_line(&line);
+                let _ = agent.lines.write_line(&line);
             }
         }
         self.stopping |= client == FIRST_CLIENT && !self.detached;
@@ -183,6 +232,15 @@ impl<'a> Relay<'a> {
                 Ok(()) => return,
                 Err(error) => Tell::Failed { message: format!("the namespaces of node {}: {error}", number(node)) },
             },
+            Ask::Reserve => {
+                self.turns.reserve(client, line.id, self.clock.elapsed());
+                return self.give_turns();
+            }
+            Ask::Release => {
+                self.turns.leave(client, self.clock.elapsed());
+                self.give_turns();
+                Tell::Done
+            }
             Ask::Detach => {
                 self.detached = true;
                 Tell::Done
@@ -196,6 +254,9 @@ impl<'a> Relay<'a> {
     }
 
     fn relay(&mut self, client: u64, id: u64, node: NodeIndex, request: serde_json::Value) -> Result<(), String> {
+        if changes(&request) && !self.turns.permits(client) {
+            return Err("another command is changing this lab; try again when it has ended".to_owned());
+        }
         let Some(place) = self.agents.get_mut(node) else {
             return Err(format!("this lab has no node {}", number(node)));
         };
@@ -208,7 +269,7 @@ impl<'a> Relay<'a> {
         let text = serde_json::to_vec(&line).map_err(|error| error.to_string())?;
         self.pending.insert(self.next_request, (client, id, node));
         // A failure to write shows as the end of the stream at the next turn.
-        let _ = agent.write_line(&text);
+        let _ = agent.lines.write_line(&text);
         Ok(())
     }
 
@@ -224,9 +285,13 @@ impl<'a> Relay<'a> {
     }
 
     fn serve_agent(&mut self, node: NodeIndex) {
-        let Some(lines) = self.agents[node].as_mut() else { return };
-        let written = lines.flush();
-        let (responses, end) = lines.read_lines();
+        let Some(agent) = self.agents[node].as_mut() else { return };
+        let written = agent.lines.flush();
+        let (responses, end) = agent.lines.read_lines();
+        if !responses.is_empty() {
+            agent.pulse.heard(self.clock.elapsed());
+            agent.pulse.set_limit(self.lease);
+        }
         for response in responses {
             let Ok(line) = serde_json::from_slice::<ResponseLine<serde_json::Value>>(&response) else { continue };
             if let Some((client, id, _)) = self.pending.remove(&line.id) {
@@ -234,14 +299,55 @@ impl<'a> Relay<'a> {
             }
         }
         if written.is_err() || end.is_some() {
-            self.bury(node);
+            self.bury(node, "has ended");
         }
     }
 
-    fn bury(&mut self, node: NodeIndex) {
-        self.agents[node] = None;
+    /// Asks agents that were silent for a while whether they live, and ends those that do not answer.
+    fn look(&mut self) {
+        let now = self.clock.elapsed();
+        if now < self.next_look {
+            return;
+        }
+        self.next_look = now + self.lease / LOOKS;
+        let mut hanging = Vec::new();
+        for (node, agent) in self.agents.iter_mut().enumerate() {
+            let Some(agent) = agent else { continue };
+            match agent.pulse.look(now) {
+                Finding::Fine(_) => {}
+                Finding::Hangs => hanging.push(node),
+                Finding::Ask => {
+                    agent.pulse.asked(now);
+                    let beat = serde_json::to_vec(&BeatLine { beat: self.next_request }).unwrap_or_default();
+                    // As with requests, a failure shows as the end of the stream.
+                    let _ = agent.lines.write_line(&beat);
+                }
+            }
+        }
+        let what = format!("did not answer for {} and was ended", humantime::format_duration(self.lease));
+        for node in hanging {
+            self.bury(node, &what);
+        }
+        let busy: BTreeSet<u64> = self.pending.values().map(|(client, ..)| *client).collect();
+        self.turns.expire(self.lease, now, |client| busy.contains(&client));
+        self.give_turns();
+    }
+
+    /// Tells those whose turn it has become.
+    fn give_turns(&mut self) {
+        while let Some((client, id)) = self.turns.begun() {
+            self.tell(client, id, Tell::Done);
+        }
+    }
+
+    fn bury(&mut self, node: NodeIndex, what: &str) {
+        if let Some(agent) = self.agents[node].take() {
+            agent.process.kill();
+            // What it was just doing is done before its node is cleared.
+            agent.process.ends_within(PollTimeout::from(AGENT_END_MS));
+        }
         self.surroundings.agent_died(node);
-        let message = format!("the agent of node `{}` has ended; its delays are removed", self.info.nodes[node].name);
+        let message = format!("the agent of node `{}` {what}; its delays are removed", self.info.nodes[node].name);
         let orphans: Vec<u64> = self.pending.iter().filter(|(_, (.., at))| *at == node).map(|(key, _)| *key).collect();
         for key in orphans {
             if let Some((client, id, _)) = self.pending.remove(&key) {

@@ -1,5 +1,6 @@
 //! The parsers and what is claimed of each.
 
+pub(crate) mod kernel;
 pub(crate) mod lists;
 pub(crate) mod matrix;
 pub(crate) mod session;

@@ -5,8 +5,8 @@ use std::io::{Cursor, Write};
 use std::sync::{Arc, Mutex};
 
 use longhaul::agent::protocol::{
-    Applied, CancelLine, Compared, NodeStatus, Place, ReplayOrder, ReplayPhase, ReplayState, Request, RequestLine,
-    Response, ResponseLine,
+    Applied, BeatLine, CancelLine, Compared, NodeStatus, Place, ReplayOrder, ReplayPhase, ReplayState, Request,
+    RequestLine, Response, ResponseLine,
 };
 use longhaul::agent::session::{Measuring, NodeControl, serve};
 use longhaul::measure::{ProbeOrder, ProbeReport};
@@ -28,6 +28,8 @@ pub(crate) const WORDS: &[&str] = &[
     "{\"switches\":{\"from\":1}}",
     "{\"cancel\":1}",
     "{\"alive\":true}",
+    "{\"beat\":7}",
+    "{\"detach\":{\"seconds\":1}}",
     "\n",
     "\"selectors\":[\"10.0.0.2/32 tcp:22\"]",
     "\"prefixes\":[\"10.0.0.2/32\"]",
@@ -135,11 +137,11 @@ impl Measuring for Idle {
     fn resume(&mut self) {}
 }
 
-/// What a session has said.
+/// What the session writes, also from its own thread.
 #[derive(Clone, Default)]
-struct Said(Arc<Mutex<Vec<u8>>>);
+struct Output(Arc<Mutex<Vec<u8>>>);
 
-impl Write for Said {
+impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.0.lock().unwrap().write(bytes)
     }
@@ -148,13 +150,13 @@ impl Write for Said {
     }
 }
 
-/// Whatever the lines are, each but the silent ones has one answer, which can be read, and the node is cleared at the end.
+/// Whatever the lines are, each but the silent ones has at most one answer, which can be read, and the node is cleared.
 pub(crate) fn whole(bytes: &[u8]) {
-    let (mut node, output) = (Counting::default(), Said::default());
+    let (mut node, output) = (Counting::default(), Output::default());
     serve(Cursor::new(bytes.to_vec()), output.clone(), &mut node, Idle, || {}).unwrap();
     assert!(node.cleared, "the node is not cleared");
-    let said = String::from_utf8(std::mem::take(&mut *output.0.lock().unwrap())).unwrap();
-    for line in said.lines() {
+    let said = String::from_utf8(output.0.lock().unwrap().clone()).unwrap();
+    for line in said.lines().filter(|line| BeatLine::read(line).is_none()) {
         let answer: ResponseLine<Response> = serde_json::from_str(line).unwrap();
         if let Response::Failed { message } = answer.response {
             claims::message(&message);

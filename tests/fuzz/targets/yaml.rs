@@ -1,8 +1,10 @@
-//! Impairment files, and the texts of selectors.
+//! Impairment files, inventories, and the texts of selectors.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use longhaul::intended::Intended;
+use longhaul::inventory;
 use longhaul::matrix::ReadOptions;
 use longhaul::shaping::{Impairment, Selector};
 
@@ -118,5 +120,56 @@ pub(crate) fn place(message: &str, bytes: &[u8]) {
     let line = message.strip_prefix("net.yaml:").and_then(|rest| rest.split(':').next()?.parse().ok());
     if let Some(line) = line {
         claims::line_within(line, bytes);
+    }
+}
+
+pub(crate) const INVENTORY: &[&str] = &[
+    "apiVersion: longhaul/v1\n",
+    "testbed: edge\n",
+    "defaults: {user: root, interface: auto}\n",
+    "hosts:\n",
+    "- {name: a, ssh: 192.0.2.1}\n",
+    "addresses: [",
+    "networks: [",
+    "10.0.0.1",
+    "fd00::1",
+    "10.42.2.0/24",
+    "port: ",
+    "sudo: true",
+    "agent: ",
+    "sshOptions: [",
+    "sshCommand: [",
+    "ssh: ",
+    "user@host:22",
+    "ssh://",
+    "interface: eth0",
+    "-o",
+    "]",
+    "}",
+    ", ",
+    "\n",
+    "  ",
+    "&a ",
+    "*a",
+    "\"",
+    "65536",
+    "-1",
+];
+
+/// What is read has what the rest of the program takes for granted.
+pub(crate) fn inventory(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    match inventory::parse("hosts.yaml", text) {
+        Err(error) => {
+            claims::message(&error);
+            claims::line_within(error.line, bytes);
+        }
+        Ok(inventory) => {
+            assert!((2..=inventory::MAX_HOSTS).contains(&inventory.hosts.len()));
+            let names: BTreeSet<_> = inventory.hosts.iter().map(|host| &host.name).collect();
+            assert_eq!(names.len(), inventory.hosts.len(), "a name stands twice");
+            let addresses: Vec<_> = inventory.hosts.iter().flat_map(|host| &host.addresses).collect();
+            assert_eq!(addresses.iter().collect::<BTreeSet<_>>().len(), addresses.len(), "an address stands twice");
+        }
     }
 }

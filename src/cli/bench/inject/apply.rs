@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::batch::{self, Detour, Leaves};
 use super::rows::{self, Destination, Shape, destinations};
 use super::tc;
-use super::tcconfig::{self, Reckoned, Tcset};
+use super::tcconfig::{self, Doing, Reckoned, Tcset};
 use crate::cli::bench::figures::{Relation, Row, Series, Target, Unit};
 use crate::cli::bench::ground::{BenchLab, Ground, asking_for, uniform};
 use crate::shaping::Backend;
@@ -25,8 +25,6 @@ const SHAPES: [Shape; 5] = [
 const LARGE: usize = 1_000;
 /// No call of tcset for one row begins later.
 const PATIENCE: Duration = Duration::from_secs(180);
-/// A row from a file cannot be stopped halfway, and calls the same program for every line: larger ones are not tried.
-const LARGEST_IMPORT: usize = 100;
 
 /// What is known of one row.
 struct Figures {
@@ -63,7 +61,7 @@ pub(super) fn take(ground: &Ground<'_>, tcset: Option<&Tcset>) -> anyhow::Result
     for one in &mut figures {
         // Delays that are alike are nothing to tcconfig.
         let worthwhile = one.shape.delays == one.shape.destinations;
-        if let Some(tcset) = peers.tcset.filter(|_| peers.tc && peers.netem && worthwhile) {
+        if let Some(tcset) = peers.tcset.filter(|_| peers.tc && worthwhile) {
             ground.say(&format!("apply {} rows with tcconfig, up to three minutes", one.shape.destinations));
             one.tcconfig = Some(beside_tcconfig(ground, tcset, &lab, one.shape).map_err(|error| format!("{error:#}")));
         }
@@ -158,7 +156,6 @@ impl Figures {
                 return if large { row.reaching(Target::ratio_at_least(50.0)) } else { row };
             }
             (Some(Err(problem)), _) => problem,
-            (None, Peers { netem: false, .. }) => super::NO_NETEM,
             (None, Peers { tc: false, .. }) => tc::MISSING,
             (None, _) => tcconfig::MISSING,
         };
@@ -179,11 +176,13 @@ fn beside_tcconfig(ground: &Ground<'_>, tcset: &Tcset, lab: &BenchLab, shape: Sh
     let all: Vec<Destination> = destinations(lab.address(1), shape, Span::ZERO);
     tcset.warm_up(lab)?;
     let patience = if ground.effort.quick { PATIENCE / 6 } else { PATIENCE };
-    let each = tcset.each(lab, &all, patience)?;
-    if shape.destinations > LARGEST_IMPORT || ground.effort.quick && shape.destinations > 10 {
+    let doing = if ground.has_netem() { Doing::Set } else { Doing::Print };
+    let each = tcset.each(lab, &all, doing, patience)?;
+    if doing == Doing::Print || each.whole > patience {
         return Ok(each);
     }
-    // What cannot be imported is set by calls.
+    // A file cannot be stopped halfway and calls the same program for every line, so that it is tried only where calls took
+    // little enough. What cannot be imported is set by calls.
     let import = tcset.import(lab, &all, 2 * PATIENCE);
     Ok(import.ok().filter(|import| import.whole < each.whole).unwrap_or(each))
 }

@@ -22,6 +22,15 @@ pub(super) struct Tcset {
     program: PathBuf,
 }
 
+/// What tcset is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Doing {
+    /// Set delays.
+    Set,
+    /// Print what it would tell tc, which takes less: all that it can do without netem.
+    Print,
+}
+
 /// How long a row took.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Reckoned {
@@ -56,15 +65,23 @@ impl Tcset {
     }
 
     /// One call for each destination, none begun after `limit`.
-    pub(super) fn each(&self, lab: &BenchLab, row: &[Destination], limit: Duration) -> anyhow::Result<Reckoned> {
+    pub(super) fn each(
+        &self,
+        lab: &BenchLab,
+        row: &[Destination],
+        doing: Doing,
+        limit: Duration,
+    ) -> anyhow::Result<Reckoned> {
         let seconds = limit.as_secs().to_string();
         let program = self.program.to_string_lossy();
         let words = ["bench", "stopwatch", "--each", "--limit", &seconds, "--", &program];
-        let timed = tc::stopwatch(lab, &words, calls(row), 2 * limit + Duration::from_secs(60))?;
-        let checked = tc::expect_netems(lab, timed.calls);
-        tc::remove_root(lab)?;
-        checked?;
-        reckon(timed, row.len())
+        let timed = tc::stopwatch(lab, &words, calls(row, doing), 2 * limit + Duration::from_secs(60))?;
+        if doing == Doing::Set {
+            let checked = tc::expect_netems(lab, timed.calls);
+            tc::remove_root(lab)?;
+            checked?;
+        }
+        reckon(timed, row.len(), doing)
     }
 
     /// All destinations from a file.
@@ -93,11 +110,12 @@ impl Tcset {
 }
 
 /// The arguments of one call for each destination.
-fn calls(row: &[Destination]) -> String {
+fn calls(row: &[Destination], doing: Doing) -> String {
     let mut lines = String::new();
+    let print = if doing == Doing::Print { " --tc-command" } else { "" };
     for (at, one) in row.iter().enumerate() {
         let add = if at == 0 { "" } else { " --add" };
-        let _ = writeln!(lines, "{INTERFACE}{add} --delay {} --network {}/32", delay(one), one.address);
+        let _ = writeln!(lines, "{INTERFACE}{print}{add} --delay {} --network {}/32", delay(one), one.address);
     }
     lines
 }
@@ -105,7 +123,7 @@ fn calls(row: &[Destination]) -> String {
 /// The same as a file of settings.
 fn settings(row: &[Destination]) -> String {
     let rule =
-        |one: &Destination| (format!("dst-network={}/32, protocol=ip", one.address), json!({ "delay": delay(one) }));
+        |one: &Destination| (format!("dst_network={}/32, protocol=ip", one.address), json!({ "delay": delay(one) }));
     let rules: Map<String, Value> = row.iter().map(rule).collect();
     json!({ INTERFACE: { "outgoing": rules, "incoming": {} } }).to_string()
 }
@@ -115,12 +133,15 @@ fn delay(one: &Destination) -> String {
 }
 
 /// What the calls so far come to for the whole row, if each of the others took as long as these did on average.
-fn reckon(timed: Timed, destinations: usize) -> anyhow::Result<Reckoned> {
+fn reckon(timed: Timed, destinations: usize, doing: Doing) -> anyhow::Result<Reckoned> {
     if timed.calls == 0 {
         bail!("tcset was not called once");
     }
     let measured = Duration::from_nanos(timed.nanos);
-    let how = "tcset, one call each".to_owned();
+    let how = match doing {
+        Doing::Set => "tcset, one call each".to_owned(),
+        Doing::Print => "tcset --tc-command, which only prints, one call each".to_owned(),
+    };
     if timed.calls == destinations {
         return Ok(Reckoned { whole: measured, how });
     }
@@ -148,20 +169,21 @@ mod tests {
     fn a_row_is_told_call_by_call_or_as_a_file() {
         let expected =
             "eth0 --delay 10000us --network 10.77.0.2/32\neth0 --add --delay 10050us --network 10.77.0.3/32\n";
-        assert_eq!(calls(&row()), expected);
+        assert_eq!(calls(&row(), Doing::Set), expected);
+        assert!(calls(&row(), Doing::Print).starts_with("eth0 --tc-command --delay"));
         let file: Value = serde_json::from_str(&settings(&row())).unwrap();
-        assert_eq!(file["eth0"]["outgoing"]["dst-network=10.77.0.3/32, protocol=ip"]["delay"], "10050us");
+        assert_eq!(file["eth0"]["outgoing"]["dst_network=10.77.0.3/32, protocol=ip"]["delay"], "10050us");
     }
 
     #[test]
     fn what_was_not_measured_is_reckoned_and_said() {
         let seconds = |seconds: u64| seconds * 1_000_000_000;
-        let all = reckon(Timed { calls: 100, nanos: seconds(40) }, 100).unwrap();
+        let all = reckon(Timed { calls: 100, nanos: seconds(40) }, 100, Doing::Set).unwrap();
         assert_eq!((all.whole, all.how.as_str()), (Duration::from_secs(40), "tcset, one call each"));
-        let part = reckon(Timed { calls: 250, nanos: seconds(100) }, 1_000).unwrap();
+        let part = reckon(Timed { calls: 250, nanos: seconds(100) }, 1_000, Doing::Set).unwrap();
         assert_eq!(part.whole, Duration::from_secs(400));
         assert_eq!(part.how, "tcset, one call each (reckoned on from 250 calls in 100 s)");
-        assert!(reckon(Timed { calls: 0, nanos: 0 }, 10).is_err());
+        assert!(reckon(Timed { calls: 0, nanos: 0 }, 10, Doing::Print).is_err());
     }
 
     #[test]

@@ -14,8 +14,8 @@ const NAME: &str = "update";
 
 /// All delays differ, and each change changes all of them.
 const SHAPE: Shape = Shape { destinations: 1_000, delays: 1_000 };
-/// How much longer every second set of delays is.
-const LONGER: Span = Span::from_millis(1);
+/// How much longer every second set of delays is. None of its delays is one of the first set, so that all change.
+const LONGER: Span = Span::from_micros(5_025);
 /// Packets per second from the first node to the second.
 const RATE: u32 = 10_000;
 /// A packet that takes less was not delayed at all, or not by a delay of either set.
@@ -101,7 +101,7 @@ fn summarise(ways: &Ways) -> Vec<Row> {
             Row::new(NAME, format!("  {what}"), packets(ours, pick)).beside(Relation::Difference, packets(peer, pick))
         };
         let lost = row("", LOST);
-        rows.push(Row { what: format!("lost beside {name}, {} times", counts(peer)), ..lost });
+        rows.push(Row { what: format!("lost beside {name} ({} changes)", counts(peer)), ..lost });
         rows.push(row("not delayed", EARLY));
         rows.push(row("out of order", REORDERED));
         let times = Row::new(NAME, "  one change", middle_times(ours));
@@ -146,13 +146,13 @@ mod tests {
     fn changes_become_rows() {
         let ways = Ways {
             ours: vec![changes(0, &[8, 10, 30]), changes(0, &[10])],
-            change: vec![changes(0, &[20]), changes(0, &[20])],
+            change: vec![changes(0, &[20, 20]), changes(0, &[20, 20])],
             rebuild: vec![],
         };
         let rows = summarise(&ways);
         let texts: Vec<&str> = rows.iter().map(|row| row.what.as_str()).collect();
         assert_eq!(texts[0], "lost of 3000 while 1000 delays change 1–3 times");
-        assert_eq!(texts[4], "lost beside tc -batch of qdisc change, 1 times");
+        assert_eq!(texts[4], "lost beside tc -batch of qdisc change (2 changes)");
         assert_eq!([rows[0].verdict(), rows[1].verdict()], [Verdict::Met, Verdict::NotMet]);
         assert_eq!(rows[7].compared(), Some(2.0));
         assert_eq!(rows[8].verdict(), Verdict::NotMeasured);

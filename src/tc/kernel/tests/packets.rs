@@ -6,7 +6,7 @@ use crate::shaping::{Distribution, FourState, OwnTable};
 /// The rule that a packet meets is the one that the tables say, whatever the layout.
 #[test]
 fn packets_meet_the_rule_of_the_longest_prefix() {
-    inside("packets::packets_meet_the_rule_of_the_longest_prefix", || {
+    inside_with_filters("packets::packets_meet_the_rule_of_the_longest_prefix", || {
         let _lab = Lab::new();
         run("ip route add default via 10.77.0.2");
         run("ip -6 route add default via fd77::2");
@@ -82,7 +82,7 @@ fn pings_take_as_long_as_asked() {
     inside("packets::pings_take_as_long_as_asked", || {
         let _lab = Lab::new();
         let abilities = abilities::probe();
-        for backend in [Backend::Netem, Backend::Userspace] {
+        for backend in backends().iter().copied() {
             if backend == Backend::Netem && !abilities.netem.is_present() {
                 println!("no netem here: that back-end is tested under User-Mode Linux");
                 continue;
@@ -113,7 +113,7 @@ fn long_packets_pass() {
         let lab = Lab::new();
         run("ip link set eth0 mtu 9000");
         lab.there("ip link set eth0 mtu 9000");
-        for backend in [Backend::Netem, Backend::Userspace] {
+        for backend in backends().iter().copied() {
             let abilities = abilities::probe();
             if backend == Backend::Netem && !abilities.netem.is_present() {
                 println!("no netem here: that back-end is tested under User-Mode Linux");
@@ -136,7 +136,7 @@ fn changes_lose_no_packet() {
     inside("packets::changes_lose_no_packet", || {
         let _lab = Lab::new();
         let abilities = abilities::probe();
-        for backend in [Backend::Netem, Backend::Userspace] {
+        for backend in backends().iter().copied() {
             if backend == Backend::Netem && !abilities.netem.is_present() {
                 println!("no netem here: that back-end is tested under User-Mode Linux");
                 continue;
@@ -205,7 +205,7 @@ fn every_impairment_shows_in_pings() {
         let base = Impairment::delay(Delay::from_millis(5));
         let [to_bad, to_good, bad_loss, good_loss] = ["10%", "30%", "100%", "0%"].map(percent);
         let chain = GilbertElliott { to_bad, to_good, bad_loss, good_loss };
-        for backend in [Backend::Netem, Backend::Userspace] {
+        for backend in backends().iter().copied() {
             let abilities = ways().pop().unwrap();
             if backend == Backend::Netem && !abilities::probe().netem.is_present() {
                 println!("no netem here: that back-end is tested under User-Mode Linux");
