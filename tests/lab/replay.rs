@@ -134,3 +134,69 @@ fn an_interrupted_replay_leaves_what_was_switched_to_last() {
     assert!(user.succeed(&["status"]).contains("0 of 3 nodes differ"));
     user.succeed(&["lab", "down"]);
 }
+
+/// The rows of a samples.csv as maps of column to text.
+fn samples(text: &str) -> Vec<std::collections::BTreeMap<String, String>> {
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    reader.deserialize().map(Result::unwrap).collect()
+}
+
+#[test]
+fn a_measured_replay_knows_the_step_of_every_probe() {
+    let user = User::all().pop().unwrap();
+    for (name, text) in MATRICES {
+        user.write(name, text);
+    }
+    user.write(
+        "day.yaml",
+        "apiVersion: longhaul/v1\ntimeline:\n  - {at: 0, matrix: low.csv}\n  - {at: 500ms, matrix: high.csv}\nlength: 1s\nrepeat: 2\n",
+    );
+    let arguments = ["replay", "--lab", "day.yaml", "--measure", "--out", "out", "--tolerance", "0%,45ms"];
+    let printed = user.succeed(&arguments);
+    assert!(printed.contains("PASS: 4 of 4 judged switches within tolerance"), "{printed}");
+    let read = |name: &str| std::fs::read_to_string(user.folder().join("out").join(name)).unwrap();
+    let record: serde_json::Value = serde_json::from_str(&read("replay.json")).unwrap();
+    let samples = samples(&read("samples.csv"));
+    assert!(samples.len() > 300, "{printed}");
+    for sample in &samples {
+        // By the sender's own stamps: the last switch that was done before the probe was sent.
+        let node = record["nodes"].as_array().unwrap().iter().position(|node| *node == *sample["from"]).unwrap();
+        let sent: u64 = sample["sent_unix_ns"].parse().unwrap();
+        let stamps = record["stamps"][node].as_array().unwrap();
+        let done = stamps.iter().filter(|stamp| stamp["error"].is_null() && stamp["done_ns"].as_u64().unwrap() <= sent);
+        let number = done.map(|stamp| stamp["number"].as_u64().unwrap()).max().unwrap_or(0);
+        assert_eq!(sample["switch"], number.to_string(), "{sample:?}");
+        let step = if number == 0 { String::new() } else { ((number - 1) % 2 + 1).to_string() };
+        assert_eq!(sample["step"], step, "{sample:?}");
+    }
+    // Of the path that changes, what met no switch took what its step asks for: 25 or 90 ms.
+    let of_path = || samples.iter().filter(|one| one["from"] == "n1" && one["to"] == "n2");
+    for (step, delay) in [("1", 25.0), ("2", 90.0)] {
+        let clear = of_path().filter(|one| one["straddles"] == "0" && one["step"] == step);
+        let mut delays: Vec<f64> = clear.filter_map(|one| one["one_way_ms"].parse().ok()).collect();
+        delays.sort_by(f64::total_cmp);
+        assert!(delays.first().is_some_and(|least| *least >= delay), "step {step}: {delays:?}");
+        assert!(delays[delays.len() / 2] < delay + 45.0, "step {step}: {delays:?}");
+    }
+    assert!(of_path().any(|one| one["straddles"] == "1"));
+    assert!(read("delays.svg").contains("n1 → n2"));
+    assert!(std::fs::read(user.folder().join("out/delays.png")).unwrap().starts_with(b"\x89PNG"));
+    assert_eq!(user.succeed(&["lab", "list"]), "no lab is running\n");
+}
+
+#[test]
+fn a_dry_run_says_what_an_application_then_does() {
+    let user = User::all().pop().unwrap();
+    lab(&user);
+    let dry = user.succeed(&["apply", "high.csv", "--dry-run", "--json"]);
+    let dry: serde_json::Value = serde_json::from_str(&dry).unwrap();
+    let writes: usize =
+        dry["nodes"].as_object().unwrap().values().map(|node| node["operations"].as_array().unwrap().len()).sum();
+    assert!(writes > 0, "{dry}");
+    assert_eq!(dry["nodes"]["n1"]["destinations"]["changed"], 4, "two nodes, each by IPv4 and IPv6: {dry}");
+    assert!(user.succeed(&["apply", "high.csv", "--dry-run"]).contains(&format!("dry run: {writes} writes")));
+    assert!(user.succeed(&["apply", "net.csv"]).contains(": 0 writes"), "nothing was written");
+    assert!(user.succeed(&["apply", "high.csv"]).contains(&format!(": {writes} writes")));
+    assert!(user.succeed(&["apply", "high.csv", "--dry-run"]).contains("dry run: 0 writes"));
+    user.succeed(&["lab", "down"]);
+}

@@ -28,6 +28,8 @@ const INTERVAL: Span = Span::from_millis(20);
 const MAX_PROBES: u64 = 400_000;
 /// Between the first counted probe and the first switch.
 const BEFORE: Span = Span::from_millis(200);
+/// How long to wait for what a busy machine sends late, beyond the longest round trip.
+const GRACE: Span = Span::from_millis(2_000);
 /// How many paths the picture shows, and how many switches the table.
 const SHOWN: (usize, usize) = (4, 60);
 /// Pixels per SVG unit.
@@ -87,7 +89,7 @@ impl MeasureArgs {
             probes: u32::try_from(lasts.as_nanos().div_ceil(interval.as_nanos())).unwrap_or(u32::MAX),
             warm_up: 1,
             interval,
-            grace: Span::from_nanos(2 * longest.unwrap_or_default().as_nanos() + 500_000_000),
+            grace: Span::from_nanos(2 * longest.unwrap_or_default().as_nanos() + GRACE.as_nanos()),
             ipv6: self.ipv6,
             run: crate::agent::replay::now_ns() | 2,
         };

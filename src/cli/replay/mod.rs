@@ -16,7 +16,7 @@ use clap::Args;
 
 use self::follow::{Ending, Follow};
 use self::load::TimelineArgs;
-use self::measure::{Evidence, MeasureArgs};
+use self::measure::{Beside, Evidence, MeasureArgs};
 use self::signals::Signals;
 use super::agent_session::lab_environment;
 use super::input::NodeBackendArgs;
@@ -25,6 +25,7 @@ use super::target::TargetArgs;
 use super::verify::claim_folder;
 use crate::measure::Verdict;
 use crate::report::replay::{plan_line, plan_table, replay_lines};
+use crate::shaping::BackendChoice;
 use crate::testbed::lab::Lab;
 use crate::testbed::{self, Rehearsed, Testbed};
 use crate::timeline::Timeline;
@@ -115,15 +116,10 @@ impl Run<'_> {
         let statuses = if args.measure.measure { testbed::status(testbed)? } else { vec![] };
         // From here on a signal ends the replay, not this program.
         let signals = Signals::take()?;
-        let backends = backends(&testbed::order_replay(testbed, timeline, &choices)?);
-        let beside = match &folder {
-            Some(_) => Some(args.measure.begin(timeline, testbed, (self.again)()?)?),
-            None => None,
-        };
-        let start_ns = match &beside {
-            Some(beside) => testbed::begin_replay_at(testbed, beside.replay_start_ns)?,
-            None => testbed::begin_replay(testbed)?,
-        };
+        testbed.reserve()?;
+        let begun = self.begin(testbed, &choices, folder.is_some());
+        testbed.release();
+        let (backends, beside, start_ns) = begun?;
         writeln!(out, "replay on {}: {}, back-end {backends}", self.whose, plan_line(timeline))?;
         out.flush()?;
         if args.detach {
@@ -156,6 +152,23 @@ impl Run<'_> {
             std::fs::write(file, follow.json(None)).with_context(|| format!("write {}", file.display()))?;
         }
         self.end(&ending, fine, out)
+    }
+
+    /// Has every node check the timeline, and begins; with a measurement that begins a little before. The back-ends in
+    /// words, the measurement, and when the replay starts.
+    fn begin(
+        &self,
+        testbed: &mut dyn Testbed,
+        choices: &[BackendChoice],
+        measured: bool,
+    ) -> anyhow::Result<(String, Option<Beside>, u64)> {
+        let backends = backends(&testbed::order_replay(testbed, self.timeline, choices)?);
+        if !measured {
+            return Ok((backends, None, testbed::begin_replay(testbed)?));
+        }
+        let beside = self.args.measure.begin(self.timeline, testbed, (self.again)()?)?;
+        let start_ns = testbed::begin_replay_at(testbed, beside.replay_start_ns)?;
+        Ok((backends, Some(beside), start_ns))
     }
 
     /// Where the evidence goes; `None` without a measurement.

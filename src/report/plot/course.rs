@@ -126,8 +126,8 @@ fn draw_panel(svg: &mut Svg, frame: &Frame, path: &CoursePath, last: bool) {
     }
     let beside = (MARGIN + AXIS_SIZE, f64::midpoint(frame.top, bottom));
     svg.text(beside, Style::new(AXIS_SIZE, INK, Anchor::Middle).turned(-90.0), "one-way (ms)");
-    draw_points(svg, frame, path);
     draw_intended(svg, frame, path);
+    draw_points(svg, frame, path);
     let outline = format!("fill=\"none\" stroke=\"{}\" stroke-width=\"0.8\"", INK.hex());
     svg.rect((left, frame.top), (right - left, PANEL), &outline);
 }
@@ -143,7 +143,7 @@ fn draw_intended(svg: &mut Svg, frame: &Frame, path: &CoursePath) {
     }
     let colour = INTENDED.hex();
     svg.raw(format_args!(
-        "<path class=\"intended\" d=\"{data}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.6\"/>"
+        "<path class=\"intended\" d=\"{data}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"5\" stroke-opacity=\"0.55\"/>"
     ));
 }
 
@@ -165,7 +165,7 @@ fn draw_points(svg: &mut Svg, frame: &Frame, path: &CoursePath) {
     for (class, colour, data) in [("straddling", MARKED, dots(true)), ("measured", MEASURED, dots(false))] {
         let colour = colour.hex();
         svg.raw(format_args!(
-            "<path class=\"{class}\" d=\"{data}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"3.4\" stroke-linecap=\"round\"/>"
+            "<path class=\"{class}\" d=\"{data}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2.6\" stroke-linecap=\"round\"/>"
         ));
     }
     let mut lost = String::new();
@@ -187,7 +187,7 @@ fn draw_legend(svg: &mut Svg, y: f64) {
     let entries = [("intended", INTENDED), ("measured", MEASURED), ("met a switch, not judged", MARKED), ("lost", INK)];
     for (place, (entry, colour)) in entries.into_iter().enumerate() {
         match place {
-            0 => svg.line((x, y), (x + 22.0, y), colour, " stroke-width=\"1.6\""),
+            0 => svg.line((x, y), (x + 22.0, y), colour, " stroke-width=\"5\" stroke-opacity=\"0.55\""),
             3 => svg.raw(format_args!(
                 "<path d=\"M{} {}l4 4m0 -4l-4 4\" fill=\"none\" stroke=\"{}\" stroke-width=\"1\"/>",
                 Num(x + 9.0),
