@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 use super::sample::Sample;
 use crate::topology::NodeIndex;
 
+/// When a probe arrived, its number on its path, and its place.
+type Arrival = (u64, u32, usize);
+
 /// The probes that arrived after one of their path that was sent later (reordered, as RFC 4737 counts it), by their places in
 /// `samples`, ascending.
 pub fn overtaken(samples: &[Sample]) -> Vec<usize> {
-    let mut arrivals: BTreeMap<(NodeIndex, NodeIndex), Vec<(u64, u32, usize)>> = BTreeMap::new();
+    let mut arrivals: BTreeMap<(NodeIndex, NodeIndex), Vec<Arrival>> = BTreeMap::new();
     for (place, sample) in samples.iter().enumerate() {
         if let Some(one_way) = sample.one_way {
             let arrived = sample.sent_ns.saturating_add(one_way.as_nanos());

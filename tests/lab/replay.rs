@@ -1,5 +1,6 @@
 //! Timelines replayed in a lab: the delays change when the agents say that they did, judged by pings.
 
+use std::io::{BufRead, Read};
 use std::process::Stdio;
 
 use super::user::{User, describe};
@@ -43,15 +44,21 @@ fn pings(printed: &str) -> Vec<(f64, f64)> {
 fn delays_change_when_the_agents_say_so() {
     for user in User::all() {
         lab(&user);
-        let ping = ["lab", "exec", "n1", "--", "ping", "-D", "-i", "0.02", "-c", "150", "n2"];
-        let pinging = user.command(&ping).stdout(Stdio::piped()).spawn().unwrap();
+        let ping = ["lab", "exec", "n1", "--", "ping", "-D", "-i", "0.02", "-c", "250", "n2"];
+        let mut pinging = user.command(&ping).stdout(Stdio::piped()).spawn().unwrap();
+        let mut answers = std::io::BufReader::new(pinging.stdout.take().unwrap());
+        let mut pinged = String::new();
+        while !pinged.contains("time=") {
+            assert!(answers.read_line(&mut pinged).unwrap() > 0, "{pinged}");
+        }
         let arguments = ["replay", "--every", "500ms", "low.csv", "high.csv", "mid.csv", "--json", "replay.json"];
         let printed = user.succeed(&arguments);
         assert_eq!(switches(&printed).len(), 3, "{printed}");
         assert!(printed.contains("3 switches on 3 nodes") && printed.contains("none failed"), "{printed}");
-        let pinged = pinging.wait_with_output().unwrap();
-        let pings = pings(&String::from_utf8_lossy(&pinged.stdout));
-        assert!(pings.len() > 100, "{}", describe(&pinged));
+        answers.read_to_string(&mut pinged).unwrap();
+        assert!(pinging.wait().unwrap().success(), "{pinged}");
+        let pings = pings(&pinged);
+        assert!(pings.len() > 100, "{pinged}");
         let record: serde_json::Value =
             serde_json::from_str(&std::fs::read_to_string(user.folder().join("replay.json")).unwrap()).unwrap();
         let done = |number: usize, node: usize| {

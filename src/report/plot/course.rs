@@ -80,7 +80,7 @@ pub fn course(course: &Course) -> String {
     let mut svg = Svg::new(PAGE_WIDTH, height.ceil());
     heading.draw(&mut svg);
     draw_legend(&mut svg, heading.bottom() + 14.0);
-    let start = course.paths.iter().flat_map(|path| path.points.first()).map(|point| point.at).fold(0.0, f64::min);
+    let start = course.paths.iter().filter_map(|path| path.points.first()).map(|point| point.at).fold(0.0, f64::min);
     for (place, path) in course.paths.iter().enumerate() {
         let top = first + place as f64 * (PANEL + NAME_ROOM) + NAME_ROOM;
         let frame = Frame { top, high: ceiling(path), start, end: course.end.max(start + 1e-3) };

@@ -1,6 +1,7 @@
 //! What a replay's samples say: which step each probe met, and per switch whether the delays were as intended.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt::Write;
 
 use serde::Serialize;
@@ -123,11 +124,12 @@ pub fn judge(timeline: &Timeline, labelled: &[Labelled], tolerance: Tolerance) -
     let mut results = Vec::new();
     for (number, probes) in by_switch {
         let Some(step) = probes.first().and_then(|one| one.step) else { continue };
-        if !matrices.contains_key(&step) {
-            matrices.insert(step, timeline.matrix(step)?);
-        }
+        let matrix = match matrices.entry(step) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => entry.insert(timeline.matrix(step)?),
+        };
         let clear: Vec<Sample> = probes.iter().filter(|one| !one.straddles).map(|one| one.sample).collect();
-        let comparison = compare(&matrices[&step], &clear, tolerance);
+        let comparison = compare(matrix, &clear, tolerance);
         let judged = comparison.paths.iter().filter(|path| path.sent > 0);
         results.push(StepResult {
             number,
