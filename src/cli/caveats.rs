@@ -1,7 +1,7 @@
 //! What a reader of measured figures must know beside them.
 
 use crate::agent::protocol::NodeStatus;
-use crate::measure::{Basis, Clocks, ProbeReport};
+use crate::measure::{Basis, Clocks, ProbeReport, overtaken};
 use crate::testbed::Measured;
 use crate::units::Span;
 
@@ -20,6 +20,11 @@ pub(super) fn caveats(measured: &Measured, dropped: u64) -> Vec<String> {
             "probes were stamped by the prober, not by the kernel: delays are less exact".to_owned(),
         ),
         (sum(|report| report.refused), format!("probes could not be sent: {}", refusal.unwrap_or("no reason given"))),
+        (
+            overtaken(&measured.collected.samples).len() as u64,
+            "probes were overtaken by later ones of their path: by jitter, reordering, or a delay that became shorter"
+                .to_owned(),
+        ),
         (measured.collected.backwards, "instants lie before the sending: the clocks disagree".to_owned()),
     ]
     .into_iter()

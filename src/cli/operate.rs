@@ -38,8 +38,10 @@ Examples:
   longhaul apply --hosts edge.yaml net.csv                        until Ctrl-C
   longhaul apply --hosts edge.yaml net.csv --detach --for 2h
 
+  longhaul apply matrices/trade-heavy.csv --dry-run
+
 Delays are changed in place: packets under way keep theirs, none is lost.
-What is there already is not written again.")]
+What is there already is not written again. When a node refuses, all keep what they had.")]
 pub(super) struct ApplyArgs {
     #[command(flatten)]
     matrix: MatrixInput,
@@ -49,6 +51,12 @@ pub(super) struct ApplyArgs {
     backend: NodeBackendArgs,
     #[command(flatten)]
     stay: StayArgs,
+    /// Write nothing: show what is there, what is wanted, and what would change
+    #[arg(long)]
+    dry_run: bool,
+    /// With --dry-run: print everything as JSON
+    #[arg(long, requires = "dry_run")]
+    json: bool,
 }
 
 /// Measure every path of a running lab or of hosts, beside what is applied.
@@ -93,6 +101,9 @@ pub(super) fn run_apply(args: &ApplyArgs, out: &mut dyn Write) -> anyhow::Result
     let mut target = args.target.connect()?;
     let intended = in_order_of(&target, intended, &args.matrix.place())?;
     let choices = args.backend.choices(target.nodes())?;
+    if args.dry_run {
+        return super::compare::run(&mut target, &intended, &choices, args.json, out);
+    }
     let applied = apply_intended(target.testbed(), &intended, &choices)?;
     let operations: usize = applied.iter().map(|applied| applied.operations).sum();
     writeln!(out, "applied to {target}: {operations} writes, {}", backends_in_words(&applied))?;
@@ -107,22 +118,22 @@ pub(super) fn run_apply(args: &ApplyArgs, out: &mut dyn Write) -> anyhow::Result
 
 /// The matrix in the order of the testbed's nodes. One with names must have those; one with only n1…nN is taken as it stands.
 pub(super) fn in_order_of(target: &Target, intended: Intended, place: &str) -> anyhow::Result<Intended> {
+    let names: Vec<NodeName> = target.nodes().iter().map(|node| node.name.clone()).collect();
+    in_order(&names, &target.to_string(), intended, place)
+}
+
+/// As [`in_order_of`], for the nodes `names` of `whose`.
+pub(super) fn in_order(names: &[NodeName], whose: &str, intended: Intended, place: &str) -> anyhow::Result<Intended> {
     let matrix = intended.matrix();
-    let nodes = target.nodes();
-    anyhow::ensure!(
-        matrix.len() == nodes.len(),
-        "{place} has {} nodes, but {target} has {}",
-        matrix.len(),
-        nodes.len()
-    );
+    anyhow::ensure!(matrix.len() == names.len(), "{place} has {} nodes, but {whose} has {}", matrix.len(), names.len());
     if matrix.names().iter().enumerate().all(|(index, name)| *name == NodeName::numbered(index + 1)) {
         return Ok(intended);
     }
-    let place_of = |node: &Node| matrix.names().iter().position(|other| *other == node.name);
-    let order: Option<Vec<usize>> = nodes.iter().map(place_of).collect();
+    let place_of = |name: &NodeName| matrix.names().iter().position(|other| other == name);
+    let order: Option<Vec<usize>> = names.iter().map(place_of).collect();
     let Some(order) = order else {
-        let stranger = nodes.iter().find(|node| place_of(node).is_none()).map_or("", |node| node.name.as_str());
-        anyhow::bail!("{place} is for other nodes: {target} has `{stranger}`, which it has not");
+        let stranger = names.iter().find(|name| place_of(name).is_none()).map_or("", NodeName::as_str);
+        anyhow::bail!("{place} is for other nodes: {whose} has `{stranger}`, which it has not");
     };
     Ok(intended.in_order(&order)?)
 }

@@ -106,6 +106,12 @@ impl Intended {
         self.paths.get(&(from, to)).cloned().unwrap_or_else(plain)
     }
 
+    /// Whether every path does the same to all of its packets: no services, no exceptions, no networks behind nodes.
+    pub fn is_plain(&self) -> bool {
+        let plain = |intent: &PathIntent| intent.services.is_empty() && intent.except.is_empty();
+        self.networks.is_empty() && self.paths.values().all(plain)
+    }
+
     /// What paths do beyond delay, in one line; `None` when nothing.
     pub fn beyond_delay(&self) -> Option<String> {
         let counted = beyond_delay(self.paths.values().map(|intent| intent.all));

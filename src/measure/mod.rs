@@ -8,6 +8,7 @@ mod echo;
 mod fake;
 mod icmp;
 mod ledger;
+mod order;
 #[doc(hidden)]
 pub mod outside;
 mod probe;
@@ -23,10 +24,11 @@ pub use compare::{BaseMatrix, Median, compare, compare_by, compare_medians, subt
 pub use echo::FRAME;
 pub use fake::FakeProber;
 pub use icmp::{IcmpProber, StopSignal};
+pub use order::overtaken;
 pub use probe::{
     Lateness, MAX_PROBES, MAX_RUN, ProbeError, ProbeOrder, ProbeReport, Prober, ReceivedProbe, START_MISSED, SentProbe,
     Stamps,
 };
 pub(crate) use rank::{median_interval, percentile};
 pub use sample::{Comparison, DelaySummary, ErrorSummary, PathResult, RttSummary, Sample, Tolerance, Verdict};
-pub use schedule::{Plan, Sequence, Slot};
+pub use schedule::{Pattern, Plan, Sequence, Slot};

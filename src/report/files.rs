@@ -42,7 +42,7 @@ pub fn samples_csv(names: &[NodeName], samples: &[Sample]) -> String {
 }
 
 /// A text as a CSV field (RFC 4180): quoted only when it must be.
-fn csv_field(text: &str) -> String {
+pub(super) fn csv_field(text: &str) -> String {
     if text.contains([',', '"', '\n', '\r', '#']) {
         format!("\"{}\"", text.replace('"', "\"\""))
     } else {
@@ -51,7 +51,7 @@ fn csv_field(text: &str) -> String {
 }
 
 /// Nanoseconds as milliseconds with six decimals: no rounding, no exponent.
-fn exact_millis(ns: u64) -> String {
+pub(super) fn exact_millis(ns: u64) -> String {
     format!("{}.{:06}", ns / 1_000_000, ns % 1_000_000)
 }
 

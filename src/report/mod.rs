@@ -5,6 +5,7 @@ pub mod files;
 mod heat;
 mod palette;
 pub mod plot;
+pub mod replay;
 pub mod rounds;
 mod run_record;
 #[cfg(test)]

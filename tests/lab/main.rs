@@ -9,6 +9,7 @@ mod fail_open;
 mod host;
 mod impaired;
 mod life;
+mod replay;
 mod surroundings;
 mod user;
 mod verify;

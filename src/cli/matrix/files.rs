@@ -70,6 +70,11 @@ impl SplitRtt {
         read(path, self.options())
     }
 
+    /// Reads a matrix or an impairment file.
+    pub fn intended(&self, path: &Path) -> anyhow::Result<Intended> {
+        Ok(Intended::load(path, self.options(), bytes_of)?)
+    }
+
     /// What the reader is told.
     pub(super) fn options(&self) -> ReadOptions {
         let split_rtt = self.split_rtt.map(|SplitArg::Halves| RttSplit::Halves);

@@ -147,7 +147,7 @@ fn print_tables(out: &mut dyn Write, matrix: &DelayMatrix, trial: &Trial) -> any
 }
 
 /// Makes a folder that nobody has: `runs/trade-20261121-101500`, in universal time, with a number when that is taken.
-fn claim_folder(stem: &str, started: SystemTime) -> anyhow::Result<PathBuf> {
+pub(super) fn claim_folder(stem: &str, started: SystemTime) -> anyhow::Result<PathBuf> {
     let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
     let stamp = humantime::format_rfc3339_seconds(started).to_string();
     let (date, time) = stamp.split_once('T').unwrap_or((&stamp, ""));

@@ -94,6 +94,8 @@ pub struct KernelTc {
     /// What was read last, and when the reading began, until it is acted upon.
     read: Option<(Instant, Snapshot)>,
     capture: Option<Capture>,
+    /// What was read for the next execution.
+    ready: Option<Snapshot>,
 }
 
 /// A delay line, and what it was started for: it does not outlive either device.
@@ -131,7 +133,8 @@ impl KernelTc {
         if link::find(&mut connection, interface)?.is_none() {
             return Err(TcError::NoInterface { interface: interface.to_owned() });
         }
-        Ok(Self { connection, interface: interface.to_owned(), start_line, line: None, read: None, capture: None })
+        let (read, ready) = (None, None);
+        Ok(Self { connection, interface: interface.to_owned(), start_line, line: None, read, capture: None, ready })
     }
 
     /// The running delay line, if the back-end is user space.
@@ -318,6 +321,8 @@ impl Drop for KernelTc {
 
 impl TrafficControl for KernelTc {
     fn current(&mut self) -> Result<State, TcError> {
+        // Whoever looks is about to decide anew; what was read for an earlier decision may be out of date by then.
+        self.ready = None;
         let begun = Instant::now();
         let snapshot = self.snapshot()?;
         let mut state = snapshot.state();
@@ -332,14 +337,20 @@ impl TrafficControl for KernelTc {
 
     fn execute(&mut self, operations: &[Operation]) -> Result<(), TcError> {
         // Operations come from a comparison with what was just read: reading again would find the same.
-        let mut snapshot = match self.read.take() {
-            Some((begun, snapshot)) if begun.elapsed() < FRESH => snapshot,
-            _ => self.snapshot()?,
+        let read = self.read.take().filter(|(begun, _)| begun.elapsed() < FRESH).map(|(_, snapshot)| snapshot);
+        let mut snapshot = match self.ready.take().or(read) {
+            Some(snapshot) => snapshot,
+            None => self.snapshot()?,
         };
         let covered = Covered::of(operations, &snapshot);
         for run in operations.chunk_by(|one, next| Stage::of(one) == Stage::of(next)) {
             self.stage(Stage::of(&run[0]), run, &mut snapshot, &covered)?;
         }
+        Ok(())
+    }
+
+    fn get_ready(&mut self) -> Result<(), TcError> {
+        self.ready = Some(self.snapshot()?);
         Ok(())
     }
 }

@@ -1,13 +1,14 @@
 //! The session protocol: single lines, and a whole session that is fed anything.
 
 use std::cell::RefCell;
-use std::io::{self, Cursor, Write};
+use std::io::{Cursor, Write};
 use std::sync::{Arc, Mutex};
 
 use longhaul::agent::protocol::{
-    Applied, BeatLine, CancelLine, NodeStatus, Place, Request, RequestLine, Response, ResponseLine,
+    Applied, BeatLine, CancelLine, Compared, NodeStatus, Place, ReplayOrder, ReplayPhase, ReplayState, Request,
+    RequestLine, Response, ResponseLine,
 };
-use longhaul::agent::session::{NodeControl, serve};
+use longhaul::agent::session::{Measuring, NodeControl, serve};
 use longhaul::measure::{ProbeOrder, ProbeReport};
 use longhaul::shaping::{Abilities, Backend, BackendChoice, Row, State, desired};
 
@@ -21,6 +22,10 @@ pub(crate) const WORDS: &[&str] = &[
     "\"status\"",
     "{\"apply\":{\"row\":{\"paths\":[],\"exclusions\":[]},\"backend\":\"auto\"}}",
     "{\"probe\":{",
+    "{\"replay\":{\"steps\":[{\"at\":0,\"change\":{\"whole\":{\"paths\":[]}}}],",
+    "\"pace\":{\"length\":null,\"repeat\":{\"times\":1},\"until\":null},\"backend\":\"auto\"}",
+    "{\"begin_replay\":{\"start_realtime_ns\":1}}",
+    "{\"switches\":{\"from\":1}}",
     "{\"cancel\":1}",
     "{\"alive\":true}",
     "{\"beat\":7}",
@@ -104,6 +109,25 @@ impl NodeControl for Counting {
     fn status(&mut self) -> Result<NodeStatus, String> {
         Err("not here".to_owned())
     }
+    fn compare(&mut self, _: &Row, _: BackendChoice) -> Result<Compared, String> {
+        Err("not here".to_owned())
+    }
+    fn replay(&mut self, _: ReplayOrder) -> Result<Response, String> {
+        Err("not here".to_owned())
+    }
+    fn begin_replay(&mut self, _: u64) -> Result<(), String> {
+        Err("not here".to_owned())
+    }
+    fn switches(&mut self, _: u64) -> ReplayState {
+        ReplayState { phase: ReplayPhase::None, stamps: Vec::new() }
+    }
+    fn stop_replay(&mut self) {}
+}
+
+/// Measures nothing.
+struct Idle;
+
+impl Measuring for Idle {
     fn probe(&mut self, _: &ProbeOrder) -> Result<ProbeReport, String> {
         Err("not here".to_owned())
     }
@@ -115,10 +139,10 @@ impl NodeControl for Counting {
 struct Output(Arc<Mutex<Vec<u8>>>);
 
 impl Write for Output {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.0.lock().unwrap().write(bytes)
     }
-    fn flush(&mut self) -> io::Result<()> {
+    fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
     }
 }
@@ -126,7 +150,7 @@ impl Write for Output {
 /// Whatever the lines are, each but the silent ones has at most one answer, which can be read, and the node is cleared.
 pub(crate) fn whole(bytes: &[u8]) {
     let (mut node, output) = (Counting::default(), Output::default());
-    serve(Cursor::new(bytes.to_vec()), output.clone(), &mut node, || {}).unwrap();
+    serve(Cursor::new(bytes.to_vec()), output.clone(), &mut node, Idle, || {}).unwrap();
     assert!(node.cleared, "the node is not cleared");
     let said = String::from_utf8(output.0.lock().unwrap().clone()).unwrap();
     for line in said.lines().filter(|line| BeatLine::read(line).is_none()) {
