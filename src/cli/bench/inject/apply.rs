@@ -130,7 +130,7 @@ impl Figures {
         let no_tc = if peers.tc { super::NO_NETEM } else { tc::MISSING };
         let same = match backend {
             Backend::Netem => "tc -batch of the same objects",
-            Backend::Userspace => "tc -batch of the same capture rules, no delays",
+            Backend::Userspace => "tc -batch of the same addresses' rules, no delays",
         };
         let again = millis(self.again.iter().map(|one| one.0));
         let writes = Series::new(Unit::Writes, self.again.iter().map(|one| one.1 as f64));

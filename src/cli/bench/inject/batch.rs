@@ -19,7 +19,8 @@ const LIST: &str = "protocol ip prio 19528";
 /// How a detour ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Detour {
-    /// At a device whose other end a program reads: rules that capture packets are all there is.
+    /// At a device whose other end a program reads: rules that capture packets are all there is. Where the kernel can,
+    /// longhaul captures by a program instead.
     Program,
     /// At HTB and netem. Where the kernel can, a packet's class is named where it is captured; else by a second list.
     Netem {
@@ -148,7 +149,7 @@ mod tests {
 
     use super::*;
     use crate::cli::bench::inject::rows::{self, Shape, destinations};
-    use crate::shaping::Backend;
+    use crate::shaping::{Ability, Backend};
     use crate::tc::{KernelTc, abilities, impair};
     use crate::units::Span;
 
@@ -289,6 +290,8 @@ mod tests {
             let mut abilities = abilities::probe();
             let netem = abilities.netem.is_present();
             assert!(netem || std::env::var_os("LONGHAUL_UML").is_none(), "no netem under User-Mode Linux");
+            // Captured by rules, whatever else this kernel could do.
+            abilities.tcx = Ability::missing("rules are compared", "");
             let mut ways = vec![(Backend::Userspace, Detour::Program)];
             if netem {
                 ways.push((Backend::Netem, Detour::Netem { named_at_capture: true }));
