@@ -106,6 +106,17 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_line_of_separators_is_counted_once() {
+        for text in ["# c\n\n0\t1\n\t\n1\t0\n", "# c\n \n0\t1\n\t"] {
+            let error = crate::matrix::parse("x.csv", text.as_bytes(), ReadOptions::default()).unwrap_err();
+            assert!(
+                error.to_string().starts_with("x.csv:4: column 1 (path `n2` → `n1`): the cell is empty"),
+                "{error}"
+            );
+        }
+    }
+
     proptest! {
         #[test]
         fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
