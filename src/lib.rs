@@ -11,6 +11,7 @@
 //! - [`units`], [`topology`], [`matrix`]: what is asked for. They import nothing above them.
 //! - [`inventory`]: pure; the hosts of a testbed and how ssh reaches them.
 //! - [`shaping`]: pure; a node's row becomes the desired state, two states become the operations between them.
+//! - [`timeline`]: pure; what every path does from which instant on, as one change of a row per step and node.
 //! - [`intended`]: pure; a matrix or an impairment file becomes what each path is to do.
 //! - [`netlink`]: the kernel's configuration protocol: sockets, batches, links and addresses.
 //! - [`tc`]: the port `TrafficControl` and its adapters: netem by netlink, the user-space delay line, a fake.
@@ -31,6 +32,7 @@ pub mod report;
 pub mod shaping;
 pub mod tc;
 pub mod testbed;
+pub mod timeline;
 pub mod topology;
 pub mod units;
 pub mod wording;

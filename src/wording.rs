@@ -40,15 +40,16 @@ struct Line {
 impl Write for Line {
     fn write_str(&mut self, part: &str) -> fmt::Result {
         for c in part.chars() {
-            if self.left == 0 {
+            let escape = is_obeyed(c).then(|| c.escape_debug().to_string());
+            let length = escape.as_ref().map_or(1, String::len);
+            if self.left < length {
                 self.text.push('…');
                 return Err(fmt::Error);
             }
-            self.left -= 1;
-            if is_obeyed(c) {
-                self.text.extend(c.escape_debug());
-            } else {
-                self.text.push(c);
+            self.left -= length;
+            match escape {
+                Some(escape) => self.text.push_str(&escape),
+                None => self.text.push(c),
             }
         }
         Ok(())
@@ -75,6 +76,7 @@ mod tests {
     fn long_texts_are_cut_at_whole_characters() {
         assert_eq!(excerpt(&"ß".repeat(40)), "ß".repeat(40));
         assert_eq!(excerpt(&"ß".repeat(41)), "ß".repeat(40) + "…");
+        assert_eq!(excerpt(&"\u{7}".repeat(41)), "\\u{7}".repeat(8) + "…", "an escape is as long as it is shown");
         assert_eq!(OneLine("x".repeat(100_000)).to_string().chars().count(), LONGEST_MESSAGE + 1);
     }
 
@@ -82,7 +84,7 @@ mod tests {
         #[test]
         fn any_text_becomes_one_bounded_line(text in "(\\PC|\\pC){0,60}") {
             let shown = excerpt(&text);
-            prop_assert!(!shown.chars().any(is_obeyed));
+            prop_assert!(!shown.chars().any(is_obeyed) && shown.chars().count() <= LONGEST_EXCERPT + 1);
             if text.chars().count() <= LONGEST_EXCERPT && !text.chars().any(is_obeyed) {
                 prop_assert_eq!(shown, text);
             }

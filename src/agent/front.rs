@@ -11,6 +11,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::wait::waitpid;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::claim::{self, Peer};
 use super::greeting::{FarewellLine, Greeting, PROTOCOL, Welcome};
@@ -166,10 +167,13 @@ struct Asked {
     rest: Vec<u8>,
 }
 
-/// The number of a request or an answer.
+/// The number of a request or an answer; what is neither is answered by number 0.
 #[derive(Deserialize)]
 struct Numbered {
     id: u64,
+    #[serde(alias = "response")]
+    #[allow(dead_code)] // only that it is there matters
+    request: IgnoredAny,
 }
 
 impl Asked {
@@ -234,6 +238,14 @@ fn relay(
     if farewell.as_deref() == Some("") && asked.ids.is_empty() {
         return Ok(0);
     }
+    // What was asked before its end was seen has its answer too.
+    while open && wait_now(input)? {
+        let mut bytes = [0u8; 16 * 1024];
+        match (&*input).read(&mut bytes) {
+            Ok(length) if length > 0 => drop(asked.note(&bytes[..length])),
+            _ => break,
+        }
+    }
     let ended = format!("the keeper of {} has ended, and what it had applied is removed", order.interface);
     let why = farewell.unwrap_or(ended);
     for id in std::mem::take(&mut asked.ids) {
@@ -256,6 +268,11 @@ fn wait(input: &std::fs::File, open: bool, keeper: &Lines) -> io::Result<(bool, 
         Ok(_) => {}
     }
     Ok((fds.get(1).is_some_and(|fd| fd.any().unwrap_or(true)), fds[0].any().unwrap_or(true)))
+}
+
+/// Whether the input can be read at once.
+fn wait_now(input: &std::fs::File) -> io::Result<bool> {
+    Ok(poll(&mut [PollFd::new(input.as_fd(), PollFlags::POLLIN)], PollTimeout::ZERO)? > 0)
 }
 
 /// Hands on what has come; false at the end of the input.
@@ -314,7 +331,7 @@ mod tests {
         let lines = asked.note(b"uest\":\"ready\"}\n{\"alive\":true}\n{\"id\":2,");
         assert_eq!(lines.len(), 2);
         assert_eq!(asked.ids, BTreeSet::from([1]));
-        asked.note(b"\"request\":\"clear\"}\n");
+        asked.note(b"\"request\":\"clear\"}\n{\"id\":3}\n");
         asked.answered(br#"{"id":1,"response":"ready"}"#);
         assert_eq!(asked.ids, BTreeSet::from([2]));
     }

@@ -1,5 +1,6 @@
-//! What runs on a node: the session [`protocol`] and the [`session`] that answers it; and on a host, which others use too, the
-//! [`keeper`] that lets sessions in, keeps their leases and clears up, and the [`front`] by which a session gets there.
+//! What runs on a node: the session [`protocol`], the [`session`] that answers it, and the [`replay`] of a timeline; and on a
+//! host, which others use too, the [`keeper`] that lets sessions in, keeps their leases and clears up, and the [`front`] by
+//! which a session gets there.
 
 pub mod claim;
 pub mod eviction;
@@ -12,4 +13,5 @@ pub mod privilege;
 pub mod process;
 pub mod protocol;
 pub mod pulse;
+pub mod replay;
 pub mod session;

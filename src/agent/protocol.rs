@@ -7,7 +7,9 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::measure::{ProbeOrder, ProbeReport};
-use crate::shaping::{Abilities, Backend, BackendChoice, Row};
+use crate::shaping::{Abilities, Backend, BackendChoice, Row, RowChange};
+use crate::timeline::{Pace, SwitchStamp};
+use crate::units::Span;
 
 /// A request with its number.
 #[derive(Debug, Serialize, Deserialize)]
@@ -85,8 +87,29 @@ pub enum Request {
     Clear,
     /// What is the node doing?
     Status,
-    /// Probe the other nodes by this plan.
+    /// Probe the other nodes by this plan. Other requests are answered meanwhile.
     Probe(ProbeOrder),
+    /// What would change if this row were applied? Nothing does.
+    Compare {
+        /// All impaired paths from the node.
+        row: Row,
+        /// Which delay element.
+        backend: BackendChoice,
+    },
+    /// Check this timeline as a whole and keep it for [`Request::BeginReplay`]. A replay before it ends.
+    Replay(ReplayOrder),
+    /// Start the replay that was ordered last.
+    BeginReplay {
+        /// When, nanoseconds since 1970 by the real-time clock; must lie ahead.
+        start_realtime_ns: u64,
+    },
+    /// How far is the replay?
+    Switches {
+        /// The number of the first stamp that is wanted.
+        from: u64,
+    },
+    /// End the replay; what was switched last stays.
+    StopReplay,
     /// Keep what is applied for so long after the session's end; [`Request::Clear`] ends that. A keeper's to answer.
     Detach {
         /// Seconds.
@@ -127,6 +150,21 @@ pub enum Response {
     Status(Box<NodeStatus>),
     /// To [`Request::Probe`].
     Probed(ProbeReport),
+    /// To [`Request::Compare`].
+    Compared(Box<Compared>),
+    /// To [`Request::Replay`]: every step can be done.
+    Replaying {
+        /// The delay element to be used.
+        backend: Backend,
+        /// Why this one.
+        reason: String,
+        /// How many writes each step of the first pass takes.
+        operations: Vec<usize>,
+    },
+    /// To [`Request::BeginReplay`].
+    ReplayBegun,
+    /// To [`Request::Switches`] and [`Request::StopReplay`].
+    Switched(ReplayState),
     /// To [`Request::Detach`].
     Detached {
         /// Seconds after the session's end.
@@ -182,4 +220,83 @@ pub struct Traffic {
     pub packets: u64,
     /// Packets that the delay element had to drop: an error of the emulation, not of the network.
     pub dropped: u64,
+    /// Whether nobody can tell: netem counts these and the losses that were asked for as one, and `dropped` is 0 then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub drops_unknown: bool,
+}
+
+/// What applying a row would come to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Compared {
+    /// The delay element that would be used.
+    pub backend: Backend,
+    /// Why this one.
+    pub reason: String,
+    /// The operations that lead from what is there to the row, in words, in order.
+    pub operations: Vec<String>,
+    /// Of those, the ones that are about a destination: which rules and line paths are added, changed and deleted.
+    pub destinations: Destinations,
+    /// What the node was asked to do last; `None` when nothing is applied.
+    pub applied: Option<Row>,
+    /// What the kernel lacks or has too much of for that, in words; empty when it is as it should be.
+    pub differences: Vec<String>,
+}
+
+/// A timeline for one node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReplayOrder {
+    /// The steps of a pass, in the order of their instants.
+    pub steps: Vec<ReplayStep>,
+    /// How passes follow each other.
+    pub pace: Pace,
+    /// Which delay element.
+    pub backend: BackendChoice,
+}
+
+/// A step of a pass.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReplayStep {
+    /// From the start of the pass.
+    pub at: Span,
+    /// What becomes of the row; the first step's is the whole row.
+    pub change: RowChange,
+}
+
+/// How far a replay is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReplayPhase {
+    /// There has been none.
+    #[default]
+    None,
+    /// Checked; waits for its start.
+    Armed,
+    /// Goes on.
+    Running,
+    /// All switches are done.
+    Finished,
+    /// Ended before its time.
+    Stopped,
+}
+
+/// How far a replay is, and what it has done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplayState {
+    /// How far.
+    pub phase: ReplayPhase,
+    /// The switches so far, as far as they were asked for.
+    pub stamps: Vec<SwitchStamp>,
+}
+
+/// How many destinations change.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Destinations {
+    /// They were left alone, and will be impaired.
+    pub added: usize,
+    /// They will be impaired in another way.
+    pub changed: usize,
+    /// They will be left alone.
+    pub removed: usize,
 }

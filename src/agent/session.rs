@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::io::{self, BufRead, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
-use std::time::SystemTime;
 
 use super::protocol::{
-    Applied, BeatLine, CancelLine, NodeStatus, Place, Request, RequestLine, Response, ResponseLine, is_alive,
+    Applied, BeatLine, CancelLine, Compared, NodeStatus, Place, ReplayOrder, ReplayState, Request, RequestLine,
+    Response, ResponseLine, is_alive,
 };
+use super::replay::now_ns;
 use crate::measure::{ProbeOrder, ProbeReport};
 use crate::shaping::{Abilities, BackendChoice, Row};
 use crate::wording::OneLine;
@@ -24,6 +25,20 @@ pub trait NodeControl {
     fn clear(&mut self) -> Result<usize, String>;
     /// Desired against actual.
     fn status(&mut self) -> Result<NodeStatus, String>;
+    /// What [`apply`](Self::apply) would do.
+    fn compare(&mut self, row: &Row, backend: BackendChoice) -> Result<Compared, String>;
+    /// Checks a timeline as a whole and keeps it; gives the answer to [`Request::Replay`].
+    fn replay(&mut self, order: ReplayOrder) -> Result<Response, String>;
+    /// Starts what was kept.
+    fn begin_replay(&mut self, start_realtime_ns: u64) -> Result<(), String>;
+    /// How far the replay is, with the stamps from this number on.
+    fn switches(&mut self, from: u64) -> ReplayState;
+    /// Ends the replay.
+    fn stop_replay(&mut self);
+}
+
+/// What measures from a node, beside everything else that is asked of it.
+pub trait Measuring: Send + 'static {
     /// Probes the other nodes.
     fn probe(&mut self, order: &ProbeOrder) -> Result<ProbeReport, String>;
     /// An interruption so far does not concern the next measurement.
@@ -32,11 +47,13 @@ pub trait NodeControl {
 
 /// Serves requests from `input` until it ends, then clears the node. `interrupt` is called, from another thread, when a
 /// measurement under way is for nobody any more: its asker has cancelled it, or the input has ended. It should then stop.
-/// That thread also answers beats, so that a long request does not look like a hanging agent.
+/// That thread also answers beats, so that a long request does not look like a hanging agent. Measurements have a thread of
+/// their own: other requests are answered while one goes on.
 pub fn serve(
     input: impl BufRead + Send + 'static,
     output: impl Write + Send + 'static,
     node: &mut dyn NodeControl,
+    measuring: impl Measuring,
     interrupt: impl Fn() + Send + 'static,
 ) -> io::Result<()> {
     let (sender, receiver) = mpsc::channel();
@@ -56,7 +73,15 @@ pub fn serve(
         lock(&seen).ended = true;
         interrupt();
     })?;
-    let served = answer_all(&receiver, &output, node, &probing);
+    let (orders, waiting) = mpsc::channel();
+    let answers = Arc::clone(&output);
+    let prober = std::thread::Builder::new().name("probes".to_owned()).spawn(move || {
+        measure_all(&waiting, &answers, measuring, &probing);
+    })?;
+    let served = answer_all(&receiver, &output, node, &orders);
+    drop(orders);
+    // It has reported its panic itself.
+    let _ = prober.join();
     let _ = node.clear();
     served
 }
@@ -100,16 +125,26 @@ fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// What the measuring thread does next, with the number of the request: a measurement, or only the answer that those before
+/// are over.
+type Measure = (u64, Option<ProbeOrder>);
+
 fn answer_all(
     requests: &mpsc::Receiver<String>,
     output: &Mutex<impl Write>,
     node: &mut dyn NodeControl,
-    probing: &Mutex<Probing>,
+    measuring: &mpsc::Sender<Measure>,
 ) -> io::Result<()> {
     for line in requests {
         let answer = match serde_json::from_str::<RequestLine<Request>>(&line) {
+            // When that thread is gone, it has reported its panic, and the asker's patience ends.
             Ok(RequestLine { id, request: Request::Probe(order) }) => {
-                ResponseLine { id, response: probe(id, &order, node, probing) }
+                let _ = measuring.send((id, Some(order)));
+                continue;
+            }
+            Ok(RequestLine { id, request: Request::Ready }) => {
+                let _ = measuring.send((id, None));
+                continue;
             }
             Ok(line) => ResponseLine { id: line.id, response: answer(line.request, node) },
             Err(error) => {
@@ -122,13 +157,29 @@ fn answer_all(
     Ok(())
 }
 
-fn probe(id: u64, order: &ProbeOrder, node: &mut dyn NodeControl, probing: &Mutex<Probing>) -> Response {
+fn measure_all(
+    orders: &mpsc::Receiver<Measure>,
+    output: &Mutex<impl Write>,
+    mut measuring: impl Measuring,
+    probing: &Mutex<Probing>,
+) {
+    for (id, order) in orders {
+        let response = match order {
+            None => Response::Ready { now_realtime_ns: now_ns() },
+            Some(order) => probe(id, &order, &mut measuring, probing),
+        };
+        // Who cannot be told will be seen to be gone by its input.
+        let _ = write_line(output, &ResponseLine { id, response });
+    }
+}
+
+fn probe(id: u64, order: &ProbeOrder, measuring: &mut impl Measuring, probing: &Mutex<Probing>) -> Response {
     let wanted = lock(probing).begin(id);
-    let probed = if wanted { node.probe(order) } else { Err("the measurement was cancelled".to_owned()) };
+    let probed = if wanted { measuring.probe(order) } else { Err("the measurement was cancelled".to_owned()) };
     let mut probing = lock(probing);
     probing.under_way = None;
     if !probing.ended {
-        node.resume();
+        measuring.resume();
     }
     probed.map_or_else(|message| Response::Failed { message }, Response::Probed)
 }
@@ -143,26 +194,32 @@ fn boot() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_owned()).unwrap_or_default()
 }
 
-fn now_realtime_ns() -> u64 {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
-}
-
 fn answer(request: Request, node: &mut dyn NodeControl) -> Response {
     let answered = match request {
         Request::Hello => node.place().map(|place| Response::Hello {
             version: env!("LONGHAUL_VERSION").to_owned(),
             abilities: Box::new(node.abilities()),
             boot: boot(),
-            now_realtime_ns: now_realtime_ns(),
+            now_realtime_ns: now_ns(),
             place,
         }),
-        Request::Ready => Ok(Response::Ready { now_realtime_ns: now_realtime_ns() }),
+        Request::Compare { row, backend } => {
+            node.compare(&row, backend).map(|found| Response::Compared(Box::new(found)))
+        }
+        Request::Replay(order) => node.replay(order),
+        Request::BeginReplay { start_realtime_ns } => {
+            node.begin_replay(start_realtime_ns).map(|()| Response::ReplayBegun)
+        }
+        Request::Switches { from } => Ok(Response::Switched(node.switches(from))),
+        Request::StopReplay => {
+            node.stop_replay();
+            Ok(Response::Switched(node.switches(0)))
+        }
         Request::Apply { row, backend } => node.apply(&row, backend).map(Response::Applied),
         Request::Clear => node.clear().map(|operations| Response::Cleared { operations }),
         Request::Status => node.status().map(|status| Response::Status(Box::new(status))),
-        // Carried out by `probe`, which knows whether it is still wanted.
-        Request::Probe(_) => Err("a measurement cannot be part of another request".to_owned()),
+        // The measuring thread's.
+        Request::Probe(_) | Request::Ready => Err("a measurement cannot be part of another request".to_owned()),
         Request::Detach { .. } => Err("what is applied here lasts as long as the lab".to_owned()),
     };
     answered.unwrap_or_else(|message| Response::Failed { message })
@@ -174,17 +231,32 @@ mod tests {
     use std::net::{IpAddr, Ipv4Addr};
     use std::sync::mpsc::{Receiver, Sender, channel};
 
+    use super::super::protocol::ReplayPhase;
     use super::*;
     use crate::measure::START_MISSED;
     use crate::units::Span;
 
-    /// A node whose measurements last until they are interrupted.
+    /// Measurements that last until they are interrupted.
     struct Endless {
         began: Sender<()>,
         interrupted: Receiver<()>,
     }
 
-    impl NodeControl for Endless {
+    impl Measuring for Endless {
+        fn probe(&mut self, _: &ProbeOrder) -> Result<ProbeReport, String> {
+            self.began.send(()).unwrap();
+            self.interrupted.recv().unwrap();
+            Err(START_MISSED.to_owned())
+        }
+        fn resume(&mut self) {
+            while self.interrupted.try_recv().is_ok() {}
+        }
+    }
+
+    /// A node that can only be cleared.
+    struct Bare;
+
+    impl NodeControl for Bare {
         fn abilities(&mut self) -> Abilities {
             Abilities::all()
         }
@@ -200,14 +272,19 @@ mod tests {
         fn status(&mut self) -> Result<NodeStatus, String> {
             Err("not here".to_owned())
         }
-        fn probe(&mut self, _: &ProbeOrder) -> Result<ProbeReport, String> {
-            self.began.send(()).unwrap();
-            self.interrupted.recv().unwrap();
-            Err(START_MISSED.to_owned())
+        fn compare(&mut self, _: &Row, _: BackendChoice) -> Result<Compared, String> {
+            Err("not here".to_owned())
         }
-        fn resume(&mut self) {
-            while self.interrupted.try_recv().is_ok() {}
+        fn replay(&mut self, _: ReplayOrder) -> Result<Response, String> {
+            Err("not here".to_owned())
         }
+        fn begin_replay(&mut self, _: u64) -> Result<(), String> {
+            Err("not here".to_owned())
+        }
+        fn switches(&mut self, _: u64) -> ReplayState {
+            ReplayState { phase: ReplayPhase::None, stamps: Vec::new() }
+        }
+        fn stop_replay(&mut self) {}
     }
 
     /// What a session has written so far.
@@ -237,6 +314,7 @@ mod tests {
             probes: 1,
             warm_up: 0,
             interval: Span::ZERO,
+            pattern: crate::measure::Pattern::Rounds,
             start_realtime_ns: 0,
             grace: Span::ZERO,
         }
@@ -254,9 +332,9 @@ mod tests {
         let (read, mut write) = std::io::pipe().unwrap();
         let ((began, started), (interrupt, interrupted)) = (channel(), channel());
         let session = std::thread::spawn(move || {
-            let (output, mut node) = (Said::default(), Endless { began, interrupted });
-            serve(io::BufReader::new(read), output.clone(), &mut node, move || interrupt.send(()).unwrap_or(()))
-                .unwrap();
+            let (output, prober) = (Said::default(), Endless { began, interrupted });
+            let interrupt = move || interrupt.send(()).unwrap_or(());
+            serve(io::BufReader::new(read), output.clone(), &mut Bare, prober, interrupt).unwrap();
             output.text()
         });
         for id in [1, 2] {
@@ -272,7 +350,9 @@ mod tests {
         started.recv().unwrap();
         drop(write);
         let said = session.join().unwrap();
-        let ids: Vec<&str> = said.lines().map(|line| &line[..7]).collect();
+        let mut ids: Vec<&str> = said.lines().map(|line| &line[..7]).collect();
+        // What is no measurement does not wait for one.
+        ids.sort_unstable();
         assert_eq!(ids, [r#"{"id":1"#, r#"{"id":2"#, r#"{"id":3"#, r#"{"id":4"#], "{said}");
         assert!(said.contains("was cancelled") && said.contains(r#"{"cleared":{"operations":7}}"#), "{said}");
     }
@@ -283,11 +363,8 @@ mod tests {
         let (heard, mut hear) = std::io::pipe().unwrap();
         let ((began, started), (interrupt, interrupted)) = (channel(), channel());
         let session = std::thread::spawn(move || {
-            let mut node = Endless { began, interrupted };
-            serve(io::BufReader::new(read), hear.try_clone().unwrap(), &mut node, move || {
-                interrupt.send(()).unwrap_or(());
-            })
-            .unwrap();
+            let (prober, interrupt) = (Endless { began, interrupted }, move || interrupt.send(()).unwrap_or(()));
+            serve(io::BufReader::new(read), hear.try_clone().unwrap(), &mut Bare, prober, interrupt).unwrap();
             hear.write_all(b"end\n").unwrap();
         });
         write.write_all(&line(&RequestLine { id: 1, request: Request::Probe(order()) })).unwrap();
@@ -295,6 +372,8 @@ mod tests {
         write.write_all(b"{\"alive\":true}\n{\"beat\":5}\n").unwrap();
         let mut heard = io::BufReader::new(heard).lines();
         assert_eq!(heard.next().unwrap().unwrap(), r#"{"beat":5}"#, "before the measurement's end");
+        write.write_all(&line(&RequestLine { id: 2, request: Request::Clear })).unwrap();
+        assert!(heard.next().unwrap().unwrap().starts_with(r#"{"id":2,"#), "before the measurement's end");
         drop(write);
         assert!(heard.next().unwrap().unwrap().starts_with(r#"{"id":1,"#));
         assert_eq!(heard.next().unwrap().unwrap(), "end");

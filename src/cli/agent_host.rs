@@ -4,7 +4,8 @@ use std::io::BufReader;
 use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
 
-use super::agent_session::KernelNode;
+use super::agent_session::NodeProber;
+use super::kernel_node::KernelNode;
 use crate::agent::keeper::Ground;
 use crate::agent::privilege;
 use crate::agent::session::serve;
@@ -36,7 +37,7 @@ impl KernelGround {
 impl Ground for KernelGround {
     fn prepare(&mut self) -> Result<(), String> {
         // Takes more privileges than are kept.
-        self.abilities = Some(tc::abilities::probe());
+        self.abilities = Some(tc::beside_others(&self.interface, tc::abilities::probe()));
         // Without it, changes are seen when somebody asks for the status.
         self.monitor = LinkMonitor::open().ok();
         privilege::reduce().map_err(|error| error.to_string())
@@ -46,8 +47,9 @@ impl Ground for KernelGround {
         // What a former life has left goes before anything is asked: there is nobody who wants it.
         let _ = self.sweep();
         let (Ok(stop), Ok(input)) = (StopSignal::new(), stream.try_clone()) else { return 2 };
-        let mut node = KernelNode::new(self.interface.clone(), self.abilities.clone(), stop.clone());
-        i32::from(serve(BufReader::new(input), stream, &mut node, move || stop.stop()).is_err())
+        let prober = NodeProber { stop: stop.clone() };
+        let mut node = KernelNode::new(self.interface.clone(), self.abilities.clone());
+        i32::from(serve(BufReader::new(input), stream, &mut node, prober, move || stop.stop()).is_err())
     }
 
     fn sweep(&mut self) -> Result<(), String> {

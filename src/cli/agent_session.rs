@@ -9,15 +9,15 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use super::agent_host::KernelGround;
+use super::kernel_node::KernelNode;
 use crate::agent::keeper::KeeperOrder;
-use crate::agent::protocol::{Applied, NodeStatus, Place, Traffic};
-use crate::agent::session::{NodeControl, serve};
+use crate::agent::session::{Measuring, serve};
 use crate::agent::{claim, front, privilege};
 use crate::measure::{IcmpProber, ProbeOrder, ProbeReport, Prober, StopSignal};
+use crate::netlink::Connection;
 use crate::netlink::route::{self, TowardError};
-use crate::netlink::{Connection, NetlinkError, link};
-use crate::shaping::{Abilities, Backend, BackendChoice, Row, State, choose, desired, diff};
-use crate::tc::{self, KernelTc, TrafficControl};
+use crate::shaping::Abilities;
+use crate::tc;
 use crate::testbed::lab::NODE_INTERFACE;
 
 /// Delays and measures what a node sends, as it is told on standard input.
@@ -122,8 +122,9 @@ fn outcome(served: io::Result<()>) -> ExitCode {
 
 fn run(interface: String, abilities: Option<Abilities>) -> io::Result<()> {
     let stop = StopSignal::new()?;
-    let mut node = KernelNode::new(interface, abilities, stop.clone());
-    serve(BufReader::new(io::stdin()), io::stdout(), &mut node, move || stop.stop())
+    let prober = NodeProber { stop: stop.clone() };
+    let mut node = KernelNode::new(interface, abilities);
+    serve(BufReader::new(io::stdin()), io::stdout(), &mut node, prober, move || stop.stop())
 }
 
 /// Removes the delays of the lab node whose network namespace the calling thread is in.
@@ -147,95 +148,13 @@ fn told_abilities() -> Option<Abilities> {
     serde_json::from_str(&std::env::var(ABILITIES).ok()?).ok()
 }
 
-/// What was applied last.
-struct Last {
-    row: Row,
-    backend: Backend,
+/// Measures from this node.
+pub(super) struct NodeProber {
+    /// Ends its measurements.
+    pub(super) stop: StopSignal,
 }
 
-/// A node whose kernel is this one.
-pub(super) struct KernelNode {
-    interface: String,
-    tc: Option<KernelTc>,
-    abilities: Option<Abilities>,
-    applied: Option<Last>,
-    stop: StopSignal,
-}
-
-impl KernelNode {
-    /// A node of which nothing is known yet; `stop` ends its measurements.
-    pub(super) const fn new(interface: String, abilities: Option<Abilities>, stop: StopSignal) -> Self {
-        Self { interface, tc: None, abilities, applied: None, stop }
-    }
-
-    /// Whether the counter of drops also counts losses that were asked for, as netem's does: then it says nothing of the
-    /// emulation's own.
-    fn drops_are_meant(&self) -> bool {
-        let lossy = |last: &Last| last.row.paths.iter().any(|path| path.impairment.expected_loss() > 0.0);
-        self.applied.as_ref().is_some_and(|last| last.backend == Backend::Netem && lossy(last))
-    }
-
-    fn tc(&mut self) -> Result<&mut KernelTc, String> {
-        if self.tc.is_none() {
-            self.tc = Some(KernelTc::open(&self.interface).map_err(|error| error.to_string())?);
-        }
-        self.tc.as_mut().ok_or_else(|| "traffic control is not open".to_owned())
-    }
-}
-
-impl NodeControl for KernelNode {
-    fn abilities(&mut self) -> Abilities {
-        self.abilities.get_or_insert_with(tc::abilities::probe).clone()
-    }
-
-    fn place(&mut self) -> Result<Place, String> {
-        let interface = self.interface.clone();
-        let addresses = || -> Result<Option<Vec<IpAddr>>, NetlinkError> {
-            let mut kernel = Connection::open()?;
-            link::find(&mut kernel, &interface)?.map(|link| link::addresses(&mut kernel, &link)).transpose()
-        };
-        let found = addresses().map_err(|error| error.to_string())?;
-        let addresses = found.ok_or_else(|| format!("this host has no interface `{interface}`"))?;
-        Ok(Place { interface, addresses })
-    }
-
-    fn apply(&mut self, row: &Row, backend: BackendChoice) -> Result<Applied, String> {
-        if self.applied.is_none() {
-            tc::examine(&self.interface).map_err(|error| error.to_string())?;
-        }
-        let abilities = self.abilities();
-        let (backend, reason) = choose(backend, &abilities).map_err(|error| error.to_string())?;
-        let applied = tc::impair(self.tc()?, row, backend, &abilities).map_err(|error| error.to_string())?;
-        self.applied = Some(Last { row: row.clone(), backend });
-        Ok(Applied { backend, reason, operations: applied.operations })
-    }
-
-    fn clear(&mut self) -> Result<usize, String> {
-        self.applied = None;
-        let cleared = tc::clear(self.tc()?).map_err(|error| error.to_string())?;
-        Ok(cleared.operations)
-    }
-
-    fn status(&mut self) -> Result<NodeStatus, String> {
-        let abilities = self.abilities();
-        let current = self.tc()?.current().map_err(|error| error.to_string())?;
-        let wanted = match &self.applied {
-            Some(last) => desired(&last.row, last.backend, &abilities, &current).map_err(|error| error.to_string())?,
-            None => State::default(),
-        };
-        let traffic = if self.applied.is_some() { self.tc()?.traffic().map(Some) } else { Ok(None) };
-        Ok(NodeStatus {
-            backend: self.applied.as_ref().map(|last| last.backend),
-            row: self.applied.as_ref().map(|last| last.row.clone()).unwrap_or_default(),
-            differences: diff(&current, &wanted).iter().map(ToString::to_string).collect(),
-            traffic: traffic.map_err(|error| error.to_string())?.map(|traffic| Traffic {
-                packets: traffic.packets,
-                dropped: if self.drops_are_meant() { 0 } else { traffic.dropped },
-            }),
-            restarts: Vec::new(),
-        })
-    }
-
+impl Measuring for NodeProber {
     fn probe(&mut self, order: &ProbeOrder) -> Result<ProbeReport, String> {
         IcmpProber::new(self.stop.clone()).run(order).map_err(|error| error.to_string())
     }

@@ -1,6 +1,7 @@
 //! What a reader of measured figures must know beside them.
 
-use crate::measure::{Basis, Clocks, ProbeReport};
+use crate::agent::protocol::NodeStatus;
+use crate::measure::{Basis, Clocks, ProbeReport, overtaken};
 use crate::testbed::Measured;
 use crate::units::Span;
 
@@ -19,6 +20,11 @@ pub(super) fn caveats(measured: &Measured, dropped: u64) -> Vec<String> {
             "probes were stamped by the prober, not by the kernel: delays are less exact".to_owned(),
         ),
         (sum(|report| report.refused), format!("probes could not be sent: {}", refusal.unwrap_or("no reason given"))),
+        (
+            overtaken(&measured.collected.samples).len() as u64,
+            "probes were overtaken by later ones of their path: by jitter, reordering, or a delay that became shorter"
+                .to_owned(),
+        ),
         (measured.collected.backwards, "instants lie before the sending: the clocks disagree".to_owned()),
     ]
     .into_iter()
@@ -27,6 +33,17 @@ pub(super) fn caveats(measured: &Measured, dropped: u64) -> Vec<String> {
     .chain(late_note(reports))
     .chain(clock_notes(&measured.clocks))
     .collect()
+}
+
+/// On how many nodes drops of the emulation cannot be told from losses that were asked for.
+pub(super) fn drops_note(statuses: &[NodeStatus]) -> Option<String> {
+    let unknown = statuses.iter().filter_map(|status| status.traffic).filter(|traffic| traffic.drops_unknown).count();
+    (unknown > 0).then(|| {
+        format!(
+            "note: on {unknown} nodes netem counts losses that were asked for and drops of the emulation as one; drops are \
+             not shown there (the user-space back-end tells them apart)"
+        )
+    })
 }
 
 /// By what was judged where that is not self-evident, and how well one-way figures are known.

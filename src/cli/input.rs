@@ -1,11 +1,14 @@
 //! Arguments that several subcommands share: the matrix to read, the back-end to use.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 
+use super::matrix::MatrixSource;
+use crate::intended::{Intended, SideFiles};
 use crate::matrix::DelayMatrix;
 use crate::measure::Tolerance;
 use crate::shaping::{BackendChoice, ChoiceError};
@@ -14,8 +17,39 @@ use crate::testbed::lab::addressing;
 use crate::topology::Node;
 use crate::units::Span;
 
-/// The matrix of a command.
-pub(super) use super::matrix::MatrixSource as MatrixInput;
+/// The matrix of a command that applies it, with what its paths do beyond delay.
+#[derive(Debug, Clone, Args)]
+pub(super) struct MatrixInput {
+    #[command(flatten)]
+    source: MatrixSource,
+    /// Table of jitters like the matrix, cells such as 2ms
+    #[arg(long, value_name = "FILE")]
+    jitter: Option<PathBuf>,
+    /// Table of losses like the matrix, cells such as 0.5%
+    #[arg(long, value_name = "FILE")]
+    loss: Option<PathBuf>,
+    /// Table of rates like the matrix, cells such as 10mbit
+    #[arg(long, value_name = "FILE")]
+    rate: Option<PathBuf>,
+}
+
+impl MatrixInput {
+    /// Reads everything.
+    pub(super) fn intended(&self) -> anyhow::Result<Intended> {
+        let (jitter, loss, rate) = (self.jitter.clone(), self.loss.clone(), self.rate.clone());
+        self.source.intended(&SideFiles { jitter, loss, rate })
+    }
+
+    /// What a lab or a run made of this matrix is called.
+    pub(super) fn stem(&self) -> String {
+        self.source.stem()
+    }
+
+    /// Where the matrix comes from, for records.
+    pub(super) fn place(&self) -> String {
+        self.source.place()
+    }
+}
 
 /// Which delay element the agents use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -115,6 +115,9 @@ fn up(args: &UpArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     // First, so that a reader who has gone, as in `… | head -1`, does not take the lab with it.
     let (lab, detached) = if args.detach { (None, Some(lab.detach()?)) } else { (Some(lab), None) };
     writeln!(out, "lab `{name}` is up: {} nodes, {outcome}", matrix.len())?;
+    if let Some(beyond) = intended.beyond_delay() {
+        writeln!(out, "beyond delay: {beyond}")?;
+    }
     // Host names, which `lab exec` knows too: a name such as `New York` would have to be quoted.
     let (first, second) = (matrix.names()[0].as_host_name(), matrix.names()[1].as_host_name());
     writeln!(out, "try: longhaul lab exec --name {name} {first} -- ping -c 3 {second}")?;

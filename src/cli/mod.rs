@@ -4,16 +4,20 @@ mod agent_host;
 mod agent_session;
 mod bench;
 mod caveats;
+mod compare;
 mod doctor;
+mod expectation;
 mod hold;
 mod host;
 mod input;
+mod kernel_node;
 mod lab;
 mod manual;
 pub mod matrix;
 mod operate;
 mod panic;
 mod progress;
+mod replay;
 mod status;
 mod target;
 mod terminal;
@@ -50,6 +54,7 @@ enum CliCommand {
     Verify(verify::VerifyArgs),
     Lab(lab::LabArgs),
     Apply(operate::ApplyArgs),
+    Replay(replay::ReplayArgs),
     Measure(operate::MeasureArgs),
     Status(status::StatusArgs),
     Watch(watch::WatchArgs),
@@ -105,6 +110,7 @@ fn dispatch(command: CliCommand, out: &mut dyn Write) -> anyhow::Result<ExitCode
         CliCommand::Verify(args) => verify::run(&args, out),
         CliCommand::Lab(args) => lab::run(args, out),
         CliCommand::Apply(args) => operate::run_apply(&args, out),
+        CliCommand::Replay(args) => replay::run(&args, out),
         CliCommand::Measure(args) => operate::run_measure(&args, out),
         CliCommand::Status(args) => status::run(&args, out),
         CliCommand::Watch(args) => watch::run(&args, out),

@@ -8,7 +8,8 @@ use std::time::SystemTime;
 use anyhow::Context;
 use clap::Args;
 
-use super::caveats::caveats;
+use super::caveats::{caveats, drops_note};
+use super::expectation::{Expectation, Probes};
 use super::hold::StayArgs;
 use super::input::{MatrixInput, NodeBackendArgs, ProbeArgs, ToleranceText};
 use super::progress::Progress;
@@ -17,10 +18,11 @@ use crate::agent::protocol::{Applied, NodeStatus};
 use crate::intended::Intended;
 use crate::matrix::DelayMatrix;
 use crate::matrix::csv::{CsvOptions, to_csv};
-use crate::measure::{Verdict, compare_by};
+use crate::measure::Verdict;
+use crate::report::beyond::{beyond_lines, beyond_table};
 use crate::report::files::{measured_matrix, result_json};
 use crate::report::table;
-use crate::shaping::{BackendChoice, Row};
+use crate::shaping::{BackendChoice, Impairment, Row};
 use crate::testbed::{self, Testbed};
 use crate::topology::{Node, NodeName};
 
@@ -36,8 +38,10 @@ Examples:
   longhaul apply --hosts edge.yaml net.csv                        until Ctrl-C
   longhaul apply --hosts edge.yaml net.csv --detach --for 2h
 
+  longhaul apply matrices/trade-heavy.csv --dry-run
+
 Delays are changed in place: packets under way keep theirs, none is lost.
-What is there already is not written again.")]
+What is there already is not written again. When a node refuses, all keep what they had.")]
 pub(super) struct ApplyArgs {
     #[command(flatten)]
     matrix: MatrixInput,
@@ -47,6 +51,12 @@ pub(super) struct ApplyArgs {
     backend: NodeBackendArgs,
     #[command(flatten)]
     stay: StayArgs,
+    /// Write nothing: show what is there, what is wanted, and what would change
+    #[arg(long)]
+    dry_run: bool,
+    /// With --dry-run: print everything as JSON
+    #[arg(long, requires = "dry_run")]
+    json: bool,
 }
 
 /// Measure every path of a running lab or of hosts, beside what is applied.
@@ -91,9 +101,15 @@ pub(super) fn run_apply(args: &ApplyArgs, out: &mut dyn Write) -> anyhow::Result
     let mut target = args.target.connect()?;
     let intended = in_order_of(&target, intended, &args.matrix.place())?;
     let choices = args.backend.choices(target.nodes())?;
+    if args.dry_run {
+        return super::compare::run(&mut target, &intended, &choices, args.json, out);
+    }
     let applied = apply_intended(target.testbed(), &intended, &choices)?;
     let operations: usize = applied.iter().map(|applied| applied.operations).sum();
     writeln!(out, "applied to {target}: {operations} writes, {}", backends_in_words(&applied))?;
+    if let Some(beyond) = intended.beyond_delay() {
+        writeln!(out, "beyond delay: {beyond}")?;
+    }
     match target.kind() {
         Kind::Lab => Ok(ExitCode::SUCCESS),
         Kind::Hosts => args.stay.keep(&mut target, out),
@@ -102,22 +118,22 @@ pub(super) fn run_apply(args: &ApplyArgs, out: &mut dyn Write) -> anyhow::Result
 
 /// The matrix in the order of the testbed's nodes. One with names must have those; one with only n1…nN is taken as it stands.
 pub(super) fn in_order_of(target: &Target, intended: Intended, place: &str) -> anyhow::Result<Intended> {
+    let names: Vec<NodeName> = target.nodes().iter().map(|node| node.name.clone()).collect();
+    in_order(&names, &target.to_string(), intended, place)
+}
+
+/// As [`in_order_of`], for the nodes `names` of `whose`.
+pub(super) fn in_order(names: &[NodeName], whose: &str, intended: Intended, place: &str) -> anyhow::Result<Intended> {
     let matrix = intended.matrix();
-    let nodes = target.nodes();
-    anyhow::ensure!(
-        matrix.len() == nodes.len(),
-        "{place} has {} nodes, but {target} has {}",
-        matrix.len(),
-        nodes.len()
-    );
+    anyhow::ensure!(matrix.len() == names.len(), "{place} has {} nodes, but {whose} has {}", matrix.len(), names.len());
     if matrix.names().iter().enumerate().all(|(index, name)| *name == NodeName::numbered(index + 1)) {
         return Ok(intended);
     }
-    let place_of = |node: &Node| matrix.names().iter().position(|other| *other == node.name);
-    let order: Option<Vec<usize>> = nodes.iter().map(place_of).collect();
+    let place_of = |name: &NodeName| matrix.names().iter().position(|other| other == name);
+    let order: Option<Vec<usize>> = names.iter().map(place_of).collect();
     let Some(order) = order else {
-        let stranger = nodes.iter().find(|node| place_of(node).is_none()).map_or("", |node| node.name.as_str());
-        anyhow::bail!("{place} is for other nodes: {target} has `{stranger}`, which it has not");
+        let stranger = names.iter().find(|name| place_of(name).is_none()).map_or("", NodeName::as_str);
+        anyhow::bail!("{place} is for other nodes: {whose} has `{stranger}`, which it has not");
     };
     Ok(intended.in_order(&order)?)
 }
@@ -129,12 +145,19 @@ pub(super) fn run_measure(args: &MeasureArgs, out: &mut dyn Write) -> anyhow::Re
     let applied = applied_matrix(target.nodes(), &statuses)?;
     let progress = Progress::new();
     let started = |duration| progress.run("measure", duration);
-    let measured = testbed::measure(target.testbed(), args.probes.options(&applied), &started)?;
+    let options = args.probes.options(&applied);
+    let measured = testbed::measure(target.testbed(), options, &started)?;
     progress.finish();
-    let dropped = dropped(&testbed::status(target.testbed())?).saturating_sub(dropped(&statuses));
-    let comparison = compare_by(&measured.clocks, &applied, &measured.collected.samples, args.tolerance.0);
+    let after = testbed::status(target.testbed())?;
+    let dropped = dropped(&after).saturating_sub(dropped(&statuses));
+    let expectation = expectation(&applied, target.nodes(), &statuses, options);
+    let samples = &measured.collected.samples;
+    let (comparison, beyond) = expectation.judge(&applied, samples, &measured, args.tolerance.0);
     let columns = super::terminal::columns(io::stdout()).unwrap_or(usize::MAX);
     write!(out, "{}", table::path_table(applied.names(), &comparison, WORST_PATHS, columns))?;
+    if let Some(table) = beyond_table(applied.names(), &beyond, WORST_PATHS, columns) {
+        write!(out, "\n{table}")?;
+    }
     if let Some(file) = &args.csv {
         let mut matrix = measured_matrix(applied.names(), &comparison)?;
         matrix.metadata.source = Some(format!("longhaul measure of {} {}, medians", target.kind().word(), target.name));
@@ -143,12 +166,13 @@ pub(super) fn run_measure(args: &MeasureArgs, out: &mut dyn Write) -> anyhow::Re
             .with_context(|| format!("write {}", file.display()))?;
     }
     if let Some(file) = &args.json {
-        let text = result_json(&backend_names(&statuses), applied.names(), &comparison);
+        let text = result_json(&backend_names(&statuses), applied.names(), &comparison, &beyond);
         std::fs::write(file, text).with_context(|| format!("write {}", file.display()))?;
     }
     writeln!(out, "{}", table::summary_line(&comparison))?;
-    for caveat in caveats(&measured, dropped) {
-        writeln!(out, "{caveat}")?;
+    let notes = caveats(&measured, dropped).into_iter().chain(drops_note(&after)).chain(expectation.notes(&comparison));
+    for line in beyond_lines(&beyond).into_iter().chain(notes) {
+        writeln!(out, "{line}")?;
     }
     Ok(match comparison.verdict {
         Verdict::Pass => ExitCode::SUCCESS,
@@ -165,6 +189,24 @@ pub(super) fn dropped(statuses: &[NodeStatus]) -> u64 {
 pub(super) fn applied_matrix(nodes: &[Node], statuses: &[NodeStatus]) -> anyhow::Result<DelayMatrix> {
     let rows: Vec<Row> = statuses.iter().map(|status| status.row.clone()).collect();
     Row::to_matrix(nodes, &rows).context("put the nodes' rows together")
+}
+
+/// What a measurement should show of what the nodes say they are applying.
+fn expectation(
+    applied: &DelayMatrix,
+    nodes: &[Node],
+    statuses: &[NodeStatus],
+    options: testbed::MeasureOptions,
+) -> Expectation {
+    let probes = Probes { count: options.probes, interval: options.interval, ipv6: options.ipv6 };
+    let pings = |from: usize, to: usize| {
+        let address = nodes.get(to).and_then(|node| node.address(options.ipv6));
+        let row = statuses.get(from).map(|status| &status.row);
+        address
+            .zip(row)
+            .map_or_else(|| Impairment::delay(applied.delay(from, to)), |(address, row)| row.pings_to(address))
+    };
+    Expectation::of(applied, pings, probes)
 }
 
 fn backend_names(statuses: &[NodeStatus]) -> String {
@@ -198,8 +240,13 @@ pub(super) fn apply_intended(
     intended: &Intended,
     backends: &[BackendChoice],
 ) -> anyhow::Result<Vec<Applied>> {
-    let path = |from, to| intended.path(from, to);
-    Ok(testbed::apply_paths(testbed, intended.matrix().len(), path, backends)?)
+    // Other nodes than the matrix's are refused before a row is made for them.
+    let rows = if testbed.nodes().len() == intended.matrix().len() {
+        intended.rows(testbed.nodes())
+    } else {
+        vec![Row::default(); intended.matrix().len()]
+    };
+    Ok(testbed::apply_rows(testbed, rows, backends)?)
 }
 
 /// "back-end userspace (this kernel or user has no netem; …)", or all of them when the nodes differ.

@@ -6,9 +6,10 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::caveats::drops_note;
 use super::target::TargetArgs;
 use crate::agent::protocol::NodeStatus;
-use crate::shaping::RowPath;
+use crate::shaping::{RowPath, beyond_delay};
 use crate::testbed;
 use crate::topology::Node;
 
@@ -50,6 +51,10 @@ pub(super) fn run(args: &StatusArgs, out: &mut dyn Write) -> anyhow::Result<Exit
         let count = statuses.len();
         let verdict = format!("{wrong} of {count} nodes differ from what they should be");
         writeln!(out, "{verdict}; {dropped} packets dropped by the delay elements")?;
+        let known: Vec<NodeStatus> = living().cloned().collect();
+        if let Some(note) = drops_note(&known) {
+            writeln!(out, "{note}")?;
+        }
     }
     Ok(if wrong == 0 { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
@@ -61,7 +66,9 @@ fn document(status: &Result<NodeStatus, String>, nodes: &[Node]) -> Value {
         Ok(status) => json!({
             "backend": status.backend,
             "paths": status.row.paths.iter().map(|path| path_document(path, nodes)).collect::<Vec<_>>(),
+            "exclusions": status.row.exclusions,
             "differences": status.differences,
+            "restarts": status.restarts,
             "traffic": status.traffic,
         }),
     }
@@ -72,26 +79,42 @@ fn path_document(path: &RowPath, nodes: &[Node]) -> Value {
         .iter()
         .find(|node| RowPath::to(&node.prefixes(), path.impairment) == *path)
         .map(|node| node.name.to_string());
-    json!({ "to": receiver, "prefixes": path.selectors, "delay_ms": path.impairment.delay.as_millis_f64() })
+    json!({
+        "to": receiver,
+        "prefixes": path.selectors,
+        "delay_ms": path.impairment.delay.as_millis_f64(),
+        "does": path.impairment.to_string(),
+        "impairment": path.impairment,
+    })
 }
 
 fn table(nodes: &[Node], statuses: &[Result<NodeStatus, String>]) -> String {
     let mut table = comfy_table::Table::new();
     table.load_style(comfy_table::presets::NOTHING);
-    table.set_header(["NODE", "ADDRESS", "BACK-END", "PATHS", "DELAYS", "PACKETS", "DROPPED", "DIFFERENCE"]);
+    table.set_header([
+        "NODE",
+        "ADDRESS",
+        "BACK-END",
+        "PATHS",
+        "DELAYS",
+        "BEYOND DELAY",
+        "PACKETS",
+        "DROPPED",
+        "DIFFERENCE",
+    ]);
     for (node, status) in nodes.iter().zip(statuses) {
         let start =
             [node.name.to_string(), node.addresses().next().map_or("-".to_owned(), |address| address.to_string())];
         let rest = match status {
             Ok(status) => cells(status),
-            Err(message) => ["-", "-", "-", "-", "-", message].map(str::to_owned),
+            Err(message) => ["-", "-", "-", "-", "-", "-", message].map(str::to_owned),
         };
         table.add_row(start.into_iter().chain(rest));
     }
     table.trim_fmt()
 }
 
-fn cells(status: &NodeStatus) -> [String; 6] {
+fn cells(status: &NodeStatus) -> [String; 7] {
     let delays = status.row.paths.iter().map(|path| path.impairment.delay);
     let range = match (delays.clone().min(), delays.max()) {
         (Some(least), Some(most)) if least == most => least.to_string(),
@@ -103,10 +126,20 @@ fn cells(status: &NodeStatus) -> [String; 6] {
         status.backend.map_or_else(|| "-".to_owned(), |backend| backend.to_string()),
         status.row.paths.len().to_string(),
         range,
+        beyond_delay(status.row.paths.iter().map(|path| path.impairment)).unwrap_or_else(|| "nothing".to_owned()),
         traffic.packets.to_string(),
-        traffic.dropped.to_string(),
-        differences(&status.differences),
+        if traffic.drops_unknown { "?".to_owned() } else { traffic.dropped.to_string() },
+        with_restarts(differences(&status.differences), &status.restarts),
     ]
+}
+
+/// What happened on the way to a state is told beside it.
+fn with_restarts(differences: String, restarts: &[String]) -> String {
+    match restarts {
+        [] => differences,
+        [only] => format!("{differences} (restarted: {only})"),
+        [.., last] => format!("{differences} (restarted {} times: {last})", restarts.len()),
+    }
 }
 
 fn differences(all: &[String]) -> String {
@@ -120,6 +153,16 @@ fn differences(all: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn restarts_are_told_with_the_last_reason() {
+        let told = |restarts: &[&str]| {
+            with_restarts("none".to_owned(), &restarts.iter().map(ToString::to_string).collect::<Vec<_>>())
+        };
+        assert_eq!(told(&[]), "none");
+        assert_eq!(told(&["one"]), "none (restarted: one)");
+        assert_eq!(told(&["one", "two"]), "none (restarted 2 times: two)");
+    }
 
     #[test]
     fn many_differences_are_counted() {

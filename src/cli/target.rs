@@ -134,6 +134,14 @@ impl Target {
         }
     }
 
+    /// Only the connection.
+    pub(super) fn into_testbed(self) -> Box<dyn Testbed> {
+        match self.testbed {
+            Connected::Lab(lab) => Box::new(lab),
+            Connected::Hosts(hosts) => Box::new(hosts),
+        }
+    }
+
     /// Its nodes, in order.
     pub(super) fn nodes(&self) -> &[Node] {
         match &self.testbed {

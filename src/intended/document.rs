@@ -1,127 +1,324 @@
-//! The impairment file: its form, and how its rules add up to what each path does.
+//! The impairment file as it is written: its fields, each with its place, before anything is looked up.
 
-use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
 
-use serde::Deserialize;
+use ipnet::IpNet;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
+use super::at::{At, Ordered, Text};
+use super::change::DelayChange;
 use super::error::{FileProblem, IntendedError, Spot};
-use super::rule::{Rule, fits};
-use crate::matrix::DelayMatrix;
-use crate::shaping::Impairment;
-use crate::topology::NodeIndex;
+use crate::shaping::{Distribution, FourState, GilbertElliott, Selector, SelectorError, Service};
+use crate::units::{Delay, Probability, Rate, Span};
+
+/// The version of the format.
+const VERSION: &str = "longhaul/v1";
 
 /// The whole file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct Document {
-    api_version: String,
-    /// Relative to the file.
-    pub(super) matrix: PathBuf,
-    seed: Option<u64>,
+    api_version: At<String>,
+    /// The delay matrix, relative to the file.
+    pub(super) matrix: Option<At<PathBuf>>,
+    /// Several matrices side by side.
     #[serde(default)]
-    defaults: Rule,
+    pub(super) matrices: Matrices,
+    /// Groups of nodes.
+    #[serde(default)]
+    pub(super) regions: Ordered<At<Vec<At<String>>>>,
+    /// Delays between regions: from, to.
+    pub(super) delays: Option<At<RegionDelays>>,
+    /// What single nodes have beside their addresses.
+    #[serde(default)]
+    pub(super) nodes: Ordered<NodeExtras>,
+    pub(super) seed: Option<Text<Seed>>,
+    #[serde(default)]
+    pub(super) defaults: Rule,
     /// Later ones win, field by field.
     #[serde(default)]
-    paths: Vec<Rule>,
+    pub(super) paths: Vec<Rule>,
+}
+
+/// Delays between regions.
+pub(super) type RegionDelays = Ordered<Ordered<At<Text<Delay>>>>;
+
+/// Matrices by what they hold, relative to the file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub(super) struct Matrices {
+    pub(super) delay: Option<At<PathBuf>>,
+    pub(super) jitter: Option<At<PathBuf>>,
+    pub(super) loss: Option<At<PathBuf>>,
+    pub(super) rate: Option<At<PathBuf>>,
+}
+
+/// What a node has beside its addresses.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NodeExtras {
+    /// Networks that are reached through it.
+    pub(super) networks: Vec<Text<Network>>,
+}
+
+/// An address with or without a length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Network(pub(super) IpNet);
+
+impl FromStr for Network {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let selector: Selector = text.parse().map_err(|error: SelectorError| error.to_string())?;
+        Ok(Self(selector.prefix))
+    }
+}
+
+/// Where dice start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Seed(pub(super) u64);
+
+impl FromStr for Seed {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse().map(Self).map_err(|_| format!("`{text}` is no seed; write a whole number from 0 to {}", u64::MAX))
+    }
+}
+
+/// What some paths do.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub(super) struct Rule {
+    pub(super) from: Option<At<Ends>>,
+    pub(super) to: Option<At<Ends>>,
+    pub(super) service: Option<At<Service>>,
+    pub(super) except: Vec<At<Service>>,
+    pub(super) delay: Option<At<Text<DelayChange>>>,
+    pub(super) jitter: Option<At<Text<Span>>>,
+    pub(super) distribution: Option<At<Shape>>,
+    pub(super) jitter_correlation: Option<At<Text<Probability>>>,
+    pub(super) loss: Option<At<Text<Probability>>>,
+    pub(super) loss_correlation: Option<At<Text<Probability>>>,
+    pub(super) bursts: Option<At<Bursts>>,
+    pub(super) states: Option<At<States>>,
+    pub(super) duplicate: Option<At<Text<Probability>>>,
+    pub(super) duplicate_correlation: Option<At<Text<Probability>>>,
+    pub(super) corrupt: Option<At<Text<Probability>>>,
+    pub(super) corrupt_correlation: Option<At<Text<Probability>>>,
+    pub(super) reorder: Option<At<Text<Probability>>>,
+    pub(super) reorder_correlation: Option<At<Text<Probability>>>,
+    pub(super) gap: Option<At<u32>>,
+    pub(super) rate: Option<At<RateOrNone>>,
+}
+
+/// Nodes at one end: names, patterns with one `*`, regions; one of them or a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Ends {
+    One(String),
+    Several(Vec<At<String>>),
+}
+
+impl<'de> Deserialize<'de> for Ends {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(EndsVisitor)
+    }
+}
+
+struct EndsVisitor;
+
+impl<'de> Visitor<'de> for EndsVisitor {
+    type Value = Ends;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a node, a pattern such as `a*`, a region, or a list of them")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Ends, E> {
+        Ok(Ends::One(text.to_owned()))
+    }
+
+    // Names may be numbers.
+    fn visit_u64<E>(self, number: u64) -> Result<Ends, E> {
+        Ok(Ends::One(number.to_string()))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Ends, E> {
+        Ok(Ends::One(number.to_string()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Ends, A::Error> {
+        let mut ends = Vec::new();
+        while let Some(end) = list.next_element()? {
+            ends.push(end);
+        }
+        Ok(Ends::Several(ends))
+    }
+}
+
+/// A distribution by name, or a file that it is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Shape {
+    Named(Distribution),
+    File(ShapeFile),
+}
+
+/// A file of quantiles, or of samples.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum ShapeFile {
+    /// Numbers as `tc` has them in its .dist files.
+    Table(PathBuf),
+    /// Measured delays.
+    Samples(PathBuf),
+}
+
+/// One of the two is said.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ShapeFields {
+    table: Option<PathBuf>,
+    samples: Option<PathBuf>,
+}
+
+impl<'de> Deserialize<'de> for Shape {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ShapeVisitor)
+    }
+}
+
+struct ShapeVisitor;
+
+impl<'de> Visitor<'de> for ShapeVisitor {
+    type Value = Shape;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("uniform, normal, pareto or paretonormal, or a file as {table: FILE} or {samples: FILE}")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Shape, E> {
+        text.parse().map(Shape::Named).map_err(E::custom)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Shape, A::Error> {
+        let fields = ShapeFields::deserialize(MapAccessDeserializer::new(map))?;
+        match (fields.table, fields.samples) {
+            (Some(table), None) => Ok(Shape::File(ShapeFile::Table(table))),
+            (None, Some(samples)) => Ok(Shape::File(ShapeFile::Samples(samples))),
+            _ => Err(serde::de::Error::custom("write either {table: FILE} or {samples: FILE}")),
+        }
+    }
+}
+
+/// A rate, or `none` for no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct RateOrNone(pub(super) Option<Rate>);
+
+impl<'de> Deserialize<'de> for RateOrNone {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text == "none" {
+            return Ok(Self(None));
+        }
+        text.parse().map(|rate| Self(Some(rate))).map_err(serde::de::Error::custom)
+    }
+}
+
+/// Loss by the Gilbert–Elliott model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct Bursts {
+    to_bad: Text<Probability>,
+    to_good: Text<Probability>,
+    bad_loss: Text<Probability>,
+    #[serde(default = "never")]
+    good_loss: Text<Probability>,
+}
+
+impl Bursts {
+    pub(super) fn model(self) -> GilbertElliott {
+        let Self { to_bad, to_good, bad_loss, good_loss } = self;
+        GilbertElliott { to_bad: to_bad.0, to_good: to_good.0, bad_loss: bad_loss.0, good_loss: good_loss.0 }
+    }
+}
+
+/// Loss by the four-state model, by netem's names. What is left out is what `tc` makes of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct States {
+    p13: Text<Probability>,
+    p31: Option<Text<Probability>>,
+    #[serde(default = "never")]
+    p32: Text<Probability>,
+    #[serde(default = "always")]
+    p23: Text<Probability>,
+    #[serde(default = "never")]
+    p14: Text<Probability>,
+}
+
+impl States {
+    pub(super) fn model(self) -> FourState {
+        let Self { p13, p31, p32, p23, p14 } = self;
+        let p31 = p31.map_or(p13.0.complement(), |p31| p31.0);
+        FourState { p13: p13.0, p31, p32: p32.0, p23: p23.0, p14: p14.0 }
+    }
+}
+
+/// The parser's words, without those that are for programmers.
+fn plain(said: &str) -> String {
+    let twice = said.strip_prefix("duplicate mapping key: ").and_then(|rest| rest.split(',').next());
+    match (twice, said) {
+        (Some(key), _) => format!("`{key}` stands twice; keep one of the two"),
+        (None, "expected mapping start") => "names with their values are expected here, as in `loss: 1%`".to_owned(),
+        (None, "unexpected end of input") => "the file ends too early".to_owned(),
+        (None, said) => said.to_owned(),
+    }
+}
+
+fn never() -> Text<Probability> {
+    Text(Probability::ZERO)
+}
+
+fn always() -> Text<Probability> {
+    Text(Probability::ONE)
 }
 
 impl Document {
+    /// A file that says nothing, for a matrix that needs none.
+    pub(super) fn empty() -> Self {
+        Self {
+            api_version: At { value: VERSION.to_owned(), spot: Spot::File },
+            matrix: None,
+            matrices: Matrices::default(),
+            regions: Ordered::default(),
+            delays: None,
+            nodes: Ordered::default(),
+            seed: None,
+            defaults: Rule::default(),
+            paths: Vec::new(),
+        }
+    }
+
     /// Reads a file that errors call `name`.
     pub(super) fn parse(name: &str, bytes: &[u8]) -> Result<Self, IntendedError> {
         let document: Self = serde_saphyr::from_slice(bytes).map_err(|error| {
-            let spot = error.location().map_or(Spot::FILE, Spot::of);
-            IntendedError::new(name, spot, FileProblem::Form(error.without_snippet().to_string()))
+            let (text, location) = (error.without_snippet().to_string(), error.location());
+            // The place stands in front already.
+            let place = location.map(|at| format!(" at line {}, column {}", at.line(), at.column()));
+            let said = place.and_then(|place| text.strip_suffix(&place)).unwrap_or(&text);
+            IntendedError::new(name, location.map_or(Spot::FILE, Spot::of), FileProblem::Form(plain(said)))
         })?;
-        if document.api_version != "longhaul/v1" {
-            return Err(IntendedError::new(name, Spot::FILE, FileProblem::Version(document.api_version)));
+        let version = &document.api_version;
+        if version.value != VERSION {
+            return Err(IntendedError::new(name, version.spot, FileProblem::Version(version.value.clone())));
+        }
+        let ends = document.defaults.from.as_ref().or(document.defaults.to.as_ref());
+        if let Some(end) = ends {
+            return Err(IntendedError::new(name, end.spot, FileProblem::DefaultsWithEnds));
         }
         Ok(document)
-    }
-
-    /// What each path of `matrix` does.
-    pub(super) fn resolve(
-        &self,
-        name: &str,
-        matrix: &DelayMatrix,
-    ) -> Result<BTreeMap<(NodeIndex, NodeIndex), Impairment>, IntendedError> {
-        self.check(matrix).map_err(|problem| IntendedError::new(name, Spot::FILE, problem))?;
-        let mut beyond = BTreeMap::new();
-        for (from, to) in matrix.paths() {
-            let (source, target) = (&matrix.names()[from], &matrix.names()[to]);
-            let rules =
-                self.paths.iter().filter(|rule| fits(rule.from.as_deref(), source) && fits(rule.to.as_deref(), target));
-            let base = Impairment { seed: self.seed, ..Impairment::delay(matrix.delay(from, to)) };
-            let impairment = rules.fold(self.defaults.over(base), |below, rule| rule.over(below));
-            let checked = impairment.checked().map_err(|cause| {
-                let (from, to) = (source.clone(), target.clone());
-                IntendedError::new(name, Spot::FILE, FileProblem::Nonsense { from, to, cause })
-            })?;
-            beyond.insert((from, to), checked);
-        }
-        Ok(beyond)
-    }
-
-    fn check(&self, matrix: &DelayMatrix) -> Result<(), FileProblem> {
-        if self.defaults.from.is_some() || self.defaults.to.is_some() {
-            return Err(FileProblem::DefaultsWithEnds);
-        }
-        let patterns = self.paths.iter().flat_map(|rule| [&rule.from, &rule.to]).flatten();
-        match patterns.into_iter().find(|one| !matrix.names().iter().any(|name| fits(Some(one), name))) {
-            Some(pattern) => Err(FileProblem::UnknownNode(pattern.clone())),
-            None => Ok(()),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    use crate::units::Delay;
-
-    fn resolve(text: &str) -> Result<Vec<String>, String> {
-        let names = ["a1", "a2", "b1"].map(|name| name.parse().unwrap()).to_vec();
-        let delays = [0, 10, 20, 10, 0, 30, 20, 30, 0].map(Delay::from_millis).to_vec();
-        let matrix = DelayMatrix::new(names, delays).unwrap();
-        let document = Document::parse("net.yaml", text.as_bytes()).map_err(|error| error.to_string())?;
-        let beyond = document.resolve("net.yaml", &matrix).map_err(|error| error.to_string())?;
-        Ok(beyond.iter().map(|((from, to), path)| format!("{from}>{to} {path}")).collect())
-    }
-
-    const HEAD: &str = "apiVersion: longhaul/v1\nmatrix: net.csv\n";
-
-    #[test]
-    fn later_rules_win_field_by_field() {
-        let rules = "defaults: {jitter: 1ms, loss: 0.1%}\npaths:\n  - {from: a*, to: b1, loss: 5%, rate: 10mbit}\n  - {from: a2, loss: 0%}\n";
-        assert_eq!(
-            resolve(&format!("{HEAD}{rules}")).unwrap(),
-            [
-                "0>1 10ms jitter 1ms uniform loss 0.1%",
-                "0>2 20ms jitter 1ms uniform loss 5% rate 10mbit",
-                "1>0 10ms jitter 1ms uniform",
-                "1>2 30ms jitter 1ms uniform rate 10mbit",
-                "2>0 20ms jitter 1ms uniform loss 0.1%",
-                "2>1 30ms jitter 1ms uniform loss 0.1%",
-            ]
-        );
-    }
-
-    #[test]
-    fn mistakes_are_told_with_their_place() {
-        for (rules, part) in [
-            ("paths:\n  - {from: \"c\\n\\e*\"}\n", "no node of the matrix is called `c\\n\\u{1b}*`"),
-            ("paths:\n  - {from: c1, loss: 5%}\n", "no node of the matrix is called `c1`"),
-            ("paths:\n  - {from: a1, los: 5%}\n", "net.yaml:4:"),
-            ("defaults: {loss: 5}\n", "`5` is not a probability"),
-            ("defaults: {loss: 5}\n", "net.yaml:3:"),
-            ("defaults: {jitter: 15ms}\n", "the path from a1 to a2: a jitter of 15ms is more than the delay of 10ms"),
-            ("defaults: {from: a1}\n", "`from` and `to` belong under paths"),
-        ] {
-            let error = resolve(&format!("{HEAD}{rules}")).unwrap_err();
-            assert!(error.contains(part), "{error}");
-        }
-        let error = resolve("apiVersion: longhaul/v2\nmatrix: a.csv\n").unwrap_err();
-        assert_eq!(error, "net.yaml: apiVersion is `longhaul/v2`; this longhaul reads longhaul/v1");
     }
 }

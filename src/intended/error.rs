@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use crate::matrix::ReadError;
-use crate::shaping::ImpairmentError;
-use crate::topology::NodeName;
+use crate::matrix::{MAX_DELAY, MatrixError, ReadError};
+use crate::shaping::{ImpairmentError, TableError};
+use crate::topology::{NameError, NodeName};
+use crate::units::Delay;
 use crate::wording::OneLine;
 
 /// Why nothing sensible is intended.
@@ -13,7 +14,7 @@ pub enum IntendedError {
     /// A matrix is not one, or a file cannot be read.
     #[error(transparent)]
     Matrix(#[from] ReadError),
-    /// Something in the impairment file.
+    /// Something in the impairment file, or in one that it names.
     #[error("{file}{}", OneLine(format_args!("{}: {}", .spot, .problem)))]
     File {
         /// The file as it was given.
@@ -31,26 +32,42 @@ impl IntendedError {
     }
 }
 
-/// A place in a file: line and column from 1, or the file as a whole.
+/// A place in a file: line and column from 1, a line, or the file as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Spot(Option<(u64, u64)>);
+pub enum Spot {
+    /// The file as a whole.
+    #[default]
+    File,
+    /// A line.
+    Line(u64),
+    /// A character.
+    At {
+        /// The line.
+        line: u64,
+        /// The character in it.
+        column: u64,
+    },
+}
 
 impl Spot {
     /// The file as a whole.
-    pub const FILE: Self = Self(None);
+    pub const FILE: Self = Self::File;
 
     pub(super) fn of(location: serde_saphyr::Location) -> Self {
         if location == serde_saphyr::Location::UNKNOWN {
-            Self(None)
-        } else {
-            Self(Some((location.line(), location.column())))
+            return Self::File;
         }
+        Self::At { line: location.line(), column: location.column() }
     }
 }
 
 impl fmt::Display for Spot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.map_or(Ok(()), |(line, column)| write!(f, ":{line}:{column}"))
+        match self {
+            Self::File => Ok(()),
+            Self::Line(line) => write!(f, ":{line}"),
+            Self::At { line, column } => write!(f, ":{line}:{column}"),
+        }
     }
 }
 
@@ -67,8 +84,69 @@ pub enum FileProblem {
     #[error("defaults are for every path; `from` and `to` belong under paths")]
     DefaultsWithEnds,
     /// A name or pattern that no node has.
-    #[error("no node of the matrix is called `{0}`")]
+    #[error("there is no node and no region called `{0}`")]
     UnknownNode(String),
+    /// A region that is not there.
+    #[error("there is no region called `{0}`; regions are listed under regions")]
+    UnknownRegion(String),
+    /// A region and a node of one name.
+    #[error("a node is called `{0}` too; give the region another name")]
+    RegionIsNode(String),
+    /// A pattern where names are needed.
+    #[error("`{0}` is a pattern; without a matrix a region lists its nodes by name")]
+    PatternWithoutMatrix(String),
+    /// A node of two regions where delays are between regions.
+    #[error("node `{0}` is in region `{1}` already; with delays between regions a node is in one")]
+    InTwoRegions(NodeName, String),
+    /// A name that is none.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// Nothing says how long paths are.
+    #[error("nothing says how long paths are; name a matrix, or list regions with the delays between them")]
+    NoDelays,
+    /// Two delay matrices.
+    #[error("matrix is given already; `matrices: {{delay: …}}` is the same; keep one of the two")]
+    TwoMatrices,
+    /// A pair of regions without a delay.
+    #[error("no delay is given from region `{0}` to region `{1}`, nor back")]
+    NoRegionDelay(String, String),
+    /// A table beside the delay matrix that is for other nodes.
+    #[error("it is for other nodes than the delay matrix: {0}")]
+    OtherNodes(String),
+    /// The nodes and delays make no matrix.
+    #[error(transparent)]
+    Matrix(#[from] MatrixError),
+    /// Less than nothing.
+    #[error("the path from {from} to {to}: {less} less than its delay of {delay} is below zero")]
+    BelowZero {
+        /// The sender.
+        from: NodeName,
+        /// The receiver.
+        to: NodeName,
+        /// The delay before.
+        delay: Delay,
+        /// What is to be taken off.
+        less: Delay,
+    },
+    /// A delay beyond what can be.
+    #[error("the path from {from} to {to}: a delay of {delay} is more than {MAX_DELAY}")]
+    TooLong {
+        /// The sender.
+        from: NodeName,
+        /// The receiver.
+        to: NodeName,
+        /// The delay.
+        delay: Delay,
+    },
+    /// Several models of loss in one rule.
+    #[error("loss, bursts and states exclude each other; keep one of them")]
+    SeveralLosses,
+    /// A field that says something only beside another.
+    #[error("{0} says nothing without {1} in this rule or before it")]
+    Alone(&'static str, &'static str),
+    /// A field that does not go with a service.
+    #[error("a rule for a service has no exceptions of its own; put `except` into a rule without `service`")]
+    ExceptOfService,
     /// What rules add up to for a path makes no sense.
     #[error("the path from {from} to {to}: {cause}")]
     Nonsense {
@@ -79,4 +157,16 @@ pub enum FileProblem {
         /// What is wrong.
         cause: ImpairmentError,
     },
+    /// A word of a table that is no number.
+    #[error("`{0}` is no entry of a table; entries are whole numbers from -32768 to 32767")]
+    Entry(String),
+    /// A line of samples that is no delay.
+    #[error("`{0}` is no delay; write one on each line, as 1.5 in milliseconds or with its unit as in 20ms")]
+    Sample(String),
+    /// Numbers that make no table.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// Bytes that are no text.
+    #[error("is no UTF-8 text")]
+    NoText,
 }

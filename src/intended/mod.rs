@@ -1,33 +1,59 @@
 //! [`Intended`]: what a testbed is to be like, from a delay matrix or an impairment file; a pure parser and resolver.
 //!
 //! Files are read by a function that the caller gives, so that everything here works on bytes.
+//!
+//! ```text
+//! file ──document──► fields with their places ──resolve──► what each path does, or file:line:column and what is wrong
+//!                    matrices, tables, samples ──load──┘
+//! ```
 
+mod at;
+mod change;
 mod document;
 mod error;
+mod load;
+mod regions;
+mod resolve;
 mod rule;
+mod shapes;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use ipnet::IpNet;
 
 pub use error::{FileProblem, IntendedError, Spot};
 
-use crate::matrix::{self, DelayMatrix, MatrixError, ReadError, ReadOptions};
-use crate::shaping::Impairment;
-use crate::topology::NodeIndex;
-use document::Document;
+use crate::matrix::{DelayMatrix, MatrixError, ReadError, ReadOptions};
+use crate::shaping::{Impairment, PathIntent, Row, beyond_delay};
+use crate::topology::{Node, NodeIndex};
+use load::Loader;
 
 /// What a testbed is to be like.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Intended {
     matrix: DelayMatrix,
-    /// What paths do beyond delay; those that are not here do nothing.
-    beyond: BTreeMap<(NodeIndex, NodeIndex), Impairment>,
+    /// What paths do; those that are not here have their delay and nothing else.
+    paths: BTreeMap<(NodeIndex, NodeIndex), PathIntent>,
+    /// Networks that are reached through a node, beside its addresses.
+    networks: BTreeMap<NodeIndex, Vec<IpNet>>,
+}
+
+/// Tables beside the delay matrix, by what they hold.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SideFiles {
+    /// Jitters.
+    pub jitter: Option<PathBuf>,
+    /// Losses.
+    pub loss: Option<PathBuf>,
+    /// Rates.
+    pub rate: Option<PathBuf>,
 }
 
 impl Intended {
     /// Delays and nothing else.
     pub fn plain(matrix: DelayMatrix) -> Self {
-        Self { matrix, beyond: BTreeMap::new() }
+        Self { matrix, paths: BTreeMap::new(), networks: BTreeMap::new() }
     }
 
     /// Reads a matrix, or an impairment file when the name ends in .yaml or .yml.
@@ -38,15 +64,17 @@ impl Intended {
         options: ReadOptions,
         read: impl Fn(&Path) -> Result<Vec<u8>, ReadError>,
     ) -> Result<Self, IntendedError> {
-        if !is_impairment_file(path) {
-            return Ok(Self::plain(matrix::parse(&shown(path), &read(path)?, options)?));
-        }
-        let name = shown(path);
-        let document = Document::parse(&name, &read(path)?)?;
-        let matrix = path.parent().unwrap_or(Path::new("")).join(&document.matrix);
-        let matrix = matrix::parse(&shown(&matrix), &read(&matrix)?, options)?;
-        let beyond = document.resolve(&name, &matrix)?;
-        Ok(Self { matrix, beyond })
+        Self::load_beside(path, &SideFiles::default(), options, read)
+    }
+
+    /// The same with tables of jitter, loss and rate beside it, which stand in for those that the file names.
+    pub fn load_beside(
+        path: &Path,
+        beside: &SideFiles,
+        options: ReadOptions,
+        read: impl Fn(&Path) -> Result<Vec<u8>, ReadError>,
+    ) -> Result<Self, IntendedError> {
+        Loader { options, read }.load(path, beside)
     }
 
     /// The delays.
@@ -59,15 +87,51 @@ impl Intended {
         let (names, matrix) = (self.matrix.names(), &self.matrix);
         let delays = order.iter().flat_map(|from| order.iter().map(|to| matrix.delay(*from, *to))).collect();
         let place = |old: NodeIndex| order.iter().position(|known| *known == old);
-        let moved = self.beyond.iter().filter_map(|((from, to), does)| Some(((place(*from)?, place(*to)?), *does)));
+        let paths = self.paths.iter();
+        let paths = paths.filter_map(|((from, to), intent)| Some(((place(*from)?, place(*to)?), intent.clone())));
+        let networks = self.networks.iter().filter_map(|(node, networks)| Some((place(*node)?, networks.clone())));
+        let (paths, networks) = (paths.collect(), networks.collect());
         let matrix = DelayMatrix::new(order.iter().map(|old| names[*old].clone()).collect(), delays)?;
-        Ok(Self { beyond: moved.collect(), matrix })
+        Ok(Self { matrix, paths, networks })
     }
 
-    /// What the path between two nodes does.
+    /// What the path between two nodes does to packets that no service is said of.
     pub fn path(&self, from: NodeIndex, to: NodeIndex) -> Impairment {
-        let plain = || Impairment::delay(self.matrix.delay(from, to));
-        self.beyond.get(&(from, to)).copied().unwrap_or_else(plain)
+        self.intent(from, to).all
+    }
+
+    /// What the path between two nodes does, services and exceptions included.
+    pub fn intent(&self, from: NodeIndex, to: NodeIndex) -> PathIntent {
+        let plain = || PathIntent::all(Impairment::delay(self.matrix.delay(from, to)));
+        self.paths.get(&(from, to)).cloned().unwrap_or_else(plain)
+    }
+
+    /// Whether every path does the same to all of its packets: no services, no exceptions, no networks behind nodes.
+    pub fn is_plain(&self) -> bool {
+        let plain = |intent: &PathIntent| intent.services.is_empty() && intent.except.is_empty();
+        self.networks.is_empty() && self.paths.values().all(plain)
+    }
+
+    /// What paths do beyond delay, in one line; `None` when nothing.
+    pub fn beyond_delay(&self) -> Option<String> {
+        let counted = beyond_delay(self.paths.values().map(|intent| intent.all));
+        let unit = |count: usize| if count == 1 { "path" } else { "paths" };
+        let apart = |what: &str, count: usize| (count > 0).then(|| format!("{what} on {count} {}", unit(count)));
+        let services = self.paths.values().filter(|intent| !intent.services.is_empty()).count();
+        let except = self.paths.values().filter(|intent| !intent.except.is_empty()).count();
+        let parts = [counted, apart("services apart", services), apart("exceptions", except)];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        (!parts.is_empty()).then(|| parts.join(", "))
+    }
+
+    /// What `nodes`, in the matrix's order, are to do: one row each.
+    pub fn rows(&self, nodes: &[Node]) -> Vec<Row> {
+        let with_networks = |(index, node): (NodeIndex, &Node)| {
+            let more = self.networks.get(&index).into_iter().flatten().filter(|net| !node.networks.contains(net));
+            Node { networks: node.networks.iter().chain(more).copied().collect(), ..node.clone() }
+        };
+        let nodes: Vec<Node> = nodes.iter().enumerate().map(with_networks).collect();
+        (0..nodes.len()).map(|from| Row::of_intents(&nodes, from, |to| self.intent(from, to))).collect()
     }
 }
 
@@ -80,3 +144,6 @@ pub fn is_impairment_file(path: &Path) -> bool {
 fn shown(path: &Path) -> String {
     if path == Path::new("-") { "<stdin>".to_owned() } else { path.display().to_string() }
 }
+
+#[cfg(test)]
+mod tests;

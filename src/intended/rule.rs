@@ -1,109 +1,161 @@
-//! A [`Rule`] of the impairment file: what some paths do, laid over what was said before.
+//! What a rule says, laid over what was said before, with the place of each part for the errors.
 
-use std::str::FromStr;
+use super::at::{At, Text};
+use super::document::Rule;
+use super::error::{FileProblem, Spot};
+use super::regions::Wrong;
+use super::shapes::Prepared;
+use crate::shaping::{Aspect, Impairment, Jitter, Loss, Reorder, Share};
+use crate::units::{Probability, Span};
 
-use serde::{Deserialize, Deserializer};
-
-use crate::shaping::{Distribution, GilbertElliott, Impairment, Jitter, Loss, Reorder, Share};
-use crate::topology::NodeName;
-use crate::units::{Probability, Rate, Span};
-
-/// What some paths do.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
-pub(super) struct Rule {
-    pub(super) from: Option<String>,
-    pub(super) to: Option<String>,
-    #[serde(deserialize_with = "text")]
-    jitter: Option<Span>,
-    #[serde(deserialize_with = "text")]
-    distribution: Option<Distribution>,
-    #[serde(deserialize_with = "text")]
-    jitter_correlation: Option<Probability>,
-    #[serde(deserialize_with = "text")]
-    loss: Option<Probability>,
-    #[serde(deserialize_with = "text")]
-    loss_correlation: Option<Probability>,
-    bursts: Option<Bursts>,
-    #[serde(deserialize_with = "text")]
-    duplicate: Option<Probability>,
-    #[serde(deserialize_with = "text")]
-    corrupt: Option<Probability>,
-    #[serde(deserialize_with = "text")]
-    reorder: Option<Probability>,
-    gap: Option<u32>,
-    #[serde(deserialize_with = "text")]
-    rate: Option<Rate>,
+/// Where a part of an impairment comes from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Origin<'a> {
+    pub(super) file: &'a str,
+    pub(super) spot: Spot,
 }
 
-/// Loss by the Gilbert–Elliott model.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct Bursts {
-    #[serde(deserialize_with = "needed")]
-    to_bad: Probability,
-    #[serde(deserialize_with = "needed")]
-    to_good: Probability,
-    #[serde(deserialize_with = "needed")]
-    bad_loss: Probability,
-    #[serde(default, deserialize_with = "needed")]
-    good_loss: Probability,
+/// An impairment in the making.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Layer<'a> {
+    pub(super) impairment: Impairment,
+    /// By [`Aspect`].
+    origins: [Origin<'a>; 7],
 }
 
-fn needed<'de, D: Deserializer<'de>, T: FromStr<Err: std::fmt::Display>>(deserializer: D) -> Result<T, D::Error> {
-    String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-}
+impl<'a> Layer<'a> {
+    /// Everything of `impairment` comes from `origin`.
+    pub(super) fn new(impairment: Impairment, origin: Origin<'a>) -> Self {
+        Self { impairment, origins: [origin; 7] }
+    }
 
-fn text<'de, D: Deserializer<'de>, T: FromStr<Err: std::fmt::Display>>(deserializer: D) -> Result<Option<T>, D::Error> {
-    needed(deserializer).map(Some)
+    /// Where a part comes from.
+    pub(super) fn origin(&self, aspect: Aspect) -> Origin<'a> {
+        self.origins[aspect as usize]
+    }
+
+    /// From here on a part comes from there.
+    pub(super) fn note(&mut self, aspect: Aspect, origin: Origin<'a>) {
+        self.origins[aspect as usize] = origin;
+    }
 }
 
 impl Rule {
-    /// What the rule says, in front of what was said before.
-    pub(super) fn over(&self, below: Impairment) -> Impairment {
-        let Jitter { span, distribution, correlation } = below.jitter;
-        let jitter = Jitter {
-            span: self.jitter.unwrap_or(span),
-            distribution: self.distribution.unwrap_or(distribution),
-            correlation: self.jitter_correlation.unwrap_or(correlation),
+    /// What can be told to be wrong without knowing the nodes.
+    pub(super) fn check(&self) -> Result<(), Wrong> {
+        let losses = [
+            self.loss.as_ref().or(self.loss_correlation.as_ref()).map(|loss| loss.spot),
+            self.bursts.map(|bursts| bursts.spot),
+            self.states.map(|states| states.spot),
+        ];
+        if let Some(second) = losses.into_iter().flatten().nth(1) {
+            return Err((second, FileProblem::SeveralLosses));
+        }
+        match (&self.service, self.except.first()) {
+            (Some(_), Some(except)) => Err((except.spot, FileProblem::ExceptOfService)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Lays everything but the delay over what was said before; `file` is the one that the rule stands in.
+    pub(super) fn lay<'a>(&self, file: &'a str, shape: Option<Prepared>, below: &mut Layer<'a>) -> Result<(), Wrong> {
+        let mut note = |aspect, spots: &[Option<Spot>]| {
+            if let Some(spot) = spots.iter().flatten().next() {
+                below.origins[aspect as usize] = Origin { file, spot: *spot };
+            }
         };
-        Impairment {
-            jitter,
-            loss: self.loss(below.loss),
-            duplicate: self.duplicate.map_or(below.duplicate, Share::of),
-            corrupt: self.corrupt.map_or(below.corrupt, Share::of),
-            reorder: self.reorder.map_or(below.reorder, |probability| {
-                Some(Reorder { share: Share::of(probability), gap: self.gap.unwrap_or(1) })
-            }),
-            rate: self.rate.or(below.rate),
-            ..below
+        let spot = |one: &Option<At<Text<Probability>>>| one.as_ref().map(|one| one.spot);
+        note(
+            Aspect::Jitter,
+            &[
+                self.jitter.as_ref().map(|jitter| jitter.spot),
+                self.distribution.as_ref().map(|shape| shape.spot),
+                spot(&self.jitter_correlation),
+            ],
+        );
+        let (bursts, states) = (self.bursts.map(|one| one.spot), self.states.map(|one| one.spot));
+        note(Aspect::Loss, &[spot(&self.loss), spot(&self.loss_correlation), bursts, states]);
+        note(Aspect::Duplicate, &[spot(&self.duplicate), spot(&self.duplicate_correlation)]);
+        note(Aspect::Corrupt, &[spot(&self.corrupt), spot(&self.corrupt_correlation)]);
+        let gap = self.gap.as_ref().map(|gap| gap.spot);
+        note(Aspect::Reorder, &[spot(&self.reorder), spot(&self.reorder_correlation), gap]);
+        note(Aspect::Rate, &[self.rate.as_ref().map(|rate| rate.spot)]);
+        let before = below.impairment;
+        below.impairment = Impairment {
+            jitter: self.jitter(shape, before.jitter),
+            loss: self.loss(before.loss),
+            duplicate: share(
+                before.duplicate,
+                value(self.duplicate.as_ref()),
+                value(self.duplicate_correlation.as_ref()),
+            ),
+            corrupt: share(before.corrupt, value(self.corrupt.as_ref()), value(self.corrupt_correlation.as_ref())),
+            reorder: self.reorder(before.reorder)?,
+            rate: self.rate.as_ref().map_or(before.rate, |rate| rate.value.0),
+            ..before
+        };
+        Ok(())
+    }
+
+    fn jitter(&self, shape: Option<Prepared>, below: Jitter) -> Jitter {
+        let span = self.jitter.as_ref().map(|jitter| jitter.value.0);
+        let below = if span == Some(Span::ZERO) { Jitter::default() } else { below };
+        let (distribution, own) = shape.unzip();
+        Jitter {
+            span: span.or(own.flatten()).unwrap_or(below.span),
+            distribution: distribution.unwrap_or(below.distribution),
+            correlation: value(self.jitter_correlation.as_ref()).unwrap_or(below.correlation),
         }
     }
 
     fn loss(&self, below: Loss) -> Loss {
-        if let Some(Bursts { to_bad, to_good, bad_loss, good_loss }) = self.bursts {
-            return Loss::Gilbert(GilbertElliott { to_bad, to_good, bad_loss, good_loss });
+        if let Some(bursts) = self.bursts {
+            return Loss::Gilbert(bursts.value.model());
+        }
+        if let Some(states) = self.states {
+            return Loss::States(states.value.model());
         }
         let before = if let Loss::Random(share) = below { share } else { Share::default() };
-        match (self.loss, self.loss_correlation) {
+        match (value(self.loss.as_ref()), value(self.loss_correlation.as_ref())) {
             (None, None) => below,
-            (Some(Probability::ZERO), _) => Loss::None,
-            (loss, correlation) => Loss::Random(Share {
-                probability: loss.unwrap_or(before.probability),
-                correlation: correlation.unwrap_or(before.correlation),
-            }),
+            (Some(Probability::ZERO), None) => Loss::None,
+            (loss, correlation) => Loss::Random(share(before, loss, correlation)),
+        }
+    }
+
+    fn reorder(&self, below: Option<Reorder>) -> Result<Option<Reorder>, Wrong> {
+        let correlation = value(self.reorder_correlation.as_ref());
+        if value(self.reorder.as_ref()) == Some(Probability::ZERO) {
+            return Ok(None);
+        }
+        let alone = match (&self.gap, &self.reorder_correlation) {
+            (Some(gap), _) => Some((gap.spot, FileProblem::Alone("gap", "reorder"))),
+            (_, Some(one)) => Some((one.spot, FileProblem::Alone("reorderCorrelation", "reorder"))),
+            _ => None,
+        };
+        match (below, value(self.reorder.as_ref()), alone) {
+            (None, None, Some(alone)) => Err(alone),
+            (None, None, None) => Ok(None),
+            (below, probability, _) => {
+                let before = below.unwrap_or(Reorder { share: Share::default(), gap: 1 });
+                let gap = self.gap.as_ref().map_or(before.gap, |gap| gap.value);
+                Ok(Some(Reorder { share: share(before.share, probability, correlation), gap }))
+            }
         }
     }
 }
 
-/// Whether a name fits a pattern with at most one `*`; no pattern fits all.
-pub(super) fn fits(pattern: Option<&str>, name: &NodeName) -> bool {
-    let name = name.to_string();
-    match pattern.map(|pattern| pattern.split_once('*').ok_or(pattern)) {
-        None => true,
-        Some(Err(exact)) => name == exact,
-        Some(Ok((head, tail))) => {
-            name.len() >= head.len() + tail.len() && name.starts_with(head) && name.ends_with(tail)
-        }
+fn value<T: Copy>(at: Option<&At<Text<T>>>) -> Option<T> {
+    at.map(|at| at.value.0)
+}
+
+/// A share with what is new in it; one of nothing has no correlation either.
+fn share(below: Share, probability: Option<Probability>, correlation: Option<Probability>) -> Share {
+    if probability == Some(Probability::ZERO) && correlation.is_none() {
+        return Share::default();
+    }
+    Share {
+        probability: probability.unwrap_or(below.probability),
+        correlation: correlation.unwrap_or(below.correlation),
     }
 }

@@ -8,7 +8,7 @@ use super::ping::PingProblem;
 use super::tcconfig::TcconfigProblem;
 use super::unit::{DelayUnit, UnknownUnit};
 use crate::topology::{NameError, NodeName};
-use crate::units::{Delay, Rtt};
+use crate::units::{Delay, Rtt, UnitError};
 use crate::wording::OneLine;
 
 /// A file that does not hold a delay matrix.
@@ -347,6 +347,9 @@ pub enum Problem {
     /// Text that is no address.
     #[error("`{0}` is not an IP address; write one such as 10.0.0.2 or fd00::2")]
     Address(String),
+    /// A cell that is no quantity of its kind.
+    #[error("{0}")]
+    Quantity(UnitError),
     /// A rule of the matrix itself.
     #[error(transparent)]
     Matrix(#[from] MatrixError),

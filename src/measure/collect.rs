@@ -1,5 +1,7 @@
 //! The reports of all nodes put together into samples. Pure.
 
+use std::collections::BTreeMap;
+
 use crate::topology::NodeIndex;
 use crate::units::{Delay, Rtt, Span};
 
@@ -14,6 +16,8 @@ pub struct Collected {
     pub samples: Vec<Sample>,
     /// Arrivals beyond the first of a probe; the first counts.
     pub duplicates: u64,
+    /// Probes that arrived twice, by sender and receiver.
+    pub copies: BTreeMap<(NodeIndex, NodeIndex), u64>,
     /// Instants before the sending: the clocks disagree. Such a value is left out of its sample.
     pub backwards: u64,
     /// Records of probes that were not planned, or whose sender does not know of them.
@@ -57,7 +61,8 @@ pub fn collect(reports: &[Option<ProbeReport>], probes: u32) -> Collected {
 
 fn put_together(reports: &[Option<ProbeReport>], probes: u32, slack: Slack<'_>) -> Collected {
     let nodes = reports.len();
-    let mut collected = Collected { samples: Vec::new(), duplicates: 0, backwards: 0, unexpected: 0 };
+    let mut collected =
+        Collected { samples: Vec::new(), duplicates: 0, copies: BTreeMap::new(), backwards: 0, unexpected: 0 };
     let mut arrivals = arrivals_by_sender(reports, &mut collected);
     for (from, report) in reports.iter().enumerate() {
         let mut slots = Slots { nodes, from, probes, entries: Vec::new() };
@@ -121,12 +126,14 @@ impl Slots {
     }
 
     fn take_arrivals(&mut self, arrivals: &[Arrival], collected: &mut Collected) {
+        let from = self.from;
         for (to, seq, rx_ns) in arrivals {
             match self.entry(*to, *seq) {
                 None | Some(Entry { sent: None, .. }) => collected.unexpected += 1,
                 Some(Entry { arrived: Some(first), .. }) => {
                     *first = (*first).min(*rx_ns);
                     collected.duplicates += 1;
+                    *collected.copies.entry((from, *to)).or_default() += 1;
                 }
                 Some(entry) => entry.arrived = Some(*rx_ns),
             }

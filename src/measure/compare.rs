@@ -8,9 +8,44 @@ use super::clock::{Basis, Clocks};
 use super::rank::{median_interval, percentile};
 use super::sample::{Comparison, DelaySummary, ErrorSummary, PathResult, RttSummary, Sample, Tolerance, Verdict};
 
-/// Judges `samples` by `intended`. A path passes when the median of its one-way delays is within `tolerance`, and fails
-/// when less than half of its probes arrived: then the median of all is not known. Other loss is reported, not judged. A probe is lost when neither it nor its answer arrived.
-/// Samples of paths that the matrix does not have are left out.
+/// What the median of a path's one-way delays should be.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Median {
+    /// It.
+    pub value: Delay,
+    /// How far below it chance may put the median of so many probes.
+    pub below: Span,
+    /// How far above it.
+    pub above: Span,
+    /// The mean, which the median of a sum of two lies between with the sum of their medians.
+    pub mean: Delay,
+    /// The share of probes that should arrive.
+    pub arriving: f64,
+}
+
+impl Median {
+    /// Of a path that does nothing but delay.
+    pub fn of(delay: Delay) -> Self {
+        Self { value: delay, below: Span::ZERO, above: Span::ZERO, mean: delay, arriving: 1.0 }
+    }
+
+    /// Of the way there and back: the two medians together, which are the median of the sum where the distributions are
+    /// symmetric. Elsewhere that lies between them and the two means together, and all between is allowed for.
+    fn and_back(&self, back: &Self) -> Self {
+        let (medians, means) = (self.value.round_trip(back.value), self.mean.round_trip(back.mean));
+        let skew = |more: Rtt, less: Rtt| more.as_nanos().saturating_sub(less.as_nanos());
+        let sum = |one: Span, other: Span, skew: u64| Span::from_nanos(one.as_nanos() + other.as_nanos() + skew);
+        Self {
+            value: Delay::from_nanos(medians.as_nanos()),
+            below: sum(self.below, back.below, skew(medians, means)),
+            above: sum(self.above, back.above, skew(means, medians)),
+            mean: Delay::from_nanos(means.as_nanos()),
+            arriving: self.arriving * back.arriving,
+        }
+    }
+}
+
+/// Judges `samples` by `intended`, where all probes of a path should take its delay.
 pub fn compare(intended: &DelayMatrix, samples: &[Sample], tolerance: Tolerance) -> Comparison {
     compare_by(&Clocks::One, intended, samples, tolerance)
 }
@@ -18,6 +53,20 @@ pub fn compare(intended: &DelayMatrix, samples: &[Sample], tolerance: Tolerance)
 /// As [`compare`], of nodes with these clocks: where they are not one, medians of round trips are judged, against the sum of
 /// the two intended delays.
 pub fn compare_by(clocks: &Clocks, intended: &DelayMatrix, samples: &[Sample], tolerance: Tolerance) -> Comparison {
+    compare_medians(clocks, intended, |from, to| Median::of(intended.delay(from, to)), samples, tolerance)
+}
+
+/// Judges `samples` by what the `median` of each path should be. A path passes when the median of its one-way delays is
+/// within `tolerance` of that and of what chance explains, and fails when less than half of the probes arrived that should:
+/// then the median of all is not known. Other loss is reported, not judged. A probe is lost when neither it nor its answer
+/// arrived. Samples of paths that the matrix does not have are left out.
+pub fn compare_medians(
+    clocks: &Clocks,
+    intended: &DelayMatrix,
+    median: impl Fn(NodeIndex, NodeIndex) -> Median,
+    samples: &[Sample],
+    tolerance: Tolerance,
+) -> Comparison {
     let n = intended.len();
     let mut by_path: Vec<Vec<&Sample>> = vec![Vec::new(); n * n];
     for sample in samples.iter().filter(|sample| sample.from < n && sample.to < n && sample.from != sample.to) {
@@ -25,13 +74,16 @@ pub fn compare_by(clocks: &Clocks, intended: &DelayMatrix, samples: &[Sample], t
     }
     let paths: Vec<PathResult> = intended
         .paths()
-        .map(|(from, to)| path_result(clocks, intended, (from, to), &by_path[from * n + to], tolerance))
+        .map(|(from, to)| {
+            let medians = (median(from, to), median(to, from));
+            path_result(clocks, intended, medians, (from, to), &by_path[from * n + to], tolerance)
+        })
         .collect();
     let passed = paths.iter().all(|path| path.verdict == Verdict::Pass);
     let basis = clocks.basis();
     Comparison {
         basis,
-        error: error_summary(basis, intended, by_path.iter().flatten().copied()),
+        error: error_summary(basis, n, &paths, by_path.iter().flatten().copied()),
         sent: paths.iter().map(|path| u64::from(path.sent)).sum(),
         lost: paths.iter().map(|path| u64::from(path.lost)).sum(),
         verdict: if passed { Verdict::Pass } else { Verdict::Fail },
@@ -57,6 +109,7 @@ impl Tolerance {
 fn path_result(
     clocks: &Clocks,
     matrix: &DelayMatrix,
+    (there, back): (Median, Median),
     (from, to): (NodeIndex, NodeIndex),
     samples: &[&Sample],
     tolerance: Tolerance,
@@ -66,24 +119,33 @@ fn path_result(
     let rtt = ascending(samples.iter().filter_map(|sample| sample.rtt));
     let (summary, round_trips) = (delay_summary(&one_way), rtt_summary(&rtt));
     let intended_rtt = matrix.round_trip(from, to);
-    let (error, arrived, allowed): (Option<Deviation>, usize, &dyn Fn(Span) -> bool) = match clocks.basis() {
-        Basis::OneWay => {
-            let error = summary.map(|summary| summary.p50.deviation(intended));
-            (error, one_way.len(), &|error| tolerance.allows(intended, error))
-        }
+    let both = there.and_back(&back);
+    let (error, arrived, median) = match clocks.basis() {
+        Basis::OneWay => (summary.map(|summary| summary.p50.deviation(there.value)), one_way.len(), &there),
         Basis::RoundTrip => {
-            let error = round_trips.map(|summary| summary.p50.deviation(intended_rtt));
-            (error, rtt.len(), &|error| tolerance.allows_rtt(intended_rtt, error))
+            (round_trips.map(|summary| summary.p50.deviation(there.value.round_trip(back.value))), rtt.len(), &both)
         }
     };
-    let known = 2 * arrived >= samples.len();
-    let within = known && error.is_some_and(|error| allowed(error.magnitude()));
+    let beyond_chance = |error: Deviation| {
+        let chance = if error.as_nanos() < 0 { median.below } else { median.above };
+        Span::from_nanos(error.magnitude().as_nanos().saturating_sub(chance.as_nanos()))
+    };
+    let allows = |error: Span| match clocks.basis() {
+        Basis::OneWay => tolerance.allows(there.value, error),
+        Basis::RoundTrip => tolerance.allows_rtt(there.value.round_trip(back.value), error),
+    };
+    let known = 2.0 * arrived as f64 >= samples.len() as f64 * median.arriving;
+    let near = error.is_some_and(|error| allows(beyond_chance(error)));
+    // A path that is to lose everything has no delay to be judged.
+    let within = known && (near || (error.is_none() && median.arriving == 0.0 && !samples.is_empty()));
     let lost = samples.iter().filter(|sample| sample.one_way.is_none() && sample.rtt.is_none()).count();
     PathResult {
         from,
         to,
         intended,
+        intended_median: there.value,
         intended_rtt,
+        intended_rtt_median: there.value.round_trip(back.value),
         one_way: summary,
         one_way_ci: median_interval(&one_way),
         clock_bound: clocks.bound(from, to),
@@ -97,12 +159,20 @@ fn path_result(
 
 fn error_summary<'a>(
     basis: Basis,
-    matrix: &DelayMatrix,
+    nodes: usize,
+    paths: &[PathResult],
     samples: impl Iterator<Item = &'a Sample>,
 ) -> Option<ErrorSummary> {
-    let error = |sample: &Sample| match basis {
-        Basis::OneWay => Some(sample.one_way?.deviation(matrix.delay(sample.from, sample.to))),
-        Basis::RoundTrip => Some(sample.rtt?.deviation(matrix.round_trip(sample.from, sample.to))),
+    let mut medians = vec![(Delay::ZERO, Rtt::ZERO); nodes * nodes];
+    for path in paths {
+        medians[path.from * nodes + path.to] = (path.intended_median, path.intended_rtt_median);
+    }
+    let error = |sample: &Sample| {
+        let (one_way, rtt) = medians[sample.from * nodes + sample.to];
+        match basis {
+            Basis::OneWay => Some(sample.one_way?.deviation(one_way)),
+            Basis::RoundTrip => Some(sample.rtt?.deviation(rtt)),
+        }
     };
     let errors = ascending(samples.filter_map(error).map(Deviation::magnitude));
     Some(ErrorSummary { p50: percentile(&errors, 50)?, p99: percentile(&errors, 99)?, max: *errors.last()? })
@@ -252,6 +322,26 @@ mod tests {
             compare(&matrix(2, |_, _| 20_000_000), &samples, TOLERANCE).verdict
         };
         assert_eq!((verdict(5), verdict(4)), (Verdict::Pass, Verdict::Fail));
+    }
+
+    #[test]
+    fn medians_are_judged_by_what_is_intended_and_by_chance() {
+        let ms = Span::from_millis;
+        let verdict = |below, above, arriving| {
+            let median = Median { below, above, arriving, ..Median::of(Delay::from_millis(15)) };
+            let samples = both_ways(&[20_000_000; 10]);
+            compare_medians(&Clocks::One, &matrix(2, |_, _| 20_000_000), |_, _| median, &samples, TOLERANCE).verdict
+        };
+        assert_eq!(verdict(ms(0), ms(0), 1.0), Verdict::Fail);
+        assert_eq!(verdict(ms(0), ms(4), 1.0), Verdict::Pass);
+        assert_eq!(verdict(ms(9), ms(0), 1.0), Verdict::Fail, "the other side's chance");
+        let lost: Vec<Sample> =
+            both_ways(&[1; 10]).into_iter().map(|one| Sample { one_way: None, rtt: None, ..one }).collect();
+        let median = |arriving| Median { arriving, ..Median::of(Delay::from_millis(20)) };
+        let none = |arriving| {
+            compare_medians(&Clocks::One, &matrix(2, |_, _| 0), |_, _| median(arriving), &lost, TOLERANCE).verdict
+        };
+        assert_eq!((none(0.0), none(0.1)), (Verdict::Pass, Verdict::Fail));
     }
 
     #[test]

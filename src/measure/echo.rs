@@ -9,6 +9,9 @@ const PAYLOAD: usize = 32;
 /// A whole echo message.
 pub(super) const MESSAGE: usize = HEADER + PAYLOAD;
 
+/// A probe on an Ethernet over IPv4, in bytes; over IPv6 it has 20 more.
+pub const FRAME: usize = 14 + 20 + MESSAGE;
+
 const MAGIC: [u8; 4] = *b"LHPB";
 const VERSION: u8 = 1;
 

@@ -75,6 +75,7 @@ impl Prober for FakeProber {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use super::super::schedule::Pattern;
     use super::*;
     use crate::measure::{Tolerance, Verdict, collect, compare};
     use crate::topology::NodeName;
@@ -95,7 +96,17 @@ mod tests {
             let (interval, grace) = (Span::from_millis(10), Span::from_millis(100));
             let order = |me| {
                 let addresses = addresses.clone();
-                ProbeOrder { run: 1, me, addresses, probes: 3, warm_up: 1, interval, start_realtime_ns: 5, grace }
+                ProbeOrder {
+                    run: 1,
+                    me,
+                    addresses,
+                    probes: 3,
+                    warm_up: 1,
+                    interval,
+                    pattern: Pattern::Rounds,
+                    start_realtime_ns: 5,
+                    grace,
+                }
             };
             let reports: Vec<_> = (0..nodes).map(|me| Some(prober.run(&order(me)).unwrap())).collect();
             let collected = collect(&reports, 3);

@@ -23,9 +23,11 @@ pub(super) struct Ledger {
     probes: u32,
     /// By receiver and number.
     own: Vec<Option<Own>>,
-    /// By sender and number: whether it has arrived.
-    seen: Vec<bool>,
+    /// By sender and number: how often it has arrived.
+    seen: Vec<u32>,
     received: Vec<ReceivedProbe>,
+    /// How many of them are first arrivals.
+    arrived: usize,
     answered: usize,
     duplicates: u32,
     first_refusal: Option<String>,
@@ -40,8 +42,9 @@ impl Ledger {
             nodes,
             probes,
             own: vec![None; places],
-            seen: vec![false; places],
+            seen: vec![0; places],
             received: Vec::new(),
+            arrived: 0,
             answered: 0,
             duplicates: 0,
             first_refusal: None,
@@ -87,20 +90,25 @@ impl Ledger {
         }
     }
 
-    /// A peer's probe; the first arrival counts.
+    /// A peer's probe; the first arrival counts. A second one is kept too, to tell which path doubles; more are only counted.
     pub(super) fn arrived(&mut self, from: NodeIndex, seq: u32, at_ns: u64) {
         let Some(place) = self.place(from, seq) else { return };
-        if std::mem::replace(&mut self.seen[place], true) {
-            self.duplicates += 1;
-        } else {
-            self.received.push(ReceivedProbe { from, seq, rx_ns: at_ns });
+        self.seen[place] = self.seen[place].saturating_add(1);
+        match self.seen[place] {
+            1 => self.arrived += 1,
+            2 => {}
+            _ => {
+                self.duplicates += 1;
+                return;
+            }
         }
+        self.received.push(ReceivedProbe { from, seq, rx_ns: at_ns });
     }
 
     /// Whether every answer and every peer's probe is here.
     pub(super) fn complete(&self) -> bool {
         let expected = self.nodes.saturating_sub(1) * self.probes as usize;
-        self.answered == expected && self.received.len() == expected
+        self.answered == expected && self.arrived == expected
     }
 
     /// Closes the books.

@@ -57,7 +57,7 @@ pub fn books(bytes: &[u8]) -> Result<(), String> {
     reckoning.compare(ledger)
 }
 
-/// A probe's own reading, the kernel's stamp, and the answer.
+/// Own reading, the kernel's stamp, and the answer.
 type Instants = (u64, Option<u64>, Option<u64>);
 
 /// The events once more, without the arrays and counters of the books.

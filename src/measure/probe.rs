@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::topology::NodeIndex;
 use crate::units::{Delay, Span};
 
-use super::schedule::Plan;
+use super::schedule::{Pattern, Plan};
 
 /// The longest that a measurement may take, with its grace.
 pub const MAX_RUN: Span = Span::from_millis(24 * 3_600_000);
@@ -30,6 +30,9 @@ pub struct ProbeOrder {
     pub warm_up: u32,
     /// Between two probes of a path.
     pub interval: Span,
+    /// In which order the pairs are probed.
+    #[serde(default)]
+    pub pattern: Pattern,
     /// When the schedule starts, nanoseconds since 1970 by the real-time clock. Must lie far enough ahead for
     /// every node to open its sockets before.
     pub start_realtime_ns: u64,
@@ -40,7 +43,13 @@ pub struct ProbeOrder {
 impl ProbeOrder {
     /// The schedule that this order is part of.
     pub fn plan(&self) -> Plan {
-        Plan { nodes: self.addresses.len(), probes: self.probes, warm_up: self.warm_up, interval: self.interval }
+        Plan {
+            nodes: self.addresses.len(),
+            probes: self.probes,
+            warm_up: self.warm_up,
+            interval: self.interval,
+            pattern: self.pattern,
+        }
     }
 
     /// A grace that lets the last answers arrive where no path takes longer than `longest`: there, back and half a

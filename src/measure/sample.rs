@@ -81,8 +81,12 @@ pub struct PathResult {
     pub to: NodeIndex,
     /// What was asked for.
     pub intended: Delay,
+    /// The median that this should have: with jitter it need not be the delay.
+    pub intended_median: Delay,
     /// The sum of the two intended delays of the pair.
     pub intended_rtt: Rtt,
+    /// The sum of the two intended medians.
+    pub intended_rtt_median: Rtt,
     /// One-way delay; `None` when no probe arrived.
     pub one_way: Option<DelaySummary>,
     /// 95 % confidence interval of the median one-way delay; `None` below 6 probes that arrived.
@@ -95,7 +99,7 @@ pub struct PathResult {
     pub sent: u32,
     /// Probes of which neither the arrival nor an answer was seen.
     pub lost: u32,
-    /// Median minus intention: of the one-way delay or of the round trip, by the comparison's basis.
+    /// Median minus intended median: of the one-way delay or of the round trip, by the comparison's basis.
     pub error: Option<Deviation>,
     /// Whether the median is within tolerance.
     pub verdict: Verdict,

@@ -4,11 +4,24 @@
 //! so a node exchanges probes with one peer at a time. Both partners send, half an interval apart, and the matches of
 //! a round are spread over that half, so that nodes that share a machine do not wake at one instant.
 
+use serde::{Deserialize, Serialize};
+
 use crate::topology::NodeIndex;
 use crate::units::Span;
 
 /// Warm-up probes follow each other at this interval, or at the plan's own when that is shorter.
 const WARM_UP_INTERVAL: Span = Span::from_millis(3);
+
+/// In which order the probes of the pairs follow each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pattern {
+    /// Each pair is probed in one go, and then the next: the path is undisturbed meanwhile.
+    #[default]
+    Rounds,
+    /// Every pair is probed once in each interval, all the time: what changes meanwhile is seen on every path.
+    Steady,
+}
 
 /// What is to be measured: every ordered pair of `nodes`, `probes` times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +34,8 @@ pub struct Plan {
     pub warm_up: u32,
     /// Between two probes of a path.
     pub interval: Span,
+    /// In which order; warm-up probes always come in rounds.
+    pub pattern: Pattern,
 }
 
 /// Which probe of its path a probe is.
@@ -71,11 +86,13 @@ impl Plan {
 
     fn warm_up_part(&self) -> Tournament {
         let interval = self.interval.min(WARM_UP_INTERVAL);
-        Tournament { nodes: self.nodes, repeats: self.warm_up, interval_ns: interval.as_nanos() }
+        let interval_ns = interval.as_nanos();
+        Tournament { nodes: self.nodes, repeats: self.warm_up, interval_ns, pattern: Pattern::Rounds }
     }
 
     fn counted_part(&self) -> Tournament {
-        Tournament { nodes: self.nodes, repeats: self.probes, interval_ns: self.interval.as_nanos() }
+        let interval_ns = self.interval.as_nanos();
+        Tournament { nodes: self.nodes, repeats: self.probes, interval_ns, pattern: self.pattern }
     }
 }
 
@@ -85,6 +102,7 @@ struct Tournament {
     nodes: usize,
     repeats: u32,
     interval_ns: u64,
+    pattern: Pattern,
 }
 
 impl Tournament {
@@ -98,7 +116,11 @@ impl Tournament {
     }
 
     fn duration_ns(self) -> u64 {
-        self.round_ns().saturating_mul(self.rounds() as u64)
+        match self.pattern {
+            Pattern::Rounds => self.round_ns().saturating_mul(self.rounds() as u64),
+            Pattern::Steady if self.rounds() == 0 => 0,
+            Pattern::Steady => self.round_ns(),
+        }
     }
 
     /// The peer of `node` in `round` and the number of their match in that round; `None` when it rests.
@@ -116,21 +138,28 @@ impl Tournament {
 
     /// The sends of `node`: offset in nanoseconds, peer, repetition.
     fn slots(self, node: NodeIndex) -> impl Iterator<Item = (u64, NodeIndex, u32)> + use<> {
-        let rounds = if node < self.nodes { self.rounds() } else { 0 };
-        (0..rounds)
-            .filter_map(move |round| self.opponent(round, node).map(|(peer, number)| (round, peer, number)))
-            .flat_map(move |(round, peer, number)| {
-                let round_start = self.round_ns().saturating_mul(round as u64);
-                let first = round_start.saturating_add(self.phase_ns(number, node > peer));
-                (0..self.repeats)
-                    .map(move |k| (first.saturating_add(self.interval_ns.saturating_mul(u64::from(k))), peer, k))
-            })
+        let rounds = if node < self.nodes { self.rounds() as u64 } else { 0 };
+        let repeats = u64::from(self.repeats);
+        (0..rounds.saturating_mul(repeats)).filter_map(move |place| {
+            let (round, repetition) = match self.pattern {
+                Pattern::Rounds => (place / repeats, place % repeats),
+                Pattern::Steady => (place % rounds, place / rounds),
+            };
+            let (peer, number) = self.opponent(usize::try_from(round).ok()?, node)?;
+            let (turn, start) = match self.pattern {
+                Pattern::Rounds => (self.interval_ns, self.round_ns().saturating_mul(round)),
+                Pattern::Steady => (self.interval_ns / rounds, (self.interval_ns / rounds).saturating_mul(round)),
+            };
+            let first = start.saturating_add(self.phase_ns(turn, number, node > peer));
+            let at = first.saturating_add(self.interval_ns.saturating_mul(repetition));
+            Some((at, peer, u32::try_from(repetition).ok()?))
+        })
     }
 
-    /// Where in the interval a match's sender stands: less than one interval, different for every sender of a round
-    /// as long as the interval has enough nanoseconds.
-    fn phase_ns(self, number: usize, second: bool) -> u64 {
-        let half = self.interval_ns / 2;
+    /// Where in a turn a match's sender stands: less than one turn, different for every sender of a round as long as the
+    /// turn has enough nanoseconds.
+    fn phase_ns(self, turn_ns: u64, number: usize, second: bool) -> u64 {
+        let half = turn_ns / 2;
         let matches = self.rounds().div_ceil(2) as u64;
         let spread = u128::from(half) * number as u128 / u128::from(matches);
         u64::try_from(spread).unwrap_or(half) + if second { half } else { 0 }
@@ -145,7 +174,7 @@ mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     fn plan(nodes: usize, probes: u32, warm_up: u32, interval_us: u64) -> Plan {
-        Plan { nodes, probes, warm_up, interval: Span::from_micros(interval_us) }
+        Plan { nodes, probes, warm_up, interval: Span::from_micros(interval_us), pattern: Pattern::Rounds }
     }
 
     /// Every send of every node: (at, from, to, seq).
@@ -243,10 +272,32 @@ mod tests {
         }
 
         #[test]
+        fn steadily_every_path_is_probed_once_an_interval_and_in_order(
+            nodes in 2usize..12, probes in 1u32..6, interval_us in 100u64..50_000
+        ) {
+            let plan = Plan { pattern: Pattern::Steady, ..plan(nodes, probes, 0, interval_us) };
+            prop_assert_eq!(plan.duration().as_nanos(), interval_us * 1_000 * u64::from(probes));
+            for node in 0..nodes {
+                let slots: Vec<_> = plan.slots_of(node).collect();
+                prop_assert!(slots.windows(2).all(|pair| pair[0].at < pair[1].at));
+                for peer in (0..nodes).filter(|peer| *peer != node) {
+                    let own: Vec<_> = slots.iter().filter(|slot| slot.peer == peer).collect();
+                    prop_assert_eq!(own.len(), probes as usize);
+                    for (k, slot) in (0u32..).zip(own) {
+                        prop_assert_eq!(slot.seq, Sequence::Probe(k));
+                        prop_assert_eq!(slot.at.as_nanos() / (interval_us * 1_000), u64::from(k));
+                    }
+                }
+            }
+        }
+
+        #[test]
         fn absurd_plans_saturate(nodes in 2usize..5, probes in 1u32..4, interval_ns in u64::MAX / 2..u64::MAX) {
-            let plan = Plan { nodes, probes, warm_up: 1, interval: Span::from_nanos(interval_ns) };
-            prop_assert_eq!(plan.slots_of(0).count(), (nodes - 1) * (probes as usize + 1));
-            let _ = plan.duration();
+            for pattern in [Pattern::Rounds, Pattern::Steady] {
+                let plan = Plan { nodes, probes, warm_up: 1, interval: Span::from_nanos(interval_ns), pattern };
+                prop_assert_eq!(plan.slots_of(0).count(), (nodes - 1) * (probes as usize + 1));
+                let _ = plan.duration();
+            }
         }
     }
 }

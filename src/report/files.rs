@@ -6,7 +6,10 @@ use serde::Serialize;
 
 use super::table::tolerance_text;
 use crate::matrix::{DelayMatrix, MatrixError};
-use crate::measure::{Basis, Comparison, DelaySummary, PathResult, RttSummary, Sample, Verdict};
+use crate::measure::{
+    Basis, Beyond, BeyondPath, Comparison, DelaySummary, JitterFound, PathResult, RttSummary, Sample, ShareFound,
+    Verdict,
+};
 use crate::topology::{NodeIndex, NodeName};
 use crate::units::{Delay, Deviation, Rtt, Span};
 
@@ -39,7 +42,7 @@ pub fn samples_csv(names: &[NodeName], samples: &[Sample]) -> String {
 }
 
 /// A text as a CSV field (RFC 4180): quoted only when it must be.
-fn csv_field(text: &str) -> String {
+pub(super) fn csv_field(text: &str) -> String {
     if text.contains([',', '"', '\n', '\r', '#']) {
         format!("\"{}\"", text.replace('"', "\"\""))
     } else {
@@ -48,7 +51,7 @@ fn csv_field(text: &str) -> String {
 }
 
 /// Nanoseconds as milliseconds with six decimals: no rounding, no exponent.
-fn exact_millis(ns: u64) -> String {
+pub(super) fn exact_millis(ns: u64) -> String {
     format!("{}.{:06}", ns / 1_000_000, ns % 1_000_000)
 }
 
@@ -60,6 +63,42 @@ struct ResultFile<'a> {
     tolerance: ToleranceEntry,
     summary: Summary,
     paths: Vec<PathEntry<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    beyond: Option<BeyondEntry<'a>>,
+}
+
+/// Shares are of one; standard deviations in nanoseconds.
+#[derive(Serialize)]
+struct BeyondEntry<'a> {
+    lost: Option<ShareFound>,
+    doubled: Option<ShareFound>,
+    paths: Vec<BeyondPathEntry<'a>>,
+}
+
+#[derive(Serialize)]
+struct BeyondPathEntry<'a> {
+    from: &'a str,
+    to: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lost: Option<ShareFound>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    doubled: Option<ShareFound>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jitter: Option<JitterFound>,
+}
+
+impl<'a> BeyondEntry<'a> {
+    fn of(names: &'a [NodeName], beyond: &Beyond) -> Self {
+        let name = |node: NodeIndex| names.get(node).map_or("", NodeName::as_str);
+        let path = |path: &BeyondPath| BeyondPathEntry {
+            from: name(path.from),
+            to: name(path.to),
+            lost: path.lost,
+            doubled: path.doubled,
+            jitter: path.jitter,
+        };
+        Self { lost: beyond.lost, doubled: beyond.doubled, paths: beyond.paths.iter().map(path).collect() }
+    }
 }
 
 #[derive(Serialize)]
@@ -91,6 +130,9 @@ struct PathEntry<'a> {
     from: &'a str,
     to: &'a str,
     intended_ms: f64,
+    /// Where it is not the delay.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    intended_median_ms: Option<f64>,
     one_way_ms: Option<Quantiles>,
     intended_rtt_ms: f64,
     rtt_ms: Option<Quantiles>,
@@ -131,6 +173,7 @@ impl<'a> PathEntry<'a> {
             from: name(path.from),
             to: name(path.to),
             intended_ms: path.intended.as_millis_f64(),
+            intended_median_ms: (path.intended_median != path.intended).then(|| path.intended_median.as_millis_f64()),
             one_way_ms: path.one_way.map(Quantiles::from),
             intended_rtt_ms: path.intended_rtt.as_millis_f64(),
             rtt_ms: path.rtt.map(Quantiles::from),
@@ -144,8 +187,9 @@ impl<'a> PathEntry<'a> {
 }
 
 /// The machine-readable result, as indented JSON with a line break at the end. Delays are in milliseconds; what was
-/// not measured is `null`; verdicts are `pass` or `fail`. `backend` is what delayed the packets.
-pub fn result_json(backend: &str, names: &[NodeName], comparison: &Comparison) -> String {
+/// not measured is `null`; verdicts are `pass` or `fail`. `backend` is what delayed the packets. What paths do beyond delay
+/// stands under `beyond` where there is any.
+pub fn result_json(backend: &str, names: &[NodeName], comparison: &Comparison, beyond: &Beyond) -> String {
     let tolerance = comparison.tolerance;
     let error_ms = comparison.error.map(|error| ErrorEntry {
         p50: error.p50.as_millis_f64(),
@@ -168,6 +212,7 @@ pub fn result_json(backend: &str, names: &[NodeName], comparison: &Comparison) -
             verdict: comparison.verdict,
         },
         paths: comparison.paths.iter().map(|path| PathEntry::of(names, path)).collect(),
+        beyond: (!beyond.paths.is_empty()).then(|| BeyondEntry::of(names, beyond)),
     })
 }
 
@@ -241,7 +286,7 @@ mod tests {
     fn the_result_has_its_shape() {
         let (names, _, mut comparison) = three_nodes();
         comparison.paths.retain(|path| (path.from, path.to) == (0, 2) || (path.from, path.to) == (2, 1));
-        insta::assert_snapshot!(result_json("userspace", &names, &comparison), @r#"
+        insta::assert_snapshot!(result_json("userspace", &names, &comparison, &Beyond::default()), @r#"
         {
           "backend": "userspace",
           "nodes": [

@@ -1,9 +1,11 @@
 //! Pure report: tables, plots and files of a run. Values in, text and bytes out; no file, no clock, no terminal is touched here.
 
+pub mod beyond;
 pub mod files;
 mod heat;
 mod palette;
 pub mod plot;
+pub mod replay;
 pub mod rounds;
 mod run_record;
 #[cfg(test)]

@@ -38,7 +38,7 @@ pub fn matrix_table(names: &[NodeName], comparison: &Comparison, columns: usize)
 }
 
 /// The letters of the longest line.
-fn width(text: &str) -> usize {
+pub(super) fn width(text: &str) -> usize {
     text.lines().map(|line| line.chars().count()).max().unwrap_or(0)
 }
 
@@ -193,6 +193,7 @@ pub fn summary_line(comparison: &Comparison) -> String {
     let failed = paths.iter().filter(|path| path.verdict == Verdict::Fail).count();
     let verdict = match comparison.verdict {
         Verdict::Pass => "PASS".to_owned(),
+        Verdict::Fail if failed == 0 => "FAIL in what paths do beyond delay".to_owned(),
         Verdict::Fail => format!("FAIL on {} of {} paths", thousands(failed), thousands(paths.len())),
     };
     format!(
@@ -227,7 +228,7 @@ fn span_millis(span: Span) -> String {
 }
 
 /// At most three decimals, without zeros at the end.
-fn shortest(value: f64) -> String {
+pub(super) fn shortest(value: f64) -> String {
     let text = format!("{value:.3}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
@@ -241,7 +242,7 @@ fn shortened(name: &str, letters: usize) -> String {
 }
 
 /// A table whose text is the same whatever terminal, if any, it is made in.
-fn empty_table() -> Table {
+pub(super) fn empty_table() -> Table {
     let mut table = Table::new();
     table.load_style(RULED).set_content_arrangement(ContentArrangement::Disabled);
     table.force_no_tty();
@@ -249,7 +250,7 @@ fn empty_table() -> Table {
 }
 
 /// Sets the columns of numbers flush right, and all of them close together.
-fn align(table: &mut Table, is_number: impl Fn(usize) -> bool) {
+pub(super) fn align(table: &mut Table, is_number: impl Fn(usize) -> bool) {
     for (place, column) in table.column_iter_mut().enumerate() {
         column.set_padding((0, 1));
         if is_number(place) {

@@ -129,8 +129,8 @@ fn leaves_of(state: &State) -> BTreeMap<ClassId, Netem> {
 /// Where packets of a pattern go now, by whichever rule names the class.
 fn class_of_pattern(state: &State) -> BTreeMap<Pattern, ClassId> {
     let rules = state.iter().filter_map(|(key, setting)| match (key, setting) {
-        (Key::Classify(FilterKey::Rule(_, pattern)), Setting::Rule(Target::Class(class)))
-        | (Key::Capture(FilterKey::Rule(_, pattern)), Setting::Rule(Target::Detour(Some(class)))) => {
+        (Key::Classify(FilterKey::Rule(_, pattern, _)), Setting::Rule(Target::Class(class)))
+        | (Key::Capture(FilterKey::Rule(_, pattern, _)), Setting::Rule(Target::Detour(Some(class)))) => {
             Some((*pattern, *class))
         }
         _ => None,

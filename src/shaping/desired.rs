@@ -9,8 +9,8 @@ use super::classes::{MAX_CLASSES, number};
 use super::filters::{Overfull, Rules, capture_list, list};
 use super::pattern::patterns;
 use super::{
-    Abilities, Ability, Backend, CaptureKind, ClassId, ClassShape, DeviceKind, Impairment, ImpairmentError, Key,
-    PortRange, Row, Selector, Service, Setting, Share, State, Target, Transport,
+    Abilities, Ability, Backend, BackendChoice, CaptureKind, ChoiceError, ClassId, ClassShape, DeviceKind, Impairment,
+    ImpairmentError, Key, PortRange, Row, Selector, Service, Setting, Share, State, Target, Transport, choose,
 };
 
 /// The kernel from which on netem takes a seed.
@@ -96,6 +96,32 @@ pub enum ShapingError {
         /// How many there are.
         count: usize,
     },
+}
+
+/// The back-end for a row, with the reason in words: as [`choose`] says, but where the choice is free and netem refuses the row,
+/// the user-space line takes it.
+pub fn choose_for(choice: BackendChoice, abilities: &Abilities, row: &Row) -> Result<(Backend, String), ChoiceError> {
+    let (backend, reason) = choose(choice, abilities)?;
+    let free = choice == BackendChoice::Auto && backend == Backend::Netem;
+    if !free || !abilities.lacks(Backend::Userspace).is_empty() {
+        return Ok((backend, reason));
+    }
+    let refused = desired(row, Backend::Netem, abilities, &State::default()).err().and_then(|error| error.of_netem());
+    Ok(refused.map_or((backend, reason), |why| (Backend::Userspace, format!("netem does not take this row: {why}"))))
+}
+
+impl ShapingError {
+    /// In a few words, why netem refuses what the user-space line takes; `None` for what both refuse.
+    fn of_netem(&self) -> Option<String> {
+        match self {
+            Self::NoDuplicate { .. } => Some("this kernel's netem duplicates only on a node with one path".to_owned()),
+            Self::NoSeed { kernel, .. } => Some(format!("seeds need kernel 6.6, this is {kernel}")),
+            Self::TooMany { count } => {
+                Some(format!("{count} different impairments, of {MAX_CLASSES} that there can be"))
+            }
+            _ => None,
+        }
+    }
 }
 
 /// The state that puts `row` into effect with `backend`.
@@ -280,6 +306,22 @@ mod tests {
         let old = Abilities { kernel: "5.15.0-107-generic".to_owned(), ..Abilities::all() };
         assert!(refusal(&[seeded], &old).unwrap().contains("from kernel 6.6 on and this is 5.15.0-107-generic"));
         assert_eq!(refusal(&[seeded], &Abilities { kernel: "6.18.3".to_owned(), ..Abilities::all() }), None);
+    }
+
+    #[test]
+    fn what_netem_refuses_goes_to_user_space_where_the_choice_is_free() {
+        let double =
+            Impairment { duplicate: Share::of("1%".parse().unwrap()), ..Impairment::delay(Delay::from_millis(10)) };
+        let rows = row(&[double, Impairment::delay(Delay::from_millis(10))]);
+        let refusing = Abilities { netem_duplicate: Ability::missing("it said no", "none"), ..Abilities::all() };
+        let chosen = |choice, abilities: &Abilities, row: &Row| choose_for(choice, abilities, row).unwrap();
+        let (backend, reason) = chosen(BackendChoice::Auto, &refusing, &rows);
+        assert_eq!(backend, Backend::Userspace);
+        assert_eq!(reason, "netem does not take this row: this kernel's netem duplicates only on a node with one path");
+        assert_eq!(chosen(BackendChoice::Netem, &refusing, &rows).0, Backend::Netem, "asked for, and refused later");
+        assert_eq!(chosen(BackendChoice::Auto, &Abilities::all(), &rows).0, Backend::Netem);
+        let alone = Abilities { packet_socket: Ability::missing("no", "none"), ..refusing };
+        assert_eq!(chosen(BackendChoice::Auto, &alone, &rows).0, Backend::Netem, "there is nothing else");
     }
 
     #[test]

@@ -46,9 +46,17 @@ impl Impairment {
     pub fn expected(&self, length: usize) -> Expected {
         let (lost, doubled) = self.expected_shares();
         let delays = self.expected_delays(length, doubled.most);
-        let median = delays.median();
+        let median = delays.quantile(0.5);
         let (mean, deviation, kurtosis) = delays.moments();
         Expected { median, mean, deviation, kurtosis, lost, doubled }
+    }
+
+    /// The median, and between which delays the median of `count` arrivals lies: but for chances beyond `deviations`
+    /// standard deviations of the binomial distribution of arrivals below it.
+    pub fn expected_median(&self, length: usize, count: f64, deviations: f64) -> (Delay, (Delay, Delay)) {
+        let delays = self.expected_delays(length, self.expected_shares().1.most);
+        let reach = (deviations * 0.5 / count.max(1.0).sqrt()).min(0.5);
+        (delays.quantile(0.5), (delays.quantile(0.5 - reach), delays.quantile(0.5 + reach)))
     }
 
     /// The share of packets that vanishes in the long run, correlation and chains included.
@@ -151,14 +159,15 @@ impl Delays {
         Self(arrivals.collect())
     }
 
-    fn median(&self) -> Delay {
+    /// The least delay that at least that share of packets does not exceed.
+    fn quantile(&self, rank: f64) -> Delay {
         let mut sum = 0.0;
-        let middle = self.0.iter().find(|(_, share)| {
+        let found = self.0.iter().find(|(_, share)| {
             sum += share;
             // A hair's breadth for the rounding of thousands of summands.
-            sum >= 0.5 - 1e-9
+            sum >= rank - 1e-9
         });
-        nanos(middle.or(self.0.last()).map_or(0.0, |(delay, _)| *delay))
+        nanos(found.or(self.0.last()).map_or(0.0, |(delay, _)| *delay))
     }
 
     /// Mean, standard deviation and kurtosis.

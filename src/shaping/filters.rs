@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use ipnet::IpNet;
 
-use super::{Exempt, Family, FilterKey, Pattern, Portion, Setting, Side, Table, Target};
+use super::{Exempt, Family, FilterKey, Pattern, Portion, Setting, Side, Table, Target, Treatment};
 
 /// The most prefixes that share a bucket before a further table sorts them; more where such tables would be too many.
 pub const MAX_IN_BUCKET: usize = 16;
@@ -165,8 +165,8 @@ impl Layout {
             }
         }
         self.objects.extend(rules().map(|(pattern, target)| match target {
-            Some(target) => (FilterKey::Rule(table, **pattern), Setting::Rule(*target)),
-            None => (FilterKey::Pass(table, **pattern), Setting::Present),
+            Some(target) => (FilterKey::Rule(table, **pattern, Treatment::Take), Setting::Rule(*target)),
+            None => (FilterKey::Rule(table, **pattern, Treatment::Pass), Setting::Present),
         }));
         Ok(())
     }
@@ -218,7 +218,7 @@ mod tests {
         let mut further = 0;
         for (key, _) in objects {
             match key {
-                FilterKey::Rule(table, pattern) => {
+                FilterKey::Rule(table, pattern, _) => {
                     *buckets.entry((table, table.bucket(&pattern.prefix))).or_default() += 1;
                 }
                 FilterKey::Table(table) if table.above().is_some() => further += 1,
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_alone_comes_before_what_is_taken() {
+    fn the_more_specific_comes_first() {
         let [site, ssh]: [Pattern; 2] =
             ["10.0.0.0/24", "10.0.0.0/24 tcp"].map(|text| *rules([text]).first_key_value().unwrap().0);
         let rules = Rules::from([(site, Some(Target::Detour(None))), (ssh, None)]);

@@ -127,6 +127,25 @@ pub struct Reorder {
     pub gap: u32,
 }
 
+/// A part of an impairment, for telling which one is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Aspect {
+    /// How long packets are held.
+    Delay,
+    /// How far delays stray.
+    Jitter,
+    /// Packets that vanish.
+    Loss,
+    /// Packets that arrive twice.
+    Duplicate,
+    /// Packets with a flipped bit.
+    Corrupt,
+    /// Packets that overtake.
+    Reorder,
+    /// The bottleneck.
+    Rate,
+}
+
 /// Why an impairment makes no sense.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ImpairmentError {
@@ -147,6 +166,8 @@ pub enum ImpairmentError {
     /// Something is said about something that is not there.
     #[error("{what} needs {needed}")]
     Needs {
+        /// Of what.
+        aspect: Aspect,
         /// What was said.
         what: &'static str,
         /// What it needs.
@@ -170,6 +191,18 @@ pub enum ImpairmentError {
         /// The rate.
         rate: Rate,
     },
+}
+
+impl ImpairmentError {
+    /// Which part of the impairment is wrong.
+    pub const fn aspect(&self) -> Aspect {
+        match self {
+            Self::JitterAboveDelay { .. } | Self::JitterTooWide { .. } => Aspect::Jitter,
+            Self::Needs { aspect, .. } => *aspect,
+            Self::MoreThanAlways { .. } => Aspect::Loss,
+            Self::TooSlow { .. } => Aspect::Rate,
+        }
+    }
 }
 
 impl Impairment {
@@ -207,21 +240,32 @@ impl Impairment {
         let idle = |share: Share| share.probability == Probability::ZERO && share.correlation != Probability::ZERO;
         let nothing = "a probability above 0%";
         let rules = [
-            (still && distribution != Distribution::Uniform, "a distribution of delays", "a jitter"),
-            (still && correlation != Probability::ZERO, "a correlation of delays", "a jitter"),
-            (matches!(self.loss, Loss::Random(share) if idle(share)), "a correlation of losses", nothing),
-            (idle(self.duplicate), "a correlation of duplicates", nothing),
-            (idle(self.corrupt), "a correlation of corruption", nothing),
+            (still && distribution != Distribution::Uniform, Aspect::Jitter, "a distribution of delays", "a jitter"),
+            (still && correlation != Probability::ZERO, Aspect::Jitter, "a correlation of delays", "a jitter"),
+            (matches!(self.loss, Loss::Random(share) if idle(share)), Aspect::Loss, "a correlation of losses", nothing),
+            (idle(self.duplicate), Aspect::Duplicate, "a correlation of duplicates", nothing),
+            (idle(self.corrupt), Aspect::Corrupt, "a correlation of corruption", nothing),
             (
                 self.reorder.is_some() && self.delay == Delay::ZERO,
+                Aspect::Reorder,
                 "reordering",
                 "a delay, or there is nothing to overtake",
             ),
-            (self.reorder.is_some_and(|reorder| reorder.gap == 0), "reordering", "a gap of 1 packet or more"),
-            (self.reorder.is_some_and(|one| one.share.probability == Probability::ZERO), "reordering", nothing),
+            (
+                self.reorder.is_some_and(|reorder| reorder.gap == 0),
+                Aspect::Reorder,
+                "reordering",
+                "a gap of 1 packet or more",
+            ),
+            (
+                self.reorder.is_some_and(|one| one.share.probability == Probability::ZERO),
+                Aspect::Reorder,
+                "reordering",
+                nothing,
+            ),
         ];
         match rules.into_iter().find(|(broken, ..)| *broken) {
-            Some((_, what, needed)) => Err(ImpairmentError::Needs { what, needed }),
+            Some((_, aspect, what, needed)) => Err(ImpairmentError::Needs { aspect, what, needed }),
             None => Ok(self),
         }
     }
@@ -259,7 +303,8 @@ impl Impairment {
 
     /// How many packets may be held at once; more are dropped. Delays reach beyond their mean by four jitters at most.
     pub fn limit(&self) -> u32 {
-        let longest = Delay::from_nanos(self.delay.as_nanos().saturating_add(4 * self.jitter.span.as_nanos()));
+        let longest =
+            Delay::from_nanos(self.delay.as_nanos().saturating_add(self.jitter.span.as_nanos().saturating_mul(4)));
         self.rate.map_or_else(|| limit_for(longest), |rate| limit_at(rate, longest))
     }
 
@@ -440,5 +485,21 @@ mod tests {
         assert_eq!(rate("10mbit").limit(), 1_000);
         assert_eq!(rate("10gbit").limit(), 10_417);
         assert_eq!(ten().limit(), 100_000);
+        // The least and the most that can be said: neither overflows, nor leaves a queue of nothing.
+        let [least, most] = [1, u64::MAX].map(Rate::from_bits_per_second);
+        let extreme = |rate, delay, span| Impairment {
+            rate,
+            jitter: Jitter { span: Span::from_nanos(span), ..Jitter::default() },
+            ..Impairment::delay(Delay::from_nanos(delay))
+        };
+        assert_eq!(extreme(Some(least), 0, 0).limit(), 1_000);
+        assert_eq!(extreme(Some(least), u64::MAX, u64::MAX).limit(), 1_000_000, "a bit a second for centuries");
+        assert_eq!(extreme(Some(most), u64::MAX, u64::MAX).limit(), 1_000_000);
+        assert_eq!(extreme(Some(most), 1, 0).limit(), 1_000_000);
+        assert_eq!(extreme(None, 0, 0).limit(), 100_000);
+        assert_eq!(extreme(None, u64::MAX, u64::MAX).limit(), 1_000_000);
+        // 1 Gbit/s for a second is 83,334 packets of 1,500 bytes, and a quarter more; jitter counts four times.
+        assert_eq!(extreme(Some(Rate::from_gigabits(1)), 1_000_000_000, 0).limit(), 104_167);
+        assert_eq!(extreme(Some(Rate::from_gigabits(1)), 200_000_000, 200_000_000).limit(), 104_167);
     }
 }

@@ -47,8 +47,9 @@ pub enum DeviceKind {
 
 /// An object of a filter list.
 ///
-/// Exemptions and tables come before the rules in them, and rules that leave packets alone before rules that take them, so
-/// that at no time of a change a packet is taken that is to be left alone before and after.
+/// Exemptions and tables come before the rules in them, and more specific rules before less specific ones. Where rules are added
+/// in this order and then others deleted in the reverse order, a packet meets at any time either what it met before or what it
+/// will meet in the end, and nothing else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FilterKey {
     /// The list for one protocol, with its own preference.
@@ -61,10 +62,17 @@ pub enum FilterKey {
     Exempt(Exempt),
     /// The rule that leads packets into that table.
     Link(Table),
-    /// A rule in that table that leaves packets alone: no further rule of ours sees them.
-    Pass(Table, Pattern),
-    /// A rule in that table that takes packets.
-    Rule(Table, Pattern),
+    /// A rule in that table.
+    Rule(Table, Pattern, Treatment),
+}
+
+/// What a rule does with packets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Treatment {
+    /// It leaves them alone: no further rule of ours sees them.
+    Pass,
+    /// It takes them to its target.
+    Take,
 }
 
 /// The protocol of addresses.
@@ -133,7 +141,7 @@ impl FilterKey {
     pub const fn family(&self) -> Family {
         match self {
             Self::Chain(family) | Self::Stray(family, _) => *family,
-            Self::Table(table) | Self::Link(table) | Self::Pass(table, _) | Self::Rule(table, _) => table.family(),
+            Self::Table(table) | Self::Link(table) | Self::Rule(table, ..) => table.family(),
             Self::Exempt(_) => Family::V6,
         }
     }
@@ -149,7 +157,7 @@ impl FilterKey {
                 Some((above, _)) => vec![Self::Table(*table), Self::Table(above)],
                 None => vec![Self::Table(*table)],
             },
-            Self::Pass(table, _) | Self::Rule(table, _) => vec![Self::Table(*table)],
+            Self::Rule(table, ..) => vec![Self::Table(*table)],
         }
     }
 }
@@ -190,8 +198,8 @@ impl fmt::Display for FilterKey {
             Self::Stray(family, number) => write!(f, "unused {family} table {number:x}"),
             Self::Exempt(exempt) => write!(f, "exemption of ICMPv6 type {}", exempt.icmp_type().0),
             Self::Link(table) => write!(f, "link to the table of {table}"),
-            Self::Pass(_, pattern) => write!(f, "exclusion of {pattern}"),
-            Self::Rule(_, pattern) => write!(f, "rule for {pattern}"),
+            Self::Rule(_, pattern, Treatment::Pass) => write!(f, "exclusion of {pattern}"),
+            Self::Rule(_, pattern, Treatment::Take) => write!(f, "rule for {pattern}"),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::{Impairment, Selector, Service, Tables};
+use super::{Impairment, Protocol, Selector, Service, Tables};
 use crate::matrix::{DelayMatrix, MatrixError};
 use crate::topology::{Node, NodeIndex};
 use crate::units::Delay;
@@ -68,17 +68,59 @@ impl Row {
 
     /// The row of node `from` of `nodes`, with what `impairment` says of the path to each.
     ///
-    /// A node whose packets are left alone has no entry, unless its address is within the network of another one that has: then
-    /// it is excluded. A path with dice or a bottleneck gets its own, apart from those of other paths, repeatable where there is a seed.
+    /// A path with dice or a bottleneck gets its own, apart from those of other paths, repeatable where there is a seed.
     pub fn of_paths(nodes: &[Node], from: NodeIndex, impairment: impl Fn(NodeIndex) -> Impairment) -> Self {
-        let others = (0..nodes.len()).filter(|to| *to != from);
-        let paths = others.map(|to| RowPath::to(&nodes[to].prefixes(), own(impairment(to), from, to)));
-        let (nothing, paths): (Vec<RowPath>, Vec<RowPath>) = paths.partition(|path| path.impairment.is_nothing());
-        let impaired = || paths.iter().flat_map(|path| &path.selectors).map(|selector| selector.prefix);
-        let networks: Vec<IpNet> = impaired().filter(|net| net.prefix_len() < net.max_prefix_len()).collect();
+        Self::of_intents(nodes, from, |to| PathIntent::all(impairment(to)))
+    }
+
+    /// The row of node `from` of `nodes`, with what `intent` says of the path to each: services apart, exceptions left alone.
+    ///
+    /// A node whose packets are left alone has no entry, unless its address is within the network of another one that has: then
+    /// it is excluded.
+    pub fn of_intents(nodes: &[Node], from: NodeIndex, intent: impl Fn(NodeIndex) -> PathIntent) -> Self {
+        let (mut row, mut nothing) = (Self::default(), Vec::new());
+        for to in (0..nodes.len()).filter(|to| *to != from) {
+            let PathIntent { all, services, except } = intent(to);
+            let prefixes = nodes[to].prefixes();
+            let own = |impairment, service| own(impairment, from, (to, service));
+            let selectors =
+                |service| prefixes.iter().map(move |prefix| Selector { prefix: *prefix, service }).collect();
+            if all.is_nothing() {
+                nothing.extend::<Vec<Selector>>(selectors(Service::All));
+            } else {
+                row.paths.push(RowPath::to(&prefixes, own(all, 0)));
+            }
+            for (number, (service, impairment)) in (1..).zip(&services) {
+                if impairment.is_nothing() {
+                    row.exclusions.extend::<Vec<Selector>>(selectors(*service));
+                } else {
+                    let impairment = own(*impairment, number);
+                    row.paths.push(RowPath { selectors: selectors(*service), impairment });
+                }
+            }
+            row.exclusions.extend(except.into_iter().flat_map::<Vec<Selector>, _>(selectors));
+        }
+        let impaired = row.paths.iter().flat_map(|path| &path.selectors).map(|selector| selector.prefix);
+        let networks: Vec<IpNet> = impaired.filter(|net| net.prefix_len() < net.max_prefix_len()).collect();
         let within = |one: &Selector| networks.iter().any(|net| net.contains(&one.prefix) && *net != one.prefix);
-        let exclusions = nothing.into_iter().flat_map(|path| path.selectors).filter(within).collect();
-        Self { paths, exclusions }
+        row.exclusions.extend(nothing.into_iter().filter(within));
+        row
+    }
+
+    /// What pings to an address of a node meet.
+    pub fn pings_to(&self, address: std::net::IpAddr) -> Impairment {
+        let prefix = IpNet::from(address);
+        let ranked = [Service::Protocol(Protocol::Icmp), Service::All].map(|service| Selector { prefix, service });
+        let means = |list: &[Selector], wanted: &Selector| list.iter().any(|one| one.canonical() == *wanted);
+        for selector in ranked {
+            if means(&self.exclusions, &selector) {
+                return Impairment::default();
+            }
+            if let Some(path) = self.paths.iter().find(|path| means(&path.selectors, &selector)) {
+                return path.impairment;
+            }
+        }
+        Impairment::default()
     }
 
     /// The matrix that the `rows` of all `nodes` make: the inverse of [`Row::of`]. Paths to strangers are left out,
@@ -110,13 +152,41 @@ impl FromIterator<RowPath> for Row {
     }
 }
 
-/// The impairment of the path between two nodes, with its own dice if it has any.
-fn own(impairment: Impairment, from: NodeIndex, to: NodeIndex) -> Impairment {
+/// What one path does: to everything, to single services instead, and to what not.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PathIntent {
+    /// What all packets meet that are of none of the services.
+    pub all: Impairment,
+    /// What the packets of a service meet instead.
+    pub services: Vec<(Service, Impairment)>,
+    /// Packets that are left alone.
+    pub except: Vec<Service>,
+}
+
+impl PathIntent {
+    /// The same for all packets.
+    pub fn all(all: Impairment) -> Self {
+        Self { all, ..Self::default() }
+    }
+
+    /// What pings meet.
+    pub fn pings(&self) -> Impairment {
+        let is_ping = |service: &Service| *service == Service::Protocol(Protocol::Icmp);
+        if self.except.iter().any(is_ping) {
+            return Impairment::default();
+        }
+        self.services.iter().find(|(service, _)| is_ping(service)).map_or(self.all, |(_, impairment)| *impairment)
+    }
+}
+
+/// The impairment of the path to a node for a service by number, with its own dice if it has any.
+fn own(impairment: Impairment, from: NodeIndex, (to, service): (NodeIndex, u64)) -> Impairment {
     if !impairment.has_memory() {
         return Impairment { seed: None, stream: 0, ..impairment };
     }
-    let path = (from as u64) << 32 | (to as u64 + 1);
-    let stream = u16::try_from(to + 1).unwrap_or(u16::MAX);
+    let path = service << 60 | (from as u64) << 32 | (to as u64 + 1);
+    // A matrix has 4,096 nodes at most, which leaves the stream three bits for services.
+    let stream = u16::try_from(to as u64 + 1 + ((service % 8) << 13)).unwrap_or(u16::MAX);
     Impairment { seed: impairment.seed.map(|seed| mixed(seed ^ mixed(path))), stream, ..impairment }
 }
 
@@ -143,6 +213,32 @@ mod tests {
                 networks: vec![],
             })
             .collect()
+    }
+
+    #[test]
+    fn services_are_apart_and_exceptions_left_alone() {
+        let (slow, lossy) = (
+            Impairment::delay(Delay::from_millis(5)),
+            Impairment { loss: Loss::Random(Share::of("1%".parse().unwrap())), ..Impairment::default() },
+        );
+        let [web, ssh, dns] = ["tcp:443", "tcp:22", "udp:53"].map(|text| text.parse::<Service>().unwrap());
+        let intent =
+            PathIntent { all: slow, services: vec![(web, lossy), (dns, Impairment::default())], except: vec![ssh] };
+        let row = Row::of_intents(&nodes(2), 0, |_| intent.clone());
+        let text = |selectors: &[Selector]| selectors.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let paths: Vec<String> =
+            row.paths.iter().map(|path| format!("{}: {}", text(&path.selectors), path.impairment)).collect();
+        assert_eq!(paths, ["10.0.0.2/32, fd00::2/128: 5ms", "10.0.0.2/32 tcp:443, fd00::2/128 tcp:443: 0ms loss 1%"]);
+        assert_eq!(
+            text(&row.exclusions),
+            "10.0.0.2/32 udp:53, fd00::2/128 udp:53, 10.0.0.2/32 tcp:22, fd00::2/128 tcp:22"
+        );
+        assert_eq!((row.paths[1].impairment.stream, intent.pings()), (2 + 0x2000, slow));
+        assert_eq!(row.pings_to("10.0.0.2".parse().unwrap()), slow);
+        let pings = PathIntent { except: vec!["icmp".parse().unwrap()], ..intent };
+        assert!(pings.pings().is_nothing());
+        let row = Row::of_intents(&nodes(2), 0, |_| pings.clone());
+        assert!(row.pings_to("fd00::2".parse().unwrap()).is_nothing());
     }
 
     #[test]

@@ -184,6 +184,27 @@ impl FromStr for Selector {
     }
 }
 
+impl Service {
+    /// Whether every packet of `other` is one of this service too.
+    pub fn covers(&self, other: &Self) -> bool {
+        let number = |protocol: &Protocol| match protocol {
+            Protocol::Tcp => 6,
+            Protocol::Udp => 17,
+            Protocol::Icmp => 1,
+            Protocol::Number(number) => *number,
+        };
+        match (self, other) {
+            (Self::All, _) => true,
+            (Self::Protocol(wide), Self::Protocol(narrow)) => number(wide) == number(narrow),
+            (Self::Protocol(wide), Self::Port(narrow, _)) => number(wide) == narrow.number(),
+            (Self::Port(wide, all), Self::Port(narrow, some)) => {
+                wide == narrow && all.first() <= some.first() && some.last() <= all.last()
+            }
+            (Self::Protocol(_) | Self::Port(..), _) => false,
+        }
+    }
+}
+
 impl FromStr for Service {
     type Err = SelectorError;
 

@@ -79,6 +79,9 @@ impl State {
         &'a self,
         other: &'a Self,
     ) -> Option<(&'a Key, Option<&'a Setting>, Option<&'a Setting>)> {
+        if self == other {
+            return None;
+        }
         let keys = self.0.keys().chain(other.0.keys());
         keys.filter(|key| self.get(key) != other.get(key)).min().map(|key| (key, self.get(key), other.get(key)))
     }

@@ -10,6 +10,11 @@ pub trait TrafficControl {
 
     /// Does the operations in order. After an error any part of them may have been done.
     fn execute(&mut self, operations: &[Operation]) -> Result<(), TcError>;
+
+    /// Reads now what the next [`execute`](Self::execute) would have to read first, so that only writes are left to it.
+    fn get_ready(&mut self) -> Result<(), TcError> {
+        Ok(())
+    }
 }
 
 /// What an [`apply`] did.
@@ -61,6 +66,47 @@ pub fn impair(
     bring(tc, &before, &wanted)
 }
 
+/// A row whose operations are known and wait for their instant.
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    before: State,
+    wanted: State,
+    operations: Vec<Operation>,
+}
+
+/// Does everything for `row` that need not wait: what is there is read, and only the writes are left.
+pub fn prepare(
+    tc: &mut dyn TrafficControl,
+    row: &Row,
+    backend: Backend,
+    abilities: &Abilities,
+) -> Result<Prepared, ApplyError> {
+    let before = tc.current().map_err(ApplyError::Read)?;
+    let wanted = desired(row, backend, abilities, &before)?;
+    let operations = diff(&before, &wanted);
+    if !operations.is_empty() {
+        tc.get_ready().map_err(ApplyError::Read)?;
+    }
+    Ok(Prepared { before, wanted, operations })
+}
+
+impl Prepared {
+    /// How many objects will be added, changed or deleted.
+    pub fn operations(&self) -> usize {
+        self.operations.len()
+    }
+
+    /// Puts the row into effect and checks it. `written` is called when the last write is acknowledged, before the check.
+    /// After an error everything is as it was before, unless the error says so.
+    pub fn carry_out(&self, tc: &mut dyn TrafficControl, written: &mut dyn FnMut()) -> Result<(), ApplyError> {
+        if self.operations.is_empty() {
+            written();
+            return Ok(());
+        }
+        reach(tc, &self.operations, &self.wanted, written).map_err(|cause| undone(tc, &self.before, cause))
+    }
+}
+
 /// Takes everything of ours away.
 pub fn clear(tc: &mut dyn TrafficControl) -> Result<Applied, ApplyError> {
     apply(tc, &State::default())
@@ -72,17 +118,28 @@ fn bring(tc: &mut dyn TrafficControl, before: &State, wanted: &State) -> Result<
     if operations.is_empty() {
         return Ok(applied);
     }
-    match reach(tc, &operations, wanted) {
+    match reach(tc, &operations, wanted, &mut || ()) {
         Ok(()) => Ok(applied),
-        Err(cause) => Err(match undo(tc, before) {
-            Ok(()) => ApplyError::Undone(cause),
-            Err(undo) => ApplyError::Torn { cause: cause.into(), undo: undo.into() },
-        }),
+        Err(cause) => Err(undone(tc, before, cause)),
     }
 }
 
-fn reach(tc: &mut dyn TrafficControl, operations: &[Operation], wanted: &State) -> Result<(), TcError> {
+/// Puts things back after a failure, and says how that went.
+fn undone(tc: &mut dyn TrafficControl, before: &State, cause: TcError) -> ApplyError {
+    match undo(tc, before) {
+        Ok(()) => ApplyError::Undone(cause),
+        Err(undo) => ApplyError::Torn { cause: cause.into(), undo: undo.into() },
+    }
+}
+
+fn reach(
+    tc: &mut dyn TrafficControl,
+    operations: &[Operation],
+    wanted: &State,
+    written: &mut dyn FnMut(),
+) -> Result<(), TcError> {
     tc.execute(operations)?;
+    written();
     let found = tc.current()?;
     match found.first_difference(wanted) {
         None => Ok(()),
@@ -97,5 +154,5 @@ fn reach(tc: &mut dyn TrafficControl, operations: &[Operation], wanted: &State) 
 fn undo(tc: &mut dyn TrafficControl, before: &State) -> Result<(), TcError> {
     let now = tc.current()?;
     let operations = diff(&now, before);
-    if operations.is_empty() { Ok(()) } else { reach(tc, &operations, before) }
+    if operations.is_empty() { Ok(()) } else { reach(tc, &operations, before, &mut || ()) }
 }

@@ -12,7 +12,7 @@ use crate::shaping::{
     Impairment, Jitter, Key, Loss, Operation, OwnTable, Reorder, Row, RowPath, Selector, Share, State, Table, Target,
     desired, diff,
 };
-use crate::shaping::{Pattern, Portion, Setting};
+use crate::shaping::{Pattern, Portion, Setting, Treatment};
 use crate::units::{Delay, Span};
 
 /// What an adapter under test can do.
@@ -65,6 +65,7 @@ pub(super) fn suite(bench: &mut Bench<'_>) {
     changes_delays_in_place(bench);
     adds_and_removes_destinations(bench);
     longest_prefixes_and_crowded_buckets(bench);
+    tells_services_apart_and_leaves_exclusions_alone(bench);
     a_thousand_destinations(bench);
     impairs_in_every_way(bench);
     clear(bench.tc).unwrap();
@@ -105,7 +106,7 @@ fn adds_and_removes_destinations(bench: &mut Bench<'_>) {
         if program {
             Key::Caught(Caught::of(&prefix))
         } else {
-            Key::Capture(FilterKey::Rule(Table::of(&prefix), whole(prefix)))
+            Key::Capture(FilterKey::Rule(Table::of(&prefix), whole(prefix), Treatment::Take))
         }
     };
     assert!(bench.tc.current().unwrap().contains(&capture("fd00::4/128")));
@@ -128,6 +129,38 @@ fn longest_prefixes_and_crowded_buckets(bench: &mut Bench<'_>) {
     assert!(!bench.tc.current().unwrap().contains(&crowded));
     bench.impair(&row(&paths));
     assert_eq!(bench.tc.current().unwrap().contains(&crowded), filters);
+}
+
+/// A row of `(selector, milliseconds)`, and what it excludes.
+fn row_except(paths: &[(&str, u64)], exclusions: &[&str]) -> Row {
+    Row { exclusions: exclusions.iter().map(|text| text.parse().unwrap()).collect(), ..row(paths) }
+}
+
+fn tells_services_apart_and_leaves_exclusions_alone(bench: &mut Bench<'_>) {
+    let site =
+        [("10.0.0.0/24", 10), ("10.0.0.0/24 udp:5000-5010", 20), ("10.0.0.0/24 icmp", 30), ("fd00::/64 tcp:22", 40)];
+    let rows = [
+        row_except(&site, &[]),
+        row_except(&site, &["10.0.0.0/24 tcp:22", "10.0.0.7/32", "fd00::/64 17", "10.0.0.0/24 udp:5005-5006"]),
+        row_except(&site[..1], &["10.0.0.0/24 tcp:22", "10.0.0.0/24 icmp"]),
+        row_except(&[("10.0.0.0/24 tcp:22", 10), ("10.0.0.0/24 icmp", 20)], &["10.0.0.0/24"]),
+    ];
+    for row in rows.iter().chain(rows.iter().rev()) {
+        assert!(bench.impair(row) > 0 || row == &rows[3]);
+        assert_eq!(bench.impair(row), 0, "{row:?}");
+    }
+    // An exclusion comes and goes without a change to anything else.
+    bench.impair(&rows[0]);
+    let without = bench.tc.current().unwrap();
+    bench.impair(&row_except(&site, &["10.0.0.0/24 tcp:22"]));
+    let with = bench.tc.current().unwrap();
+    let added = diff(&without, &with);
+    let about = |operation: &Operation| {
+        matches!(operation, Operation::Add(Key::Capture(FilterKey::Rule(.., Treatment::Pass)) | Key::Line(_), _))
+    };
+    assert!(!added.is_empty() && (bench.captures_by_program() || added.iter().all(about)), "{added:?}");
+    bench.impair(&rows[0]);
+    assert_eq!(bench.tc.current().unwrap(), without);
 }
 
 fn a_thousand_destinations(bench: &mut Bench<'_>) {
@@ -306,6 +339,49 @@ fn a_prefix_with_two_delays_is_refused() {
     );
 }
 
+#[test]
+fn what_has_two_meanings_is_refused() {
+    for (paths, exclusions, message) in [
+        (
+            &[("10.0.0.0/24 tcp:22", 10), ("10.0.0.9/24 6", 1), ("10.0.0.0/24 tcp:22", 11)][..],
+            &[][..],
+            "two paths lead to 10.0.0.0/24 tcp:22, with 10ms and with 11ms; a prefix can have one impairment only",
+        ),
+        (
+            &[("10.0.0.0/24 icmp", 10)],
+            &["10.0.0.0/24 1"],
+            "10.0.0.0/24 icmp has an impairment (10ms) and is excluded; leave one out or make one more specific",
+        ),
+        (
+            &[("10.0.0.0/24 udp:10-19", 10), ("10.0.0.0/24 udp:15-24", 11)],
+            &[],
+            "10.0.0.0/24 udp:10-19 and 10.0.0.0/24 udp:15-24 overlap and are equally wide, so that neither goes before the \
+             other; split one of them",
+        ),
+        (
+            &[("10.0.0.0/24 udp:10-19", 10)],
+            &["10.0.0.0/24 udp:5-14"],
+            "10.0.0.0/24 udp:5-14 and 10.0.0.0/24 udp:10-19 overlap and are equally wide, so that neither goes before the \
+             other; split one of them",
+        ),
+    ] {
+        let row = row_except(paths, exclusions);
+        for backend in [Backend::Netem, Backend::Userspace] {
+            let error = desired(&row, backend, &Abilities::all(), &State::default()).unwrap_err();
+            assert_eq!(error.to_string(), message);
+        }
+    }
+    let fine = row_except(&[("10.0.0.0/24 udp:10-19", 10), ("10.0.0.0/24 udp:15-24", 10)], &["10.0.0.0/24 udp:12-13"]);
+    assert!(desired(&fine, Backend::Netem, &Abilities::all(), &State::default()).is_ok());
+    let ports: Vec<String> = (1..=400).map(|port| format!("10.0.0.0/24 tcp:{port}")).collect();
+    let row = row_except(&[("10.0.0.0/24", 10)], &ports.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(
+        desired(&row, Backend::Netem, &Abilities::all(), &State::default()).unwrap_err().to_string(),
+        "the selectors at 10.0.0.0/24 and its like take 400 rules of one kind, and the kernel has room for 383 there; \
+         use fewer ports or wider ranges"
+    );
+}
+
 fn any_row() -> impl Strategy<Value = Row> {
     let v4 = (0u32..64, 0u8..3, 8u8..=32).prop_map(|(host, net, bits)| {
         ipnet::IpNet::new(std::net::Ipv4Addr::from(0x0a00_0000 | u32::from(net) << 8 | host << 12).into(), bits)
@@ -325,7 +401,7 @@ fn any_row() -> impl Strategy<Value = Row> {
 /// The delay of the longest rule that covers `address`, as the tables say it.
 fn delay_of(state: &State, address: std::net::IpAddr) -> Option<Delay> {
     let rules = state.iter().filter_map(|(key, setting)| match (key, setting) {
-        (Key::Classify(FilterKey::Rule(_, pattern)), Setting::Rule(Target::Class(class)))
+        (Key::Classify(FilterKey::Rule(_, pattern, _)), Setting::Rule(Target::Class(class)))
             if pattern.prefix.contains(&address) =>
         {
             Some((pattern.prefix.prefix_len(), *class))
@@ -384,6 +460,60 @@ proptest! {
     }
 }
 
+/// The state of a fake, step by step: a packet that is left alone before and after a change is never taken in between, and one that
+/// is taken before and after is never left alone.
+mod step_by_step {
+    use super::*;
+    use crate::tc::oracle;
+
+    /// Whether the capture list takes the packet: every rule that fits, in the order of trial.
+    fn takes(state: &State, probe: &oracle::Probe) -> bool {
+        let linked = |table: Table| {
+            let mut ways = std::iter::successors(Some(table), |table| table.above().map(|(above, _)| above));
+            ways.all(|table| state.contains(&Key::Capture(FilterKey::Link(table))))
+        };
+        let rules = state.iter().filter_map(|(key, _)| match key {
+            Key::Capture(FilterKey::Rule(table, pattern, treatment)) if linked(*table) => {
+                Some((*pattern, *table, *treatment == Treatment::Take))
+            }
+            _ => None,
+        });
+        let fitting = rules.filter(|(pattern, ..)| probe.fits(pattern));
+        // Longest first; then by table, because further tables come after the rules of their bucket; then by rank.
+        let order = |pattern: &Pattern, table: &Table| (std::cmp::Reverse(table.bits()), *table, pattern.portion);
+        fitting.min_by_key(|(pattern, table, _)| order(pattern, table)).is_some_and(|(.., taken)| taken)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        #[test]
+        fn changes_are_seamless(
+            before in oracle::any_row(), after in oracle::any_row(), probes in prop::collection::vec(oracle::any_probe(), 30),
+        ) {
+            let mut tc = FakeTc::new();
+            impair(&mut tc, &before, Backend::Userspace, &without_tcx()).unwrap();
+            let state = tc.current().unwrap();
+            let wanted = desired(&after, Backend::Userspace, &without_tcx(), &state).unwrap();
+            let meets = |probe: &oracle::Probe| [&before, &after].map(|row| probe.meets(row).is_some());
+            for operation in diff(&state, &wanted) {
+                tc.execute(&[operation]).unwrap();
+                let now = tc.current().unwrap();
+                for probe in &probes {
+                    match meets(probe) {
+                        [true, true] => prop_assert!(takes(&now, probe), "{:?} is not taken after {}", probe, operation),
+                        [false, false] => prop_assert!(!takes(&now, probe), "{:?} is taken after {}", probe, operation),
+                        _ => {}
+                    }
+                }
+            }
+            for probe in &probes {
+                prop_assert_eq!(takes(&wanted, probe), meets(probe)[1]);
+            }
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -420,7 +550,7 @@ fn captured(state: &State, address: std::net::IpAddr) -> bool {
     let longest = known.max_by_key(|(length, _)| *length).map(|(_, catch)| catch);
     let by_program = state.contains(&Key::Program) && longest == Some(Catch::Take);
     let rules = state.iter().filter_map(|(key, _)| match key {
-        Key::Capture(FilterKey::Rule(_, pattern)) if pattern.prefix.contains(&address) => Some(pattern.prefix),
+        Key::Capture(FilterKey::Rule(_, pattern, _)) if pattern.prefix.contains(&address) => Some(pattern.prefix),
         _ => None,
     });
     by_program || rules.into_iter().any(|prefix| reachable(state, &prefix))
@@ -430,9 +560,10 @@ fn captured(state: &State, address: std::net::IpAddr) -> bool {
 fn reachable(state: &State, prefix: &ipnet::IpNet) -> bool {
     let has = |key| state.contains(&Key::Capture(key));
     let top = Table::of(prefix);
-    let direct = has(FilterKey::Rule(top, whole(*prefix)));
+    let direct = has(FilterKey::Rule(top, whole(*prefix), Treatment::Take));
     let below = (0..16).filter_map(|byte| top.below(top.bucket(prefix), byte));
-    let mut ways = below.map(|below| has(FilterKey::Link(below)) && has(FilterKey::Rule(below, whole(*prefix))));
+    let mut ways =
+        below.map(|below| has(FilterKey::Link(below)) && has(FilterKey::Rule(below, whole(*prefix), Treatment::Take)));
     has(FilterKey::Link(top)) && (direct || ways.any(|way| way))
 }
 

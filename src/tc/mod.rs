@@ -11,11 +11,11 @@ pub mod line;
 #[doc(hidden)]
 pub mod outside;
 
-pub use apply::{Applied, ApplyError, TrafficControl, apply, clear, impair};
+pub use apply::{Applied, ApplyError, Prepared, TrafficControl, apply, clear, impair, prepare};
 pub use bpf::BpfError;
 pub use error::TcError;
 pub use fake::FakeTc;
-pub use kernel::{KernelTc, LinePaths, Removal, StartLine, Traffic, examine, remove_all, sweep};
+pub use kernel::{KernelTc, LinePaths, Removal, StartLine, Traffic, beside_others, examine, remove_all, sweep};
 
 #[cfg(test)]
 mod contract;

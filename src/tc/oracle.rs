@@ -8,8 +8,8 @@ use ipnet::IpNet;
 use proptest::prelude::*;
 
 use crate::shaping::{
-    Abilities, Ability, Backend, Impairment, PortRange, Protocol, Row, RowPath, Selector, Service, State, Transport,
-    desired,
+    Abilities, Ability, Backend, Impairment, Pattern, PortRange, Portion, Protocol, Row, RowPath, Selector, Service,
+    Side, State, Transport, desired,
 };
 use crate::units::Delay;
 
@@ -94,6 +94,20 @@ impl Probe {
             Service::Protocol(_) => return None,
         };
         selector.prefix.contains(&self.destination).then_some((Reverse(selector.prefix.prefix_len()), level, width))
+    }
+
+    /// Whether a rule for `pattern` holds for it.
+    pub(super) fn fits(&self, pattern: &Pattern) -> bool {
+        let hidden = self.destination.is_ipv4() && (self.options || self.fragment == Some(true));
+        let port = |side: Side| if side == Side::Source { self.source_port } else { self.destination_port };
+        let of = |transport: Transport| !hidden && self.protocol == if transport == Transport::Tcp { 6 } else { 17 };
+        let carries = match pattern.portion {
+            Portion::All => true,
+            Portion::Protocol(number) => number == self.protocol,
+            Portion::Port(side, transport, wanted) => of(transport) && port(side) == wanted,
+            Portion::Ports(side, transport, block) => of(transport) && port(side) & block.mask() == block.first(),
+        };
+        carries && pattern.prefix.contains(&self.destination)
     }
 
     /// What the packet meets; `None` when it is left alone.

@@ -25,13 +25,19 @@ pub fn htb_class(bytes: &[u8]) -> Result<(), String> {
     same(&Ok(read), &htb::parse_class(&htb::class_options(&read)))
 }
 
-/// The options of a u32 object, and whether it is one of ours.
-pub fn u32_object(bytes: &[u8]) -> Result<(), String> {
-    let Some((handle, bytes)) = bytes.split_first_chunk() else { return Ok(()) };
-    let Ok(read) = u32::Options::parse(bytes) else { return Ok(()) };
-    kernel::recognised(u32::from_ne_bytes(*handle), &read)?;
-    let is_other = matches!(&read, u32::Options::Rule(rule) if rule.verdict == u32::Verdict::Other);
-    if is_other { Ok(()) } else { same(&Ok(read.clone()), &u32::Options::parse(&read.emit())) }
+/// The options of u32 objects, each behind its handle and its length, and which of them are ours.
+pub fn u32_objects(mut bytes: &[u8]) -> Result<(), String> {
+    let mut objects = Vec::new();
+    while let Some((&[a, b, c, d, low, high], rest)) = bytes.split_first_chunk() {
+        let (options, next) = rest.split_at(rest.len().min(u16::from_le_bytes([low, high]).into()));
+        bytes = next;
+        let Ok(read) = u32::Options::parse(options) else { continue };
+        if !matches!(&read, u32::Options::Rule(rule) if rule.verdict == u32::Verdict::Other) {
+            same(&Ok(read.clone()), &u32::Options::parse(&read.emit()))?;
+        }
+        objects.push((core::primitive::u32::from_le_bytes([a, b, c, d]), read));
+    }
+    kernel::recognised(&objects)
 }
 
 /// A datagram of a dump: framing, messages, what is in them.

@@ -23,27 +23,41 @@ pub fn apply_paths(
     path: impl Fn(NodeIndex, NodeIndex) -> Impairment,
     backends: &[BackendChoice],
 ) -> Result<Vec<Applied>, OperationError> {
-    let size = testbed.nodes().len();
-    if size != count {
-        return Err(OperationError::OtherSize { matrix: count, testbed: size });
+    let nodes = testbed.nodes();
+    if nodes.len() != count {
+        return Err(OperationError::OtherSize { matrix: count, testbed: nodes.len() });
     }
+    let rows = (0..count).map(|from| Row::of_paths(nodes, from, |to| path(from, to))).collect();
+    apply_rows(testbed, rows, backends)
+}
+
+/// As [`apply`], with a row for each node.
+pub fn apply_rows(
+    testbed: &mut dyn Testbed,
+    rows: Vec<Row>,
+    backends: &[BackendChoice],
+) -> Result<Vec<Applied>, OperationError> {
+    let size = testbed.nodes().len();
+    if size != rows.len() {
+        return Err(OperationError::OtherSize { matrix: rows.len(), testbed: size });
+    }
+    // The turn is ours until all is applied, or given back.
     testbed.reserve()?;
-    let applied = apply_reserved(testbed, path, backends);
+    let applied = apply_reserved(testbed, rows, backends);
     testbed.release();
     applied
 }
 
 fn apply_reserved(
     testbed: &mut dyn Testbed,
-    path: impl Fn(NodeIndex, NodeIndex) -> Impairment,
+    rows: Vec<Row>,
     backends: &[BackendChoice],
 ) -> Result<Vec<Applied>, OperationError> {
     // What a node has is known to its agent alone; where it cannot say, it could not be given back.
     let former = status(testbed)?;
-    let nodes = testbed.nodes();
     let choice = |from: NodeIndex| backends.get(from).copied().unwrap_or_default();
-    let request = |from| Request::Apply { row: Row::of_paths(nodes, from, |to| path(from, to)), backend: choice(from) };
-    let requests = (0..nodes.len()).map(|from| (from, request(from))).collect();
+    let request = |(from, row)| (from, Request::Apply { row, backend: choice(from) });
+    let requests = rows.into_iter().enumerate().map(request).collect();
     let applied = ask(testbed, requests, |response| match response {
         Response::Applied(applied) => Ok(applied),
         other => Err(other),

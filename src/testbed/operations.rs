@@ -4,10 +4,10 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::{Testbed, TestbedError};
-use crate::agent::protocol::{NodeStatus, Request, Response};
+use crate::agent::protocol::{Compared, NodeStatus, Request, Response};
 use crate::matrix::DelayMatrix;
-use crate::measure::{Clocks, Collected, Plan, ProbeOrder, ProbeReport, START_MISSED, collect_by};
-use crate::shaping::Abilities;
+use crate::measure::{Clocks, Collected, Pattern, Plan, ProbeOrder, ProbeReport, START_MISSED, collect_by};
+use crate::shaping::{Abilities, BackendChoice, Row};
 use crate::topology::{Node, NodeIndex, NodeName};
 use crate::units::Span;
 
@@ -66,7 +66,7 @@ pub enum OperationError {
 
 impl OperationError {
     /// Whether nodes got to know of a measurement only after its start, and nothing else went wrong.
-    fn missed_start(&self) -> bool {
+    pub(super) fn missed_start(&self) -> bool {
         matches!(self, Self::Nodes(failures) if failures.iter().all(|one| one.message.starts_with(START_MISSED)))
     }
 }
@@ -156,7 +156,8 @@ pub struct MeasureOptions {
 impl MeasureOptions {
     /// How long the probes of `nodes` nodes take by plan.
     pub fn schedule(&self, nodes: usize) -> Span {
-        Plan { nodes, probes: self.probes, warm_up: self.warm_up, interval: self.interval }.duration()
+        let Self { probes, warm_up, interval, .. } = *self;
+        Plan { nodes, probes, warm_up, interval, pattern: Pattern::Rounds }.duration()
     }
 
     /// A grace that a testbed with this matrix needs: twice its longest round trip could take, and half a second.
@@ -204,8 +205,32 @@ fn measure_once(
     lead: Duration,
     started: &dyn Fn(Duration),
 ) -> Result<Measured, OperationError> {
-    let addresses = addresses(testbed.nodes(), options.ipv6)?;
     let start_ns = testbed.now_ns().saturating_add(u64::try_from(lead.as_nanos()).unwrap_or(u64::MAX));
+    started(lead + options.schedule(testbed.nodes().len()).as_duration());
+    measure_by(testbed, options, Pattern::Rounds, clocks, start_ns)
+}
+
+/// Measures every path by a schedule that starts at this instant of the asker's real-time clock, which must lie far enough
+/// ahead for all nodes to be ready by then.
+pub fn measure_from(
+    testbed: &mut dyn Testbed,
+    options: MeasureOptions,
+    pattern: Pattern,
+    start_realtime_ns: u64,
+) -> Result<Measured, OperationError> {
+    let clocks = testbed.clocks()?;
+    let options = MeasureOptions { run: own_run(options.run, &clocks, testbed.now_ns()), ..options };
+    measure_by(testbed, options, pattern, &clocks, start_realtime_ns)
+}
+
+fn measure_by(
+    testbed: &mut dyn Testbed,
+    options: MeasureOptions,
+    pattern: Pattern,
+    clocks: &Clocks,
+    start_ns: u64,
+) -> Result<Measured, OperationError> {
+    let addresses = addresses(testbed.nodes(), options.ipv6)?;
     let order = |me: NodeIndex| ProbeOrder {
         run: options.run,
         me,
@@ -213,12 +238,11 @@ fn measure_once(
         probes: options.probes,
         warm_up: options.warm_up,
         interval: options.interval,
+        pattern,
         start_realtime_ns: clocks.theirs(me, start_ns),
         grace: options.grace,
     };
     let orders: Vec<(NodeIndex, Request)> = (0..addresses.len()).map(|me| (me, Request::Probe(order(me)))).collect();
-    let plan = order(0).plan();
-    started(lead + plan.duration().as_duration());
     let reports = ask(testbed, orders, |response| match response {
         Response::Probed(report) => Ok(report),
         other => Err(other),
@@ -245,7 +269,7 @@ fn addresses(nodes: &[Node], ipv6: bool) -> Result<Vec<IpAddr>, OperationError> 
 
 /// How far ahead the common start must lie for every agent to be ready by then: several times what an answer from all of them
 /// takes, because opening sockets and a busy machine come on top.
-fn lead(testbed: &mut dyn Testbed) -> Result<Duration, OperationError> {
+pub(super) fn lead(testbed: &mut dyn Testbed) -> Result<Duration, OperationError> {
     // The first round waits until the agents have done what an interrupted command may have left them with.
     ready(testbed)?;
     let asked = Instant::now();
@@ -270,6 +294,29 @@ pub(super) fn ask_all<T>(
     ask(testbed, requests, expect)
 }
 
+/// What an answer that was not hoped for says.
+pub(super) fn failure_of(answer: Result<Response, String>) -> String {
+    match answer {
+        Err(message) | Ok(Response::Failed { message }) => message,
+        Ok(other) => format!("an unexpected answer: {other:?}"),
+    }
+}
+
+/// What applying a row to each node would do; nothing is done.
+pub fn compare_rows(
+    testbed: &mut dyn Testbed,
+    rows: Vec<Row>,
+    backends: &[BackendChoice],
+) -> Result<Vec<Compared>, OperationError> {
+    let choice = |from: NodeIndex| backends.get(from).copied().unwrap_or_default();
+    let request = |(from, row)| (from, Request::Compare { row, backend: choice(from) });
+    let requests = rows.into_iter().enumerate().map(request).collect();
+    ask(testbed, requests, |response| match response {
+        Response::Compared(compared) => Ok(*compared),
+        other => Err(other),
+    })
+}
+
 /// Asks and sorts the answers: all as expected, or the failures.
 pub(super) fn ask<T>(
     testbed: &mut dyn Testbed,
@@ -280,12 +327,7 @@ pub(super) fn ask<T>(
     let answers = testbed.ask(requests)?;
     let (mut fine, mut failures) = (Vec::with_capacity(answers.len()), Vec::new());
     for (node, answer) in asked.into_iter().zip(answers) {
-        let outcome = answer.and_then(|response| {
-            expect(response).map_err(|other| match other {
-                Response::Failed { message } => message,
-                other => format!("an unexpected answer: {other:?}"),
-            })
-        });
+        let outcome = answer.and_then(|response| expect(response).map_err(|other| failure_of(Ok(other))));
         match outcome {
             Ok(value) => fine.push(value),
             Err(message) => failures.push(NodeFailure { node: testbed.nodes()[node].name.clone(), message }),

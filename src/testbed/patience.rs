@@ -33,6 +33,7 @@ mod tests {
             probes: 1_000,
             warm_up: 0,
             interval: crate::units::Span::from_millis(1_000),
+            pattern: crate::measure::Pattern::Rounds,
             start_realtime_ns: 0,
             grace: crate::units::Span::from_millis(5_000),
         };

@@ -2,6 +2,9 @@
 // libFuzzer is a C++ library that calls back.
 #![allow(unsafe_code)]
 
+// Linked for its library alone.
+use libfuzzer_sys as _;
+
 use std::ffi::{CString, c_char, c_int};
 use std::sync::OnceLock;
 

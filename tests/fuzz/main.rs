@@ -42,29 +42,29 @@ fn named(name: &str) -> &'static Target {
 use targets::{kernel, lists, matrix, session, yaml};
 
 targets! {
-    matrix_csv: matrix::any, matrix::CSV, 1_500;
-    matrix_json: matrix::any, matrix::JSON, 1_500;
-    matrix_gml: matrix::any, matrix::GML, 1_500;
-    matrix_graphml: matrix::any, matrix::GRAPHML, 1_500;
-    tcconfig: lists::tcconfig, lists::TCCONFIG, 1_500;
-    ping: lists::ping, lists::PING, 1_500;
-    pairs: lists::pairs, lists::CSV, 1_500;
-    cities: lists::cities, lists::CSV, 1_500;
-    addresses: lists::addresses, lists::CSV, 1_500;
-    selector: yaml::selector, yaml::SELECTOR, 4_000;
-    impairments: yaml::impairments, yaml::IMPAIRMENTS, 1_500;
-    inventory: yaml::inventory, yaml::INVENTORY, 1_500;
-    request: session::request, session::WORDS, 1_500;
-    response: session::response, session::WORDS, 1_500;
-    session: session::whole, session::WORDS, 300;
-    lab_line: kernel::lab_line, kernel::LAB, 1_500;
-    netem: kernel::netem, kernel::BYTES, 4_000;
-    htb: kernel::htb, kernel::BYTES, 4_000;
-    u32_object: kernel::u32_object, kernel::BYTES, 4_000;
-    netlink: kernel::netlink, kernel::BYTES, 4_000;
-    packet: kernel::packet, kernel::PROBE, 4_000;
-    books: kernel::books, &[], 4_000;
-    frame: kernel::frame, kernel::BYTES, 4_000;
+    matrix_csv: matrix::any, matrix::CSV, 500;
+    matrix_json: matrix::any, matrix::JSON, 500;
+    matrix_gml: matrix::any, matrix::GML, 500;
+    matrix_graphml: matrix::any, matrix::GRAPHML, 500;
+    tcconfig: lists::tcconfig, lists::TCCONFIG, 500;
+    ping: lists::ping, lists::PING, 500;
+    pairs: lists::pairs, lists::CSV, 500;
+    cities: lists::cities, lists::CSV, 500;
+    addresses: lists::addresses, lists::CSV, 500;
+    selector: yaml::selector, yaml::SELECTOR, 2_000;
+    impairments: yaml::impairments, yaml::IMPAIRMENTS, 500;
+    inventory: yaml::inventory, yaml::INVENTORY, 500;
+    request: session::request, session::WORDS, 500;
+    response: session::response, session::WORDS, 500;
+    session: session::whole, session::WORDS, 150;
+    lab_line: kernel::lab_line, kernel::LAB, 500;
+    netem: kernel::netem, kernel::BYTES, 2_000;
+    htb: kernel::htb, kernel::BYTES, 2_000;
+    u32_objects: kernel::u32_objects, kernel::BYTES, 2_000;
+    netlink: kernel::netlink, kernel::BYTES, 2_000;
+    packet: kernel::packet, kernel::PROBE, 2_000;
+    books: kernel::books, &[], 2_000;
+    frame: kernel::frame, kernel::BYTES, 2_000;
 }
 
 #[test]

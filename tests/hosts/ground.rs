@@ -70,8 +70,8 @@ impl Ground {
         }
         fs::copy(ground.path("user_key.pub"), ground.path("authorized_keys")).unwrap();
         let key = fs::read_to_string(ground.path("host_key.pub")).unwrap();
-        let known: String = (0..hosts).map(|host| format!("{},{} {key}", v4(host), v6(host))).collect();
-        ground.write("known_hosts", &known);
+        let known: Vec<String> = (0..hosts).map(|host| format!("{},{} {key}", v4(host), v6(host))).collect();
+        ground.write("known_hosts", &known.concat());
         ground.write("ssh_config", &ground.ssh_config("user_key", "known_hosts"));
         for host in 0..hosts {
             let bin = ground.path(&format!("h{host}/bin"));
@@ -112,7 +112,7 @@ impl Ground {
         );
         let hosts = (0..self.hosts)
             .map(|place| format!("  - {{name: n{}, ssh: \"{}\", {}}}\n", place + 1, ssh(place), host(place)));
-        self.write(name, &(head + &hosts.collect::<String>()));
+        self.write(name, &(head + &hosts.collect::<Vec<String>>().concat()));
     }
 
     /// Starts the sshd of a host and waits until it listens.
@@ -181,8 +181,13 @@ impl Ground {
         Running(self.bridged.nodes[self.hosts].begin(start)())
     }
 
-    /// Runs longhaul to its end.
+    /// Runs longhaul to its end, where no delays are.
     pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        self.run_from(self.hosts, arguments)
+    }
+
+    /// Runs longhaul to its end on one of the nodes.
+    pub(crate) fn run_from(&self, node: usize, arguments: &[&str]) -> Output {
         let folder = self.folder.path().to_owned();
         let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
         let run = move || {
@@ -194,7 +199,7 @@ impl Ground {
                 .output()
                 .unwrap()
         };
-        self.bridged.nodes[self.hosts].begin(run)()
+        self.bridged.nodes[node].begin(run)()
     }
 
     /// Runs longhaul, which must end with `code`; what it wrote to standard output and to standard error.

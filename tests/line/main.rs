@@ -37,6 +37,7 @@ for_both_users!(
     order_is_kept_and_nothing_is_lost,
     bulk_transfers_keep_their_large_segments,
     tables_change_under_traffic,
+    a_thousand_updates_at_ten_thousand_packets_a_second_lose_nothing,
     stopping_emits_what_is_held,
     a_line_at_rest_uses_no_processor,
     small_receive_buffers_are_added_up,
@@ -164,6 +165,49 @@ fn tables_change_under_traffic() {
     });
     let counters = settled(&line);
     assert_eq!((counters.emitted, counters.unmatched, counters.dropped()), (3_000, 0, 0), "{counters:?}");
+}
+
+/// Packets go out 10,000 a second, as far as the receiver's buffer has room for those under way, while the delay is changed a
+/// thousand times.
+fn a_thousand_updates_at_ten_thousand_packets_a_second_lose_nothing() {
+    const PACKETS: u32 = 20_000;
+    /// Small packets that a receive buffer of the usual size holds for sure.
+    const UNDER_WAY: u32 = 200;
+    let lab = Lab::new();
+    let line = line(&[("10.77.0.2/32", 20)]);
+    let far = lab.far_socket("10.77.0.2:0");
+    let near = Lab::sender(&far);
+    let begun = Instant::now();
+    let arrived = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let counted = std::sync::Arc::clone(&arrived);
+    let full = move |number: u32| number - arrived.load(std::sync::atomic::Ordering::Relaxed) >= UNDER_WAY;
+    let sending = std::thread::spawn(move || {
+        for number in 0..PACKETS {
+            // Overdue packets follow at once; a machine that is too slow sends for longer.
+            while begun.elapsed() < Duration::from_micros(100) * number || full(number) {
+                std::thread::sleep(Duration::from_micros(50));
+            }
+            near.send(&number.to_be_bytes()).unwrap();
+        }
+    });
+    let receiving = std::thread::spawn(move || {
+        let mut seen = vec![false; PACKETS as usize];
+        let mut buffer = [0; 64];
+        for _ in 0..PACKETS {
+            let length = far.recv(&mut buffer).unwrap();
+            seen[u32::from_be_bytes(buffer[..length].try_into().unwrap()) as usize] = true;
+            counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        }
+        seen.iter().filter(|seen| **seen).count()
+    });
+    for update in 0..1_000u64 {
+        line.set_paths(&table(&[("10.77.0.2/32", 1 + update * 7 % 18)])).unwrap();
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    sending.join().unwrap();
+    assert_eq!(receiving.join().unwrap(), PACKETS as usize);
+    let counters = settled(&line);
+    assert_eq!((counters.emitted, counters.unmatched, counters.dropped()), (u64::from(PACKETS), 0, 0), "{counters:?}");
 }
 
 fn stopping_emits_what_is_held() {

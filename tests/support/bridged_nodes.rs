@@ -200,6 +200,7 @@ pub fn order(nodes: usize, address: fn(usize) -> IpAddr, probes: u32, interval: 
         probes,
         warm_up: 1,
         interval,
+        pattern: longhaul::measure::Pattern::Rounds,
         start_realtime_ns: u64::try_from(now).unwrap() + 200_000_000 + nodes.min(60) as u64 * 5_000_000,
         grace: Span::from_millis(400),
     }

@@ -98,9 +98,9 @@ fn messages(run: u64, [request, reply]: [u8; 2]) -> Vec<(Vec<u8>, bool)> {
 pub(crate) fn flood(run: u64, me: [IpAddr; 2], targets: &[IpAddr], stop: &AtomicBool) -> u64 {
     let open = |family| socket(family, SockType::Raw, SockFlag::empty(), SockProtocol::Raw).unwrap();
     let (v4, v6) = (open(AddressFamily::Inet), open(AddressFamily::Inet6));
-    let mut taken_up = 0;
+    let mut taken = 0;
     let mut send = |packet: &[u8], to: IpAddr| {
-        let taken = match to {
+        let result = match to {
             IpAddr::V4(ip) => {
                 sendto(v4.as_raw_fd(), packet, &SockaddrIn::from(SocketAddrV4::new(ip, 0)), MsgFlags::empty())
             }
@@ -108,7 +108,7 @@ pub(crate) fn flood(run: u64, me: [IpAddr; 2], targets: &[IpAddr], stop: &Atomic
                 sendto(v6.as_raw_fd(), packet, &SockaddrIn6::from(SocketAddrV6::new(ip, 0, 0, 0)), MsgFlags::empty())
             }
         };
-        taken_up += u64::from(taken.is_ok());
+        taken += u64::from(result.is_ok());
     };
     while !stop.load(Ordering::Relaxed) {
         for target in targets {
@@ -131,5 +131,5 @@ pub(crate) fn flood(run: u64, me: [IpAddr; 2], targets: &[IpAddr], stop: &Atomic
         // A rate that leaves the machine some time for the measurement.
         std::thread::sleep(Duration::from_millis(2));
     }
-    taken_up
+    taken
 }

@@ -11,7 +11,7 @@ pub(crate) const LINES: (usize, usize) = (400, 500);
 const FUNCTION_LINES: usize = 60;
 
 /// What each room may import, from the ground up. A port sits with its domain; adapters do not know each other.
-const ROOMS: [(&str, &[&str]); 16] = [
+const ROOMS: [(&str, &[&str]); 17] = [
     ("wording", &[]),
     ("units", &["wording"]),
     ("topology", &["wording", "units"]),
@@ -19,12 +19,16 @@ const ROOMS: [(&str, &[&str]); 16] = [
     ("inventory", &["wording", "units", "topology"]),
     ("shaping", &["wording", "units", "topology", "matrix"]),
     ("intended", &["wording", "units", "topology", "matrix", "shaping"]),
-    ("measure", &["wording", "units", "topology", "matrix"]),
-    ("report", &["wording", "units", "topology", "matrix", "shaping", "measure"]),
-    ("agent", &["wording", "units", "topology", "matrix", "shaping", "measure"]),
+    ("measure", &["wording", "units", "topology", "matrix", "shaping"]),
+    ("timeline", &["wording", "units", "topology", "matrix", "shaping"]),
+    ("report", &["wording", "units", "topology", "matrix", "shaping", "measure", "timeline"]),
+    ("agent", &["wording", "units", "topology", "matrix", "shaping", "measure", "timeline"]),
     ("netlink", &[]),
     ("tc", &["wording", "units", "topology", "matrix", "shaping", "netlink"]),
-    ("testbed", &["wording", "units", "topology", "matrix", "shaping", "measure", "agent", "netlink", "inventory"]),
+    (
+        "testbed",
+        &["wording", "units", "topology", "matrix", "shaping", "measure", "timeline", "agent", "netlink", "inventory"],
+    ),
     (
         "cli",
         &[
@@ -36,6 +40,7 @@ const ROOMS: [(&str, &[&str]); 16] = [
             "shaping",
             "intended",
             "measure",
+            "timeline",
             "report",
             "agent",
             "netlink",
@@ -48,16 +53,18 @@ const ROOMS: [(&str, &[&str]); 16] = [
 ];
 
 /// Rooms and files that decide without acting.
-const PURE: [&str; 17] = [
+const PURE: [&str; 19] = [
     "src/wording.rs",
     "src/units.rs",
     "src/topology/",
     "src/matrix/",
     "src/inventory/",
     "src/shaping/",
+    "src/timeline/",
     "src/intended/",
     "src/report/",
     "src/measure/schedule.rs",
+    "src/measure/beyond.rs",
     "src/measure/clock.rs",
     "src/measure/collect.rs",
     "src/measure/compare.rs",
@@ -96,7 +103,8 @@ const IMPURE: [&str; 20] = [
 ];
 
 /// Adapters, and the room that they live in; beside it only the command line and the daemons build them.
-const ADAPTERS: [(&str, &str); 3] = [("KernelTc", "tc"), ("IcmpProber", "measure"), ("Lab", "testbed")];
+const ADAPTERS: [(&str, &str); 4] =
+    [("KernelTc", "tc"), ("IcmpProber", "measure"), ("Lab", "testbed"), ("Hosts", "testbed")];
 
 /// Names that say nothing.
 const EMPTY_NAMES: [&str; 8] = ["utils", "util", "common", "helpers", "helper", "misc", "types", "stuff"];

@@ -137,12 +137,15 @@ impl<'a> Keeper<'a> {
             upkeep: Upkeep::default(),
             told_to_end: false,
         };
+        keeper.limit = limit.max(LONG_STEP);
         keeper.watch_guardian(keeper.now()).map_err(system("start the guardian"))?;
         keeper.ground.prepare().map_err(io::Error::other).map_err(system("prepare the keeper"))?;
         keeper.upkeep.index = keeper.ground.index();
         keeper.start_worker().map_err(system("start the worker"))?;
         // Whoever started it has this long to send a session.
         keeper.leases.join(FOUNDER, keeper.limit, keeper.now());
+        keeper.limit = limit;
+        keeper.assure(limit);
         Ok(keeper)
     }
 
@@ -167,6 +170,13 @@ impl<'a> Keeper<'a> {
                 self.end();
                 return Ok(());
             }
+        }
+    }
+
+    /// Lets the guardian know how long it will hear nothing at most.
+    fn assure(&self, limit: Duration) {
+        if let Some(guardian) = &self.guardian {
+            guardian.beat(limit);
         }
     }
 
@@ -231,6 +241,10 @@ impl<'a> Keeper<'a> {
         }
     }
 }
+
+/// How long the guardian waits in steps that may take long on a slow machine, however short the lease is: beginning, and
+/// clearing a node that has no worker.
+const LONG_STEP: Duration = Duration::from_secs(20);
 
 /// The place of whoever started the keeper, until its session has come.
 const FOUNDER: u64 = 0;

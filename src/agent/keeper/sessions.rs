@@ -224,9 +224,6 @@ impl Keeper<'_> {
     /// The time in which failures must be noticed is that of the shortest lease.
     fn set_limit(&mut self) {
         self.limit = self.leases.shortest().unwrap_or(self.limit);
-        if let Some(worker) = &mut self.worker {
-            worker.pulse.set_limit(self.limit);
-        }
         if let Some(guardian) = &mut self.guardian {
             guardian.pulse.set_limit(self.limit);
         }

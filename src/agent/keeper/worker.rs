@@ -8,7 +8,7 @@ use std::time::Duration;
 use nix::poll::PollTimeout;
 
 use super::requests::Pending;
-use super::{Keeper, Moment};
+use super::{Keeper, LONG_STEP, Moment};
 use crate::agent::lines::Lines;
 use crate::agent::process::{Process, close_all_but, fork_off, outlast_signals, set_name};
 use crate::agent::protocol::{BeatLine, Response};
@@ -45,7 +45,9 @@ impl Keeper<'_> {
         if let Some(guardian) = &self.guardian {
             guardian.watch(&process);
         }
-        self.worker = Some(Worker { process, lines: Lines::new(ours)?, pulse: Pulse::new(self.limit, self.now()) });
+        // Until it is first heard of it has much to do.
+        let pulse = Pulse::new(self.limit.max(LONG_STEP), self.now());
+        self.worker = Some(Worker { process, lines: Lines::new(ours)?, pulse });
         Ok(())
     }
 
@@ -57,6 +59,7 @@ impl Keeper<'_> {
         let (lines, end) = worker.lines.read_lines();
         if !lines.is_empty() {
             worker.pulse.heard(now);
+            worker.pulse.set_limit(self.limit);
         }
         for line in lines {
             if BeatLine::read(&String::from_utf8_lossy(&line)).is_none() {
@@ -92,6 +95,7 @@ impl Keeper<'_> {
         if let Some(worker) = self.worker.take() {
             let _ = worker.process.end(PollTimeout::ZERO);
         }
+        self.assure(self.limit.max(LONG_STEP));
         // Nobody is left to tell; the next keeper begins by clearing again.
         let _ = self.ground.sweep();
     }
@@ -104,6 +108,7 @@ impl Keeper<'_> {
             Some(why) => format!("the worker was replaced: {why}"),
             None => format!("the worker {end}"),
         };
+        self.assure(self.limit.max(LONG_STEP));
         let swept = self.ground.sweep();
         let pending = std::mem::take(&mut self.pending);
         for (session, id) in pending.values().filter_map(|one| one.session().zip(one.id())) {
@@ -117,6 +122,7 @@ impl Keeper<'_> {
         }
         let started = self.start_worker().map_err(|error| error.to_string());
         self.upkeep.lost(what, &swept.and(started), again);
+        self.assure(self.limit);
         let ended: Vec<u64> = self.sessions.keys().copied().collect();
         for session in ended {
             self.close_if_answered(session);

@@ -7,14 +7,14 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 
 use super::foreign;
-use crate::intended::Intended;
+use crate::intended::{Intended, SideFiles, is_impairment_file};
 use crate::matrix::csv::{CsvOptions, Delimiter, to_csv};
 use crate::matrix::{self, DelayMatrix, DelayUnit, ReadError, ReadOptions, RttSplit};
 
 /// A delay matrix on a command line.
 #[derive(Debug, Clone, Args)]
 pub struct MatrixSource {
-    /// Delay matrix: a CSV, JSON, GML or GraphML file, or - for standard input
+    /// Delay matrix: a CSV, JSON, GML or GraphML file, - for standard input, or an impairment file (.yaml)
     #[arg(value_name = "MATRIX")]
     pub matrix: PathBuf,
     #[command(flatten)]
@@ -22,14 +22,17 @@ pub struct MatrixSource {
 }
 
 impl MatrixSource {
-    /// Reads the matrix.
+    /// Reads the matrix; of an impairment file the delays.
     pub fn load(&self) -> anyhow::Result<DelayMatrix> {
+        if is_impairment_file(&self.matrix) {
+            return Ok(self.intended(&SideFiles::default())?.matrix().clone());
+        }
         self.split.load(&self.matrix)
     }
 
-    /// Reads a matrix or an impairment file.
-    pub fn intended(&self) -> anyhow::Result<Intended> {
-        Ok(Intended::load(&self.matrix, self.split.options(), bytes_of)?)
+    /// Reads a matrix or an impairment file, with tables beside it.
+    pub fn intended(&self, beside: &SideFiles) -> anyhow::Result<Intended> {
+        Ok(Intended::load_beside(&self.matrix, beside, self.split.options(), bytes_of)?)
     }
 
     /// What a lab or a run made of this matrix is called: the file's name without its ending, as far as names may have it.
@@ -65,6 +68,11 @@ impl SplitRtt {
     /// Reads a matrix from a file, or from standard input for `-`.
     pub fn load(&self, path: &Path) -> anyhow::Result<DelayMatrix> {
         read(path, self.options())
+    }
+
+    /// Reads a matrix or an impairment file.
+    pub fn intended(&self, path: &Path) -> anyhow::Result<Intended> {
+        Ok(Intended::load(path, self.options(), bytes_of)?)
     }
 
     /// What the reader is told.

@@ -7,6 +7,7 @@ mod files;
 mod foreign;
 mod generate;
 mod plot;
+mod resolved;
 mod show;
 mod stats;
 

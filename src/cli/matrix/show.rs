@@ -7,15 +7,17 @@ use clap::{Args, ValueEnum};
 
 use super::files::MatrixSource;
 use crate::cli::terminal::columns;
+use crate::intended::SideFiles;
 use crate::report::HeatMap;
 use crate::report::terminal::{Colour, heat_map};
 
-/// Draw a delay matrix as a heat map in the terminal.
+/// Draw a delay matrix as a heat map in the terminal, with what paths do beyond delay.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
   longhaul matrix show matrices/trade.csv
   longhaul matrix show matrices/europe-30.csv --width 160
+  longhaul matrix show net.yaml
   longhaul matrix show matrices/trade.csv --colour none > map.txt")]
 pub(super) struct ShowArgs {
     #[command(flatten)]
@@ -42,10 +44,14 @@ enum ColourArg {
 
 /// Runs `longhaul matrix show`.
 pub(super) fn run(args: &ShowArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
-    let matrix = args.source.load()?;
-    let map = HeatMap::of_matrix(&format!("One-way delay: {}", args.source.stem()), "", &matrix);
+    let intended = args.source.intended(&SideFiles::default())?;
+    let matrix = intended.matrix();
+    let map = HeatMap::of_matrix(&format!("One-way delay: {}", args.source.stem()), "", matrix);
     let width = args.width.or_else(|| columns(std::io::stdout())).unwrap_or(100);
     write!(out, "{}", heat_map(&map, width, colour(args.colour)))?;
+    if let Some(beyond) = intended.beyond_delay() {
+        write!(out, "\nbeyond delay: {beyond}\n{}", super::resolved::paths(&intended))?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -65,7 +65,7 @@ impl Evidence<'_> {
 
     /// The machine-readable result.
     pub(super) fn result_json(&self) -> String {
-        result_json(&self.backend(), self.matrix.names(), &self.trial.comparison)
+        result_json(&self.backend(), self.matrix.names(), &self.trial.comparison, &self.trial.beyond)
     }
 
     fn backend(&self) -> String {

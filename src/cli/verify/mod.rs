@@ -18,8 +18,8 @@ use super::progress::Progress;
 use super::target::HostsArgs;
 use super::terminal;
 use crate::matrix::DelayMatrix;
-use crate::measure::{Comparison, Verdict};
-use crate::report::table;
+use crate::measure::Verdict;
+use crate::report::{beyond, table};
 use evidence::Evidence;
 use trial::Trial;
 
@@ -43,6 +43,8 @@ Examples:
   longhaul verify matrices/europe-30.csv --probes 20 --tolerance 2%,500us
   longhaul verify net.csv --backend userspace --ipv6 --out /tmp/net
   longhaul verify rtts.csv --split-rtt halves
+  longhaul verify net.yaml --probes 2000 --interval 2ms
+  longhaul verify delay.csv --loss loss.csv --rate rate.csv
   longhaul verify net.csv --json - | jq .summary
   longhaul verify --hosts edge.yaml net.csv
 
@@ -115,10 +117,13 @@ pub(super) fn run(args: &VerifyArgs, out: &mut dyn Write) -> anyhow::Result<Exit
 }
 
 fn print_all(out: &mut dyn Write, matrix: &DelayMatrix, trial: &Trial, folder: &Path) -> anyhow::Result<()> {
-    print_tables(out, matrix, &trial.comparison)?;
+    print_tables(out, matrix, trial)?;
     let columns = terminal::columns(io::stdout()).unwrap_or(usize::MAX);
     let broken = |text: &str| terminal::hanging("", text, 0, columns);
     writeln!(out, "{}", broken(&table::summary_line(&trial.comparison)))?;
+    for line in beyond::beyond_lines(&trial.beyond) {
+        writeln!(out, "{}", broken(&line))?;
+    }
     for caveat in trial.caveats() {
         writeln!(out, "{}", broken(&caveat))?;
     }
@@ -127,19 +132,22 @@ fn print_all(out: &mut dyn Write, matrix: &DelayMatrix, trial: &Trial, folder: &
     Ok(())
 }
 
-fn print_tables(out: &mut dyn Write, matrix: &DelayMatrix, comparison: &Comparison) -> anyhow::Result<()> {
-    let columns = terminal::columns(io::stdout()).unwrap_or(usize::MAX);
+fn print_tables(out: &mut dyn Write, matrix: &DelayMatrix, trial: &Trial) -> anyhow::Result<()> {
+    let (columns, comparison) = (terminal::columns(io::stdout()).unwrap_or(usize::MAX), &trial.comparison);
     let all = matrix.len() <= PRINT_ALL_NODES;
     if let Some(pairs) = all.then(|| table::matrix_table(matrix.names(), comparison, columns)).flatten() {
         writeln!(out, "{pairs}")?;
     }
     let most = if all { usize::MAX } else { WORST_PATHS };
     writeln!(out, "{}", table::path_table(matrix.names(), comparison, most, columns))?;
+    if let Some(table) = beyond::beyond_table(matrix.names(), &trial.beyond, most, columns) {
+        writeln!(out, "{table}")?;
+    }
     Ok(())
 }
 
 /// Makes a folder that nobody has: `runs/trade-20261121-101500`, in universal time, with a number when that is taken.
-fn claim_folder(stem: &str, started: SystemTime) -> anyhow::Result<PathBuf> {
+pub(super) fn claim_folder(stem: &str, started: SystemTime) -> anyhow::Result<PathBuf> {
     let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
     let stamp = humantime::format_rfc3339_seconds(started).to_string();
     let (date, time) = stamp.split_once('T').unwrap_or((&stamp, ""));

@@ -5,14 +5,15 @@ use std::time::{Duration, SystemTime};
 use super::VerifyArgs;
 use crate::agent::protocol::{Applied, NodeStatus, Traffic};
 use crate::cli::agent_session::lab_environment;
-use crate::cli::caveats::caveats;
+use crate::cli::caveats::{caveats, drops_note};
+use crate::cli::expectation::{Expectation, Probes};
 use crate::cli::host::NoiseMeter;
 use crate::cli::operate::apply_intended;
 use crate::cli::progress::Progress;
 use crate::cli::target::Target;
 use crate::intended::Intended;
 use crate::matrix::DelayMatrix;
-use crate::measure::{BaseMatrix, Comparison, PathResult, ProbeReport, Sample, compare_by, subtract_base};
+use crate::measure::{BaseMatrix, Beyond, Comparison, PathResult, ProbeReport, Sample, compare_by, subtract_base};
 use crate::report::{HostNoise, Probing};
 use crate::shaping::Abilities;
 use crate::testbed::lab::Lab;
@@ -38,6 +39,10 @@ pub(super) struct Trial {
     subtracted: bool,
     /// Intended against measured.
     pub(super) comparison: Comparison,
+    /// The same of losses, copies and jitter.
+    pub(super) beyond: Beyond,
+    /// What a reader must know of how impaired paths were judged.
+    expectation: Vec<String>,
     /// What the un-impaired paths took.
     pub(super) base: Comparison,
     /// Packets that the delay elements dropped: errors of the emulation.
@@ -82,7 +87,13 @@ impl Trial {
             )
         });
         let base = self.subtracted.then(|| "note: the bare path's median is subtracted from each path".to_owned());
-        caveats(&self.measured, self.dropped).into_iter().chain(slowed).chain(short).chain(base).collect()
+        caveats(&self.measured, self.dropped)
+            .into_iter()
+            .chain(slowed)
+            .chain(short)
+            .chain(base)
+            .chain(self.expectation.iter().cloned())
+            .collect()
     }
 }
 
@@ -114,7 +125,8 @@ pub(super) fn run(args: &VerifyArgs, intended: &Intended, hosts: Option<Target>)
         options.interval = pace(options.interval, first_options.schedule(matrix.len()), &base.reports);
     }
     let measured = measure(target.testbed(), &progress, "measure", options)?;
-    let dropped = testbed::status(target.testbed())?.iter().filter_map(traffic).map(|traffic| traffic.dropped).sum();
+    let statuses = testbed::status(target.testbed())?;
+    let dropped = statuses.iter().filter_map(traffic).map(|traffic| traffic.dropped).sum();
     let noise = noise.stop();
     progress.say("take the delays away");
     target.end()?;
@@ -124,7 +136,9 @@ pub(super) fn run(args: &VerifyArgs, intended: &Intended, hosts: Option<Target>)
     } else {
         measured.collected.samples.clone()
     };
-    let comparison = compare_by(&measured.clocks, matrix, &samples, tolerance);
+    let probes = Probes { count: options.probes, interval: options.interval, ipv6: options.ipv6 };
+    let expectation = Expectation::of(matrix, |from, to| intended.intent(from, to).pings(), probes);
+    let (comparison, beyond) = expectation.judge(matrix, &samples, &measured, tolerance);
     let base = compare_by(&base.clocks, &unimpaired, &base.collected.samples, tolerance);
     let slowed = options.interval > args.probes.options(matrix).interval;
     Ok(Trial {
@@ -134,7 +148,9 @@ pub(super) fn run(args: &VerifyArgs, intended: &Intended, hosts: Option<Target>)
         applied,
         abilities,
         samples,
+        expectation: drops_note(&statuses).into_iter().chain(expectation.notes(&comparison)).collect(),
         comparison,
+        beyond,
         base,
         dropped,
         measured,

@@ -54,11 +54,13 @@ impl<'a> Lines<'a> {
         }
     }
 
-    /// The line of the data that follows `position`: the reader's own line numbers stop before comments and blank lines.
+    /// The line of the data that follows `position`: the reader's own line numbers stop before the comments and empty lines
+    /// that it skips. A line of separators alone is data to it.
     fn start(&self, position: &csv::Position) -> u64 {
         let from = usize::try_from(position.byte()).unwrap_or(usize::MAX);
         let rest = self.text.get(from..).unwrap_or_default();
-        let skipped = rest.split('\n').take_while(|line| line.starts_with('#') || line.trim().is_empty()).count();
+        let skipped =
+            rest.split('\n').take_while(|line| line.starts_with('#') || line.bytes().all(|byte| byte == b'\r')).count();
         position.line() + skipped as u64
     }
 }

@@ -2,7 +2,7 @@
 
 pub(in crate::matrix) mod cell;
 pub(in crate::matrix) mod header;
-mod layout;
+pub(in crate::matrix) mod layout;
 pub(in crate::matrix) mod lines;
 mod rows;
 mod write;
@@ -103,6 +103,17 @@ mod tests {
         for text in [text.to_owned(), text.replace("\r\n", "\n")] {
             let error = crate::matrix::parse("x.csv", text.as_bytes(), ReadOptions::default()).unwrap_err();
             assert!(error.to_string().starts_with("x.csv:8: column 2 (path `n3` → `n2`): `x` is not"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_line_of_separators_is_counted_once() {
+        for text in ["# c\n\n0\t1\n\t\n1\t0\n", "# c\n \n0\t1\n\t"] {
+            let error = crate::matrix::parse("x.csv", text.as_bytes(), ReadOptions::default()).unwrap_err();
+            assert!(
+                error.to_string().starts_with("x.csv:4: column 1 (path `n2` → `n1`): the cell is empty"),
+                "{error}"
+            );
         }
     }
 

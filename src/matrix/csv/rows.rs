@@ -23,7 +23,7 @@ pub(super) fn read(
         return Err(lines.error(Place::File, Problem::Empty));
     };
     let second = lines.next()?;
-    let layout = Layout::of(&first.fields, second.as_ref().map(|row| &row.fields));
+    let layout = Layout::of(&first.fields, second.as_ref().map(|row| &row.fields), cell::looks_like_number);
     let columns = first.fields.len() - layout.skipped_columns();
     check_size(&lines, &first, columns)?;
     let mut table = Table { header, layout, first_line: first.line, names: Vec::new(), rows: 0, delays: Vec::new() };

@@ -43,8 +43,8 @@ impl ErrorCdf {
         let errors = samples.iter().filter_map(|sample| {
             let path = paths.get(&(sample.from, sample.to))?;
             Some(match comparison.basis {
-                Basis::OneWay => sample.one_way?.deviation(path.intended),
-                Basis::RoundTrip => sample.rtt?.deviation(path.intended_rtt),
+                Basis::OneWay => sample.one_way?.deviation(path.intended_median),
+                Basis::RoundTrip => sample.rtt?.deviation(path.intended_rtt_median),
             })
         });
         let probes = ascending_micros(errors);

@@ -229,6 +229,11 @@ pub(super) fn sweep(interface: u32) -> Result<usize, BpfError> {
     Ok(ours.len())
 }
 
+/// Whether there is a capture program on `interface`, whoever holds it; no where we may not look.
+pub(super) fn is_on(interface: u32) -> bool {
+    others_of_ours(interface).is_ok_and(|ours| !ours.is_empty())
+}
+
 /// Programs of our name on an interface; none where we may not look.
 fn others_of_ours(interface: u32) -> Result<Vec<Attached>, BpfError> {
     let all = match syscall::attached(interface) {

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use netlink_packet_route::RouteNetlinkMessage;
 
 pub use self::examine::examine;
+pub use self::program::beside_others;
 use self::read::{Hook, Snapshot};
 pub use self::removal::{Removal, remove_all};
 pub use self::sweep::sweep;
@@ -30,14 +31,14 @@ use super::{TcError, TrafficControl};
 use crate::netlink::{Connection, NetlinkError, Request, link};
 use crate::shaping::{DeviceKind, Family, FilterKey, Impairment, Key, Operation, Selector, Setting, State};
 
-/// Whether `recognise` keeps to what it may say of a u32 object of any list, for [`outside`](super::outside).
-pub(in crate::tc) fn recognised(handle: u32, options: &super::codec::u32::Options) -> Result<(), String> {
-    for family in [Family::V4, Family::V6] {
-        let tables = rules::Tables::of_list(family, std::iter::once((handle, options)));
-        if let rules::Found::Ours(key, target) = tables.recognise(handle, options, 1) {
-            let is_rule = matches!(key, FilterKey::Rule(..));
-            if target.is_some() && !is_rule {
-                return Err(format!("{key:?} has the target {target:?}"));
+/// Whether a list of u32 objects, whoever made them, is taken for what it can be, for [`outside`](super::outside).
+pub(in crate::tc) fn recognised(objects: &[(u32, super::codec::u32::Options)]) -> Result<(), String> {
+    for family in Family::ALL {
+        let tables = rules::Tables::of_list(family, objects.iter().map(|(handle, options)| (*handle, options)));
+        for (handle, options) in objects {
+            let rules::Found::Ours(key, target) = tables.recognise(*handle, options, 1) else { continue };
+            if key.family() != family || target.is_some() != matches!(key, FilterKey::Rule(..)) {
+                return Err(format!("{options:?} of {family:?} is taken for {key:?} with the target {target:?}"));
             }
         }
     }
@@ -46,6 +47,8 @@ pub(in crate::tc) fn recognised(handle: u32, options: &super::codec::u32::Option
 
 /// How long a table may stay in use after the last link to it is gone: the kernel frees links after a grace period.
 const GRACE: Duration = Duration::from_secs(5);
+/// How old a reading may be to go by when it is acted upon.
+const FRESH: Duration = Duration::from_secs(1);
 /// How often to ask meanwhile.
 const GRACE_POLL: Duration = Duration::from_millis(2);
 
@@ -88,7 +91,11 @@ pub struct KernelTc {
     interface: String,
     start_line: StartLine,
     line: Option<RunningLine>,
+    /// What was read last, and when the reading began, until it is acted upon.
+    read: Option<(Instant, Snapshot)>,
     capture: Option<Capture>,
+    /// What was read for the next execution.
+    ready: Option<Snapshot>,
 }
 
 /// A delay line, and what it was started for: it does not outlive either device.
@@ -126,7 +133,8 @@ impl KernelTc {
         if link::find(&mut connection, interface)?.is_none() {
             return Err(TcError::NoInterface { interface: interface.to_owned() });
         }
-        Ok(Self { connection, interface: interface.to_owned(), start_line, line: None, capture: None })
+        let (read, ready) = (None, None);
+        Ok(Self { connection, interface: interface.to_owned(), start_line, line: None, read, capture: None, ready })
     }
 
     /// The running delay line, if the back-end is user space.
@@ -313,6 +321,9 @@ impl Drop for KernelTc {
 
 impl TrafficControl for KernelTc {
     fn current(&mut self) -> Result<State, TcError> {
+        // Whoever looks is about to decide anew; what was read for an earlier decision may be out of date by then.
+        self.ready = None;
+        let begun = Instant::now();
         let snapshot = self.snapshot()?;
         let mut state = snapshot.state();
         if let Some(line) = self.line.as_ref().filter(|line| !line.is_stale(&snapshot)) {
@@ -320,15 +331,26 @@ impl TrafficControl for KernelTc {
             state.extend(paths.map(|(prefix, path)| (Key::Line(prefix), Setting::Line(path))));
         }
         self.add_program(&snapshot, &mut state)?;
+        self.read = Some((begun, snapshot));
         Ok(state)
     }
 
     fn execute(&mut self, operations: &[Operation]) -> Result<(), TcError> {
-        let mut snapshot = self.snapshot()?;
+        // Operations come from a comparison with what was just read: reading again would find the same.
+        let read = self.read.take().filter(|(begun, _)| begun.elapsed() < FRESH).map(|(_, snapshot)| snapshot);
+        let mut snapshot = match self.ready.take().or(read) {
+            Some(snapshot) => snapshot,
+            None => self.snapshot()?,
+        };
         let covered = Covered::of(operations, &snapshot);
         for run in operations.chunk_by(|one, next| Stage::of(one) == Stage::of(next)) {
             self.stage(Stage::of(&run[0]), run, &mut snapshot, &covered)?;
         }
+        Ok(())
+    }
+
+    fn get_ready(&mut self) -> Result<(), TcError> {
+        self.ready = Some(self.snapshot()?);
         Ok(())
     }
 }

@@ -2,9 +2,22 @@
 
 use super::KernelTc;
 use super::read::Snapshot;
-use crate::shaping::{Caught, Key, Operation, Setting, State, Target};
+use crate::shaping::{Abilities, Ability, Caught, Key, Operation, Setting, State, Target};
 use crate::tc::TcError;
 use crate::tc::bpf::{Capture, Place};
+
+/// `abilities` as they serve beside what others have put on `interface`.
+///
+/// The capture program would take packets before filters of others see them, which may translate addresses or keep accounts;
+/// filters of ours come behind theirs.
+pub fn beside_others(interface: &str, mut abilities: Abilities) -> Abilities {
+    let others = KernelTc::open(interface).and_then(|mut tc| Ok(tc.snapshot()?.capture.others)).unwrap_or(0);
+    if abilities.tcx.is_present() && others > 0 {
+        let why = format!("`{interface}` has filters of others on its egress, which must see packets first");
+        abilities.tcx = Ability::missing(why, "not needed for delays: filters of ours stand behind theirs");
+    }
+    abilities
+}
 
 impl KernelTc {
     /// Carries out one operation on the capture program.

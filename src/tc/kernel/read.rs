@@ -112,9 +112,11 @@ impl Snapshot {
 
     /// The state, without the delay line's paths.
     pub(super) fn state(&self) -> State {
-        let mut state: State = self.tree.iter().map(|(key, setting)| (*key, *setting)).collect();
-        state.extend(self.classify.settings.iter().map(|(key, setting)| (Key::Classify(*key), *setting)));
-        state.extend(self.capture.settings.iter().map(|(key, setting)| (Key::Capture(*key), *setting)));
+        // In the order of keys, so that a state of thousands is made at once.
+        let tree = self.tree.iter().map(|(key, setting)| (*key, *setting));
+        let classify = self.classify.settings.iter().map(|(key, setting)| (Key::Classify(*key), *setting));
+        let capture = self.capture.settings.iter().map(|(key, setting)| (Key::Capture(*key), *setting));
+        let mut state: State = tree.chain(classify).chain(capture).collect();
         if let Some(device) = self.device.as_ref().filter(|device| device.complete) {
             state.insert(Key::Device(device.kind), Setting::Present);
         }

@@ -12,8 +12,8 @@ use super::{GRACE, GRACE_POLL, device, hook_object};
 use crate::netlink::link::{self, Link};
 use crate::netlink::{Connection, Request};
 use crate::shaping::{Family, FilterKey};
-use crate::tc::TcError;
 use crate::tc::codec::{Handle, Object, u32};
+use crate::tc::{TcError, bpf};
 
 /// What was, or would be, taken away; in words.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -43,6 +43,9 @@ pub fn remove_all(only: Option<&str>, dry: bool) -> Result<Removal, TcError> {
     let hooked =
         |link: &&Link| qdiscs.iter().any(|qdisc| qdisc.interface == link.index && qdisc.parent == Handle::CLSACT);
     let mut sweeper = Sweeper { connection: &mut connection, dry, removal: &mut removal };
+    for link in &links {
+        sweeper.program(link);
+    }
     for link in links.iter().filter(hooked) {
         sweeper.interface(link, ours.as_ref())?;
     }
@@ -83,6 +86,18 @@ struct Sweeper<'a> {
 }
 
 impl Sweeper<'_> {
+    /// A capture program, before the device that it sends packets to. It is there only if its process still is.
+    fn program(&mut self, link: &Link) {
+        if !bpf::is_on(link.index) {
+            return;
+        }
+        let what = format!("the capture program of {}", link.name);
+        match if self.dry { Ok(0) } else { bpf::sweep(link.index) } {
+            Ok(_) => self.removal.removed.push(what),
+            Err(error) => self.removal.stuck.push(format!("{what}: {error}")),
+        }
+    }
+
     /// Our lists on an interface, and its hook where that is ours.
     fn interface(&mut self, link: &Link, ours: Option<&Ours>) -> Result<(), TcError> {
         let on = |parent| Object { interface: link.index, parent, ..Object::default() };
@@ -109,16 +124,16 @@ impl Sweeper<'_> {
 
     /// One list at our preference; true when there was something of ours in it.
     fn list(&mut self, link: &Link, family: Family, list: &[&Object], device: u32) -> Result<bool, TcError> {
-        let (mut ours, mut others, mut rules) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut ours, mut others, mut read) = (Vec::new(), Vec::new(), Vec::new());
         for object in list {
             if object.kind != u32::KIND {
                 others.push(*object);
             } else if !object.options().is_empty() {
-                rules.push((*object, u32::Options::parse(object.options())?));
+                read.push((*object, u32::Options::parse(object.options())?));
             }
         }
-        let tables = Tables::of_list(family, rules.iter().map(|(object, options)| (object.handle.0, options)));
-        for (object, options) in &rules {
+        let tables = Tables::of_list(family, read.iter().map(|(object, options)| (object.handle.0, options)));
+        for (object, options) in &read {
             match tables.recognise(object.handle.0, options, device) {
                 Found::Ours(key, _) => ours.push((key, *object)),
                 Found::Top | Found::Unused => {}

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use super::compare::{byte, exempt_keys, hash, keys, pass_keys, pass_pattern, pattern};
-use crate::shaping::{ClassId, Exempt, Family, FilterKey, Rank, Table, Target};
+use crate::shaping::{ClassId, Exempt, Family, FilterKey, Rank, Table, Target, Treatment};
 use crate::tc::codec::u32::{Hash, KeyMatch, Options, Rule, TOP, Verdict};
 use crate::tc::codec::{Handle, htb};
 
@@ -66,7 +66,7 @@ pub(super) trait Handles {
 pub(super) fn place(key: &FilterKey, handles: &impl Handles) -> Option<(u32, RangeInclusive<u32>)> {
     let rank = |rank: Rank| u32::from(rank.places().0)..=u32::from(rank.places().1);
     match key {
-        FilterKey::Rule(table, pattern) | FilterKey::Pass(table, pattern) => {
+        FilterKey::Rule(table, pattern, _) => {
             let bucket = u32::from(table.bucket(&pattern.prefix)) << 12;
             Some((handles.of(*table)? | bucket, rank(Rank::of(&pattern.portion))))
         }
@@ -89,8 +89,8 @@ pub(super) fn options(key: &FilterKey, target: Option<Target>, device: u32, hand
         FilterKey::Table(table) => {
             return Some(Options::Table { divisor: if table.field().is_some() { BUCKETS } else { 1 } });
         }
-        FilterKey::Rule(_, pattern) => (keys(pattern), verdict(target?, device)),
-        FilterKey::Pass(_, pattern) => (pass_keys(pattern), Verdict::Pass),
+        FilterKey::Rule(_, pattern, Treatment::Take) => (keys(pattern), verdict(target?, device)),
+        FilterKey::Rule(_, pattern, Treatment::Pass) => (pass_keys(pattern), Verdict::Pass),
         FilterKey::Exempt(exempt) => (exempt_keys(*exempt), Verdict::Pass),
         FilterKey::Link(table) => {
             let hash = hash(table.family(), table.field());
@@ -193,7 +193,7 @@ impl Tables {
         };
         let Some(key) = key.filter(|key| key.family() == self.family) else { return Found::Foreign };
         let found = match (key, options) {
-            (FilterKey::Rule(..), Options::Rule(rule)) => Some(target(&rule.verdict, device)),
+            (FilterKey::Rule(.., Treatment::Take), Options::Rule(rule)) => Some(target(&rule.verdict, device)),
             _ => None,
         };
         if self.as_made(&key, handle, options, found, device) { Found::Ours(key, found) } else { Found::Foreign }
@@ -209,10 +209,11 @@ impl Tables {
         let node = handle & 0xfff;
         let stands = |rank: &Rank| (rank.places().0..=rank.places().1).contains(&u16::try_from(node).unwrap_or(0));
         let rank = Rank::ALL.into_iter().find(stands)?;
-        match rule.verdict {
-            Verdict::Pass => Some(FilterKey::Pass(table, pass_pattern(self.family, rank, &rule.keys)?)),
-            _ => Some(FilterKey::Rule(table, pattern(self.family, rank, &rule.keys)?)),
-        }
+        let (pattern, treatment) = match rule.verdict {
+            Verdict::Pass => (pass_pattern(self.family, rank, &rule.keys)?, Treatment::Pass),
+            _ => (pattern(self.family, rank, &rule.keys)?, Treatment::Take),
+        };
+        Some(FilterKey::Rule(table, pattern, treatment))
     }
 
     /// Whether we would have made `key` like this, and there.

@@ -12,11 +12,13 @@ use std::time::Instant;
 use super::super::contract::{Bench, row, suite, wide_row};
 use super::*;
 use crate::shaping::{Abilities, Ability, Backend, GilbertElliott, Jitter, Loss, Reorder, Row, RowPath, Share};
-use crate::tc::{ApplyError, abilities, apply, clear, impair, sweep};
+use crate::tc::{ApplyError, abilities, clear, impair, sweep};
 use crate::units::{Delay, Probability, Span};
 
 mod packets;
 mod program;
+mod scale;
+mod services;
 
 /// Set inside the namespaces of a test, to the kind of capture that it is about.
 const INSIDE: &str = "LONGHAUL_TC_TEST_INSIDE";

@@ -48,9 +48,7 @@ impl Covered {
 
     fn covers(&self, key: &Key) -> bool {
         let with_table = |wrap: fn(FilterKey) -> Key, filter: &FilterKey| match filter {
-            FilterKey::Rule(table, _) | FilterKey::Pass(table, _) => {
-                self.tables.contains(&wrap(FilterKey::Table(*table)))
-            }
+            FilterKey::Rule(table, ..) => self.tables.contains(&wrap(FilterKey::Table(*table))),
             _ => false,
         };
         match key {

@@ -265,7 +265,7 @@ pub fn find_running(name: Option<&str>) -> Result<Lab, LabError> {
 
 /// Labs that a command makes for itself begin so; who means "the lab" does not mean them.
 fn is_temporary(name: &str) -> bool {
-    ["verify-", "bench-"].iter().any(|prefix| name.starts_with(prefix))
+    ["verify-", "bench-", "replay-"].iter().any(|prefix| name.starts_with(prefix))
 }
 
 fn running_labs() -> String {

@@ -46,8 +46,8 @@ pub(crate) fn htb(bytes: &[u8]) {
     holds(tc::outside::htb_class(bytes));
 }
 
-pub(crate) fn u32_object(bytes: &[u8]) {
-    holds(tc::outside::u32_object(bytes));
+pub(crate) fn u32_objects(bytes: &[u8]) {
+    holds(tc::outside::u32_objects(bytes));
 }
 
 /// A datagram as a list of traffic-control objects, and as one of links and addresses.

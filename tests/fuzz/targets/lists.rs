@@ -139,7 +139,8 @@ pub(crate) fn addresses(bytes: &[u8]) {
     match AddressList::parse("addresses.csv", bytes) {
         Err(error) => claims::refusal(&error, bytes),
         Ok(list) => {
-            let found: Vec<_> = list.entries().iter().map(|(_, address)| list.name_of(*address)).collect();
+            // Each search goes through the list.
+            let found: Vec<_> = list.entries().iter().take(50).map(|(_, address)| list.name_of(*address)).collect();
             assert!(found.iter().zip(list.entries()).all(|(found, (name, _))| *found == Some(name)));
         }
     }

@@ -1,15 +1,16 @@
 //! The session protocol: single lines, and a whole session that is fed anything.
 
 use std::cell::RefCell;
-use std::io::{self, Cursor, Write};
+use std::io::{Cursor, Write};
 use std::sync::{Arc, Mutex};
 
 use longhaul::agent::protocol::{
-    Applied, BeatLine, CancelLine, NodeStatus, Place, Request, RequestLine, Response, ResponseLine,
+    Applied, BeatLine, CancelLine, Compared, NodeStatus, Place, ReplayOrder, ReplayPhase, ReplayState, Request,
+    RequestLine, Response, ResponseLine,
 };
-use longhaul::agent::session::{NodeControl, serve};
+use longhaul::agent::session::{Measuring, NodeControl, serve};
 use longhaul::measure::{ProbeOrder, ProbeReport};
-use longhaul::shaping::{Abilities, BackendChoice, Row};
+use longhaul::shaping::{Abilities, Backend, BackendChoice, Row, State, desired};
 
 use crate::claims;
 
@@ -21,6 +22,10 @@ pub(crate) const WORDS: &[&str] = &[
     "\"status\"",
     "{\"apply\":{\"row\":{\"paths\":[],\"exclusions\":[]},\"backend\":\"auto\"}}",
     "{\"probe\":{",
+    "{\"replay\":{\"steps\":[{\"at\":0,\"change\":{\"whole\":{\"paths\":[]}}}],",
+    "\"pace\":{\"length\":null,\"repeat\":{\"times\":1},\"until\":null},\"backend\":\"auto\"}",
+    "{\"begin_replay\":{\"start_realtime_ns\":1}}",
+    "{\"switches\":{\"from\":1}}",
     "{\"cancel\":1}",
     "{\"alive\":true}",
     "{\"beat\":7}",
@@ -43,13 +48,12 @@ pub(crate) const WORDS: &[&str] = &[
     "{\"failed\":{\"message\":\"no\"}}",
 ];
 
-/// What a request leads to must not fail either.
+/// What a request leads to must not fail either: the state of the kernel or the line that it asks for, or a refusal.
 fn carry_out(request: &Request) {
-    if let Request::Apply { row, .. } = request {
-        for path in &row.paths {
-            if let Ok(impairment) = path.impairment.checked() {
-                let _ = (impairment.netem(), impairment.limit(), impairment.shortest_delay(), impairment.to_string());
-            }
+    let Request::Apply { row, .. } = request else { return };
+    for backend in [Backend::Netem, Backend::Userspace] {
+        if let Err(error) = desired(row, backend, &Abilities::all(), &State::default()) {
+            claims::message(&error);
         }
     }
 }
@@ -65,11 +69,9 @@ pub(crate) fn request(bytes: &[u8]) {
             carry_out(&line.request);
         }
     }
-    if let Ok(text) = std::str::from_utf8(bytes) {
-        if let Some(CancelLine { cancel }) = CancelLine::read(text) {
-            let line = serde_json::to_string(&CancelLine { cancel }).unwrap();
-            assert_eq!(CancelLine::read(&line).map(|line| line.cancel), Some(cancel));
-        }
+    if let Some(CancelLine { cancel }) = std::str::from_utf8(bytes).ok().and_then(CancelLine::read) {
+        let line = serde_json::to_string(&CancelLine { cancel }).unwrap();
+        assert_eq!(CancelLine::read(&line).map(|line| line.cancel), Some(cancel));
     }
 }
 
@@ -107,6 +109,25 @@ impl NodeControl for Counting {
     fn status(&mut self) -> Result<NodeStatus, String> {
         Err("not here".to_owned())
     }
+    fn compare(&mut self, _: &Row, _: BackendChoice) -> Result<Compared, String> {
+        Err("not here".to_owned())
+    }
+    fn replay(&mut self, _: ReplayOrder) -> Result<Response, String> {
+        Err("not here".to_owned())
+    }
+    fn begin_replay(&mut self, _: u64) -> Result<(), String> {
+        Err("not here".to_owned())
+    }
+    fn switches(&mut self, _: u64) -> ReplayState {
+        ReplayState { phase: ReplayPhase::None, stamps: Vec::new() }
+    }
+    fn stop_replay(&mut self) {}
+}
+
+/// Measures nothing.
+struct Idle;
+
+impl Measuring for Idle {
     fn probe(&mut self, _: &ProbeOrder) -> Result<ProbeReport, String> {
         Err("not here".to_owned())
     }
@@ -118,10 +139,10 @@ impl NodeControl for Counting {
 struct Output(Arc<Mutex<Vec<u8>>>);
 
 impl Write for Output {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.0.lock().unwrap().write(bytes)
     }
-    fn flush(&mut self) -> io::Result<()> {
+    fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
     }
 }
@@ -129,7 +150,7 @@ impl Write for Output {
 /// Whatever the lines are, each but the silent ones has at most one answer, which can be read, and the node is cleared.
 pub(crate) fn whole(bytes: &[u8]) {
     let (mut node, output) = (Counting::default(), Output::default());
-    serve(Cursor::new(bytes.to_vec()), output.clone(), &mut node, || {}).unwrap();
+    serve(Cursor::new(bytes.to_vec()), output.clone(), &mut node, Idle, || {}).unwrap();
     assert!(node.cleared, "the node is not cleared");
     let said = String::from_utf8(output.0.lock().unwrap().clone()).unwrap();
     for line in said.lines().filter(|line| BeatLine::read(line).is_none()) {

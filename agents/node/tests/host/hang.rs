@@ -4,13 +4,13 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 
 use super::node::{Node, ROLES, eventually};
-use super::session::{Session, send};
+use super::session::{Session, lease, send};
 
 #[test]
 fn a_stopped_worker_is_replaced_and_the_row_is_there_again() {
     let node = Node::new(false);
     let before = node.everything();
-    let mut session = Session::start(&node, "1s");
+    let mut session = Session::start(&node, lease(1000));
     session.apply(30, 3);
     let worker = node.process("lh-worker");
     send(worker, Signal::SIGSTOP);
@@ -36,7 +36,7 @@ fn a_stopped_worker_is_replaced_and_the_row_is_there_again() {
 fn a_stopped_keeper_is_ended_by_its_guardian_and_the_node_is_clear() {
     let node = Node::with_others(true);
     let before = node.everything();
-    let mut session = Session::start(&node, "1s");
+    let mut session = Session::start(&node, lease(1000));
     session.apply(30, 3);
     send(node.process("lh-keeper"), Signal::SIGSTOP);
     session.send(&json!("status"));
@@ -51,7 +51,7 @@ fn a_stopped_keeper_is_ended_by_its_guardian_and_the_node_is_clear() {
 fn a_stopped_guardian_is_replaced() {
     let node = Node::new(true);
     let before = node.everything();
-    let mut session = Session::start(&node, "1s");
+    let mut session = Session::start(&node, lease(1000));
     session.apply(30, 3);
     let guardian = node.process("lh-guardian");
     send(guardian, Signal::SIGSTOP);
@@ -72,7 +72,7 @@ fn all_of_them_told_to_end_leave_nothing() {
     let node = Node::with_others(false);
     let before = node.everything();
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
-        let mut session = Session::start(&node, "10s");
+        let mut session = Session::start(&node, lease(10000));
         session.apply(30, 3);
         let pids = ROLES.map(|role| node.process(role));
         for pid in pids {

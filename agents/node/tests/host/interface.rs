@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::node::{INTERFACE, Node, eventually};
-use super::session::Session;
+use super::session::{Session, lease};
 
 /// The round trip is delayed; the far end is known by then.
 fn delayed(node: &Node) -> bool {
@@ -14,7 +14,7 @@ fn delayed(node: &Node) -> bool {
 fn going_down_and_coming_up_changes_nothing() {
     let node = Node::with_others(true);
     let before = node.everything();
-    let mut session = Session::start(&node, "10s");
+    let mut session = Session::start(&node, lease(10000));
     session.apply(30, 2);
     let others = node.of_others();
     for _ in 0..3 {
@@ -31,7 +31,7 @@ fn going_down_and_coming_up_changes_nothing() {
 fn another_address_changes_nothing() {
     let node = Node::new(true);
     let before = node.everything();
-    let mut session = Session::start(&node, "10s");
+    let mut session = Session::start(&node, lease(10000));
     session.apply(30, 2);
     let worker = node.process("lh-worker");
     node.run("ip address del 10.9.0.1/24 dev eth0 && ip address add 10.9.0.77/24 dev eth0");
@@ -45,7 +45,7 @@ fn another_address_changes_nothing() {
 #[test]
 fn a_deleted_interface_takes_everything_along_and_gets_it_back() {
     let node = Node::new(false);
-    let mut session = Session::start(&node, "10s");
+    let mut session = Session::start(&node, lease(10000));
     session.apply(30, 2);
     node.run("ip link del eth0");
     eventually("our devices are gone", || !node.run("ip -o link show").contains("lh0"));
@@ -69,7 +69,7 @@ fn a_deleted_interface_takes_everything_along_and_gets_it_back() {
 #[test]
 fn a_renamed_interface_keeps_nothing_of_ours() {
     let node = Node::new(true);
-    let mut session = Session::start(&node, "10s");
+    let mut session = Session::start(&node, lease(10000));
     session.apply(30, 2);
     node.run("ip link set eth0 down && ip link set eth0 name wan0 && ip link set wan0 up");
     eventually("our device is gone", || !node.run("ip -o link show").contains("lh0"));
@@ -85,7 +85,7 @@ fn a_renamed_interface_keeps_nothing_of_ours() {
 #[test]
 fn what_somebody_else_takes_away_is_put_back() {
     let node = Node::new(true);
-    let mut session = Session::start(&node, "10s");
+    let mut session = Session::start(&node, lease(10000));
     session.apply(30, 2);
     node.run("ip link del lh0");
     eventually("packets are delayed again", || delayed(&node));

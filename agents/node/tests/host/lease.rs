@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 
 use super::node::{Node, ROLES, eventually};
-use super::session::{Session, row};
+use super::session::{Session, lease, row};
 
 const ALIVE: &str = r#"{"alive":true}"#;
 
@@ -14,9 +14,9 @@ const ALIVE: &str = r#"{"alive":true}"#;
 fn a_row_lasts_as_long_as_its_session_is_heard_of() {
     let node = Node::with_others(false);
     let (before, others) = (node.everything(), node.of_others());
-    let mut session = Session::start(&node, "1s");
+    let mut session = Session::start(&node, lease(1000));
     session.apply(40, 3);
-    let end = Instant::now() + Duration::from_secs(3);
+    let end = Instant::now() + 3 * lease(1000);
     while Instant::now() < end {
         session.say(ALIVE);
         // Its answer paces this loop.
@@ -36,7 +36,7 @@ fn a_row_lasts_as_long_as_its_session_is_heard_of() {
 fn a_stopped_front_counts_as_gone() {
     let node = Node::new(true);
     let before = node.everything();
-    let mut session = Session::start(&node, "500ms");
+    let mut session = Session::start(&node, lease(500));
     session.apply(40, 3);
     session.signal(Signal::SIGSTOP);
     node.is_clear(&before);
@@ -48,14 +48,16 @@ fn a_stopped_front_counts_as_gone() {
 fn what_is_detached_stays_its_time_and_no_longer() {
     let node = Node::new(false);
     let before = node.everything();
-    let mut session = Session::start(&node, "10s");
+    let mut session = Session::start(&node, lease(10000));
     session.apply(30, 2);
-    assert_eq!(session.ask(&json!({ "detach": { "seconds": 2 } })), json!({ "detached": { "seconds": 2 } }));
+    let time = lease(2000);
+    let detached = json!({ "seconds": time.as_secs() });
+    assert_eq!(session.ask(&json!({ "detach": detached })), json!({ "detached": detached }));
     let ended = Instant::now();
     assert_eq!(session.end().0, Some(0));
     assert!(node.ping().unwrap() >= 30.0, "nobody is there, and the row is");
     eventually("it is gone", || node.processes("lh-keeper").is_empty());
-    assert!(ended.elapsed() >= Duration::from_millis(1_900), "{:?}", ended.elapsed());
+    assert!(ended.elapsed() + Duration::from_millis(100) >= time, "{:?}", ended.elapsed());
     node.is_clear(&before);
 }
 
@@ -63,11 +65,11 @@ fn what_is_detached_stays_its_time_and_no_longer() {
 fn a_later_session_finds_what_was_detached_and_can_clear_it() {
     let node = Node::new(true);
     let before = node.everything();
-    let mut session = Session::start(&node, "10s");
+    let mut session = Session::start(&node, lease(10000));
     session.apply(30, 2);
     session.ask(&json!({ "detach": { "seconds": 3600 } }));
     assert_eq!(session.end().0, Some(0));
-    let mut later = Session::start(&node, "10s");
+    let mut later = Session::start(&node, lease(10000));
     let status = later.status();
     assert_eq!(status["row"]["paths"].as_array().unwrap().len(), 2, "{status}");
     assert!(later.ask(&json!("clear")).get("cleared").is_some());
@@ -78,7 +80,7 @@ fn a_later_session_finds_what_was_detached_and_can_clear_it() {
 #[test]
 fn another_testbed_is_refused_and_told_who_holds_the_interface() {
     let node = Node::new(false);
-    let mut holder = Session::start(&node, "10s");
+    let mut holder = Session::start(&node, lease(10000));
     holder.apply(30, 1);
     let everything = node.everything();
     let mut other = Session::of(node.agent(&["session", "--interface", "eth0", "--testbed", "other"]));
@@ -102,7 +104,7 @@ fn another_testbed_is_refused_and_told_who_holds_the_interface() {
 fn sessions_of_one_testbed_share_and_the_last_one_clears() {
     let node = Node::with_others(true);
     let before = node.everything();
-    let mut sessions = [Session::start(&node, "10s"), Session::start(&node, "10s")];
+    let mut sessions = [Session::start(&node, lease(10000)), Session::start(&node, lease(10000))];
     // Both ask at once, many times: one row or the other, never a mixture.
     for round in 0..10 {
         for (place, session) in (0u64..).zip(&mut sessions) {
@@ -155,7 +157,7 @@ fn nothing_of_the_starter_is_kept_open_and_nothing_is_written() {
             let target = std::fs::read_link(format!("/proc/{pid}/cwd")).unwrap();
             assert_eq!(target, std::path::Path::new("/"));
         }
-        let mut later = Session::start(&node, "10s");
+        let mut later = Session::start(&node, lease(10000));
         later.ask(&json!("clear"));
         later.end();
         node.is_clear(&before);

@@ -4,7 +4,7 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 
 use super::node::{Node, ROLES, describe, eventually};
-use super::session::{Session, send};
+use super::session::{Session, lease, send};
 
 const NOTHING: &str = "nothing of longhaul is left in this network namespace\n";
 
@@ -16,10 +16,10 @@ fn panic(node: &Node, words: &[&str], code: i32) -> String {
 
 #[test]
 fn a_keeper_is_ended_with_all_that_it_did() {
-    let node = Node::with_others(false);
+    let node = Node::with_others(true);
     let before = node.everything();
     assert_eq!(panic(&node, &[], 0), NOTHING);
-    let mut session = Session::start(&node, "10s");
+    let mut session = Session::start(&node, lease(10000));
     session.apply(30, 3);
     let (keeper, during) = (node.process("lh-keeper"), node.everything());
     let would = panic(&node, &["--dry-run"], 0);
@@ -39,7 +39,7 @@ fn a_keeper_is_ended_with_all_that_it_did() {
 fn processes_that_do_not_answer_are_killed() {
     let node = Node::new(true);
     let before = node.everything();
-    let mut session = Session::start(&node, "1h");
+    let mut session = Session::start(&node, std::time::Duration::from_secs(3600));
     session.apply(30, 3);
     let pids = ROLES.map(|role| node.process(role));
     for pid in pids {
@@ -87,7 +87,7 @@ fn half_made_states_go_and_what_is_of_others_stays() {
 #[test]
 fn a_rule_of_somebody_else_among_ours_stays_alone() {
     let node = Node::new(true);
-    let mut session = Session::start(&node, "10s");
+    let mut session = Session::start(&node, lease(10000));
     session.apply(30, 40);
     node.run("tc filter add dev eth0 egress protocol ip pref 19528 u32 match ip dst 10.88.0.1 flowid 1:1");
     for role in ["lh-guardian", "lh-worker", "lh-keeper"] {
@@ -108,7 +108,7 @@ fn a_rule_of_somebody_else_among_ours_stays_alone() {
 #[test]
 fn without_privileges_it_says_so() {
     let node = Node::new(true);
-    let mut session = Session::start(&node, "10s");
+    let mut session = Session::start(&node, lease(10000));
     session.apply(30, 1);
     session.ask(&json!({ "detach": { "seconds": 3600 } }));
     session.end();
@@ -126,7 +126,7 @@ fn without_privileges_it_says_so() {
     assert!(printed.contains("still there: lh0: Operation not permitted"), "{printed}");
     assert!(node.run("ip -o link show").contains("lh0"));
     // All four were killed at once, which nothing can follow but the next start: it finds the leftovers and removes them.
-    let mut next = Session::start(&node, "10s");
+    let mut next = Session::start(&node, lease(10000));
     assert_eq!(next.status()["differences"], json!([]));
     assert!(!node.run("ip -o link show").contains("lh0"));
     next.end();

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::node::{Node, ROLES};
-use super::session::{Session, row};
+use super::session::{Session, lease, row};
 
 fn refusal(node: &Node, interface: &str) -> String {
     let mut session = Session::of(node.agent(&["session", "--interface", interface, "--testbed", "test"]));
@@ -77,7 +77,7 @@ fn an_interface_that_is_not_understood_is_left_alone() {
 fn ports_of_a_bridge_can_be_impaired() {
     let node = Node::new(true);
     node.run("ip link add br0 type bridge && ip link set br0 up && ip link set eth0 master br0");
-    let mut session = Session::start(&node, "10s");
+    let mut session = Session::start(&node, lease(10000));
     session.apply(30, 1);
     assert_eq!(session.end().0, Some(0));
 }
@@ -85,7 +85,7 @@ fn ports_of_a_bridge_can_be_impaired() {
 #[test]
 fn only_what_is_needed_is_kept() {
     let node = Node::new(false);
-    let mut session = Session::start(&node, "10s");
+    let mut session = Session::start(&node, lease(10000));
     session.apply(30, 1);
     // CAP_NET_ADMIN, CAP_NET_RAW, CAP_SYS_NICE, CAP_PERFMON, CAP_BPF.
     let useful = 1u64 << 12 | 1 << 13 | 1 << 23 | 1 << 38 | 1 << 39;

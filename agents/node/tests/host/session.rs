@@ -24,8 +24,9 @@ pub(crate) struct Session {
 
 impl Session {
     /// A session of the testbed `test` on the node's interface.
-    pub(crate) fn start(node: &Node, lease: &str) -> Self {
-        Self::of(node.agent(&["session", "--interface", "eth0", "--testbed", "test", "--lease", lease]))
+    pub(crate) fn start(node: &Node, lease: Duration) -> Self {
+        let lease = format!("{}ms", lease.as_millis());
+        Self::of(node.agent(&["session", "--interface", "eth0", "--testbed", "test", "--lease", &lease]))
     }
 
     /// A session by any command.
@@ -111,6 +112,16 @@ impl Session {
     pub(crate) fn signal(&self, signal: Signal) {
         send(self.pid(), signal);
     }
+}
+
+/// A lease of so many milliseconds on an ordinary machine. User-Mode Linux is slow, and what is slow must not look dead.
+pub(crate) fn lease(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds) * if slow() { 8 } else { 1 }
+}
+
+/// Whether this is User-Mode Linux.
+pub(crate) fn slow() -> bool {
+    std::env::var_os("LONGHAUL_UML").is_some()
 }
 
 /// A row of `paths` paths, all with this delay; the first is the other node's.

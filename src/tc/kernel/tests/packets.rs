@@ -306,36 +306,3 @@ fn a_thousand_destinations_cost_a_packet_little() {
         assert!(best[2] < best[0] + 100.0, "{best:?}");
     });
 }
-
-/// Prints how long a thousand destinations take; the bounds are loose.
-#[test]
-fn a_thousand_destinations_are_quick() {
-    inside("packets::a_thousand_destinations_are_quick", || {
-        let _lab = Lab::new();
-        let timed = |what: &str, body: &mut dyn FnMut() -> usize| {
-            let start = Instant::now();
-            let operations = body();
-            println!("{what}: {operations} operations, {:.1} ms", start.elapsed().as_secs_f64() * 1e3);
-            assert!(start.elapsed() < Duration::from_secs(20));
-            operations
-        };
-        both(|tc, backend| {
-            let rows = [wide_row(1_000, 1_000, 10), wide_row(1_000, 1_000, 40), wide_row(1_000, 50, 10)];
-            timed(&format!("{backend}: apply"), &mut || {
-                impair(tc, &rows[0], backend, &two_steps()).unwrap().operations
-            });
-            let again = timed(&format!("{backend}: again"), &mut || {
-                impair(tc, &rows[0], backend, &two_steps()).unwrap().operations
-            });
-            assert_eq!(again, 0);
-            timed(&format!("{backend}: change all"), &mut || {
-                impair(tc, &rows[1], backend, &two_steps()).unwrap().operations
-            });
-            timed(&format!("{backend}: clear"), &mut || clear(tc).unwrap().operations);
-            timed(&format!("{backend}: apply, 50 delays"), &mut || {
-                impair(tc, &rows[2], backend, &two_steps()).unwrap().operations
-            });
-            timed(&format!("{backend}: clear"), &mut || apply(tc, &State::default()).unwrap().operations);
-        });
-    });
-}

@@ -1,0 +1,265 @@
+//! A node whose kernel is this one: what a session asks of it, and what a replay does to it meanwhile.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::agent::protocol::{
+    Applied, Compared, Destinations, NodeStatus, Place, ReplayOrder, ReplayState, Response, Traffic,
+};
+use crate::agent::replay::{Replay, Switching, now_ns};
+use crate::agent::session::NodeControl;
+use crate::netlink::{Connection, NetlinkError, link};
+use crate::shaping::{
+    Abilities, Backend, BackendChoice, Impairment, Row, RowPath, Selector, State, choose_for, desired, diff,
+};
+use crate::tc::{self, KernelTc, Prepared, TrafficControl};
+use crate::timeline::{Repeat, write_moment};
+
+/// What was applied last.
+struct Last {
+    row: Row,
+    backend: Backend,
+}
+
+/// The traffic control of a node; one thread at a time uses it.
+struct Kernel {
+    interface: String,
+    tc: Option<KernelTc>,
+    abilities: Option<Abilities>,
+    applied: Option<Last>,
+    /// Which delay element the replay uses.
+    replayed_by: Backend,
+    /// The next step of the replay.
+    prepared: Option<(Row, Prepared)>,
+}
+
+/// A node whose kernel is this one.
+pub(super) struct KernelNode {
+    kernel: Arc<Mutex<Kernel>>,
+    replay: Replay,
+}
+
+/// How the selectors of two rows differ.
+fn destinations(before: &Row, after: &Row) -> Destinations {
+    let by_selector = |row: &Row| -> BTreeMap<Selector, Impairment> {
+        let of = |path: &RowPath| path.selectors.iter().map(|one| (*one, path.impairment)).collect::<Vec<_>>();
+        row.paths.iter().flat_map(of).collect()
+    };
+    let (before, after) = (by_selector(before), by_selector(after));
+    Destinations {
+        added: after.keys().filter(|one| !before.contains_key(one)).count(),
+        changed: after.iter().filter(|(one, does)| before.get(one).is_some_and(|now| now != *does)).count(),
+        removed: before.keys().filter(|one| !after.contains_key(one)).count(),
+    }
+}
+
+/// The one back-end that takes every step of a timeline.
+fn choose_for_all(order: &ReplayOrder, abilities: &Abilities) -> Result<(Backend, String), String> {
+    let mut row = Row::default();
+    let mut chosen = choose_for(order.backend, abilities, &row).map_err(text)?;
+    for step in &order.steps {
+        row = step.change.on(&row);
+        let of_step = choose_for(order.backend, abilities, &row).map_err(text)?;
+        if of_step.0 != chosen.0 {
+            chosen = of_step;
+            break;
+        }
+    }
+    Ok(chosen)
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+impl Kernel {
+    fn abilities(&mut self) -> Abilities {
+        self.abilities.get_or_insert_with(tc::abilities::probe).clone()
+    }
+
+    /// Whether the counter of drops also counts losses that were asked for, as netem's does: then it says nothing of the
+    /// emulation's own.
+    fn drops_are_meant(&self) -> bool {
+        let lossy = |last: &Last| last.row.paths.iter().any(|path| path.impairment.expected_loss() > 0.0);
+        self.applied.as_ref().is_some_and(|last| last.backend == Backend::Netem && lossy(last))
+    }
+
+    fn tc(&mut self) -> Result<&mut KernelTc, String> {
+        if self.tc.is_none() {
+            self.tc = Some(KernelTc::open(&self.interface).map_err(text)?);
+        }
+        self.tc.as_mut().ok_or_else(|| "traffic control is not open".to_owned())
+    }
+
+    /// Refuses an interface whose state is not understood, before anything of ours is there.
+    fn examine(&self) -> Result<(), String> {
+        if self.applied.is_none() { tc::examine(&self.interface).map_err(text) } else { Ok(()) }
+    }
+
+    /// The state that what was applied last should be, beside what is there.
+    fn wanted(&mut self, current: &State) -> Result<State, String> {
+        let abilities = self.abilities();
+        match &self.applied {
+            Some(last) => desired(&last.row, last.backend, &abilities, current).map_err(text),
+            None => Ok(State::default()),
+        }
+    }
+
+    fn status(&mut self) -> Result<NodeStatus, String> {
+        let current = self.tc()?.current().map_err(text)?;
+        let wanted = self.wanted(&current)?;
+        let traffic = if self.applied.is_some() { self.tc()?.traffic().map(Some) } else { Ok(None) };
+        Ok(NodeStatus {
+            backend: self.applied.as_ref().map(|last| last.backend),
+            row: self.applied.as_ref().map(|last| last.row.clone()).unwrap_or_default(),
+            differences: diff(&current, &wanted).iter().map(ToString::to_string).collect(),
+            restarts: vec![],
+            traffic: traffic.map_err(text)?.map(|traffic| Traffic {
+                packets: traffic.packets,
+                dropped: if self.drops_are_meant() { 0 } else { traffic.dropped },
+                drops_unknown: self.drops_are_meant(),
+            }),
+        })
+    }
+
+    fn compare(&mut self, row: &Row, backend: BackendChoice) -> Result<Compared, String> {
+        let abilities = self.abilities();
+        let (backend, reason) = choose_for(backend, &abilities, row).map_err(text)?;
+        let current = self.tc()?.current().map_err(text)?;
+        let target = desired(row, backend, &abilities, &current).map_err(text)?;
+        let wanted = self.wanted(&current)?;
+        let before = self.applied.as_ref().map(|last| last.row.clone());
+        let destinations = destinations(before.as_ref().unwrap_or(&Row::default()), row);
+        let words = |wanted: &State| diff(&current, wanted).iter().map(ToString::to_string).collect();
+        Ok(Compared {
+            backend,
+            reason,
+            operations: words(&target),
+            destinations,
+            applied: before,
+            differences: words(&wanted),
+        })
+    }
+
+    /// Goes through a timeline as the replay will, as far as states are concerned: from what is there, step by step, and
+    /// once more from its end when it is repeated. The back-end, why, and the operations of each step of the first pass.
+    fn rehearse(&mut self, order: &ReplayOrder) -> Result<(Backend, String, Vec<usize>), String> {
+        self.examine()?;
+        let abilities = self.abilities();
+        if order.steps.is_empty() {
+            return Err("the timeline has no step".to_owned());
+        }
+        let (backend, reason) = choose_for_all(order, &abilities)?;
+        let mut state = self.tc()?.current().map_err(text)?;
+        let mut row = Row::default();
+        let passes = if order.pace.repeat == Repeat::Times(1) { 1 } else { 2 };
+        let mut operations = Vec::with_capacity(order.steps.len());
+        for (place, step) in (0..passes).flat_map(|_| order.steps.iter().enumerate()) {
+            row = step.change.on(&row);
+            let next = desired(&row, backend, &abilities, &state)
+                .map_err(|error| format!("step {} at {}: {error}", place + 1, write_moment(step.at)))?;
+            if operations.len() < order.steps.len() {
+                operations.push(diff(&state, &next).len());
+            }
+            state = next;
+        }
+        Ok((backend, reason, operations))
+    }
+}
+
+impl Switching for Kernel {
+    fn prepare(&mut self, row: &Row) -> Result<usize, String> {
+        let (abilities, backend) = (self.abilities(), self.replayed_by);
+        let prepared = tc::prepare(self.tc()?, row, backend, &abilities).map_err(text)?;
+        let operations = prepared.operations();
+        self.prepared = Some((row.clone(), prepared));
+        Ok(operations)
+    }
+
+    fn switch(&mut self) -> Result<u64, String> {
+        let (row, prepared) = self.prepared.take().ok_or("nothing was prepared")?;
+        let mut done_ns = 0;
+        prepared.carry_out(self.tc()?, &mut || done_ns = now_ns()).map_err(text)?;
+        self.applied = Some(Last { row, backend: self.replayed_by });
+        Ok(done_ns)
+    }
+}
+
+impl KernelNode {
+    /// The node behind this interface; its abilities are found out when they are not told.
+    pub(super) fn new(interface: String, abilities: Option<Abilities>) -> Self {
+        let replayed_by = Backend::Netem;
+        let kernel = Kernel { interface, tc: None, abilities, applied: None, replayed_by, prepared: None };
+        Self { kernel: Arc::new(Mutex::new(kernel)), replay: Replay::default() }
+    }
+
+    fn kernel(&self) -> MutexGuard<'_, Kernel> {
+        // What a panic may have left half done shows as a difference, and the next application repairs it.
+        self.kernel.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl NodeControl for KernelNode {
+    fn abilities(&mut self) -> Abilities {
+        self.kernel().abilities()
+    }
+
+    fn place(&mut self) -> Result<Place, String> {
+        let interface = self.kernel().interface.clone();
+        let addresses = || -> Result<Option<Vec<IpAddr>>, NetlinkError> {
+            let mut kernel = Connection::open()?;
+            link::find(&mut kernel, &interface)?.map(|link| link::addresses(&mut kernel, &link)).transpose()
+        };
+        let addresses =
+            addresses().map_err(text)?.ok_or_else(|| format!("this host has no interface `{interface}`"))?;
+        Ok(Place { interface, addresses })
+    }
+
+    fn apply(&mut self, row: &Row, backend: BackendChoice) -> Result<Applied, String> {
+        self.replay.stop();
+        let mut kernel = self.kernel();
+        kernel.examine()?;
+        let abilities = kernel.abilities();
+        let (backend, reason) = choose_for(backend, &abilities, row).map_err(text)?;
+        let applied = tc::impair(kernel.tc()?, row, backend, &abilities).map_err(text)?;
+        kernel.applied = Some(Last { row: row.clone(), backend });
+        Ok(Applied { backend, reason, operations: applied.operations })
+    }
+
+    fn clear(&mut self) -> Result<usize, String> {
+        self.replay.stop();
+        let mut kernel = self.kernel();
+        kernel.applied = None;
+        let cleared = tc::clear(kernel.tc()?).map_err(text)?;
+        Ok(cleared.operations)
+    }
+
+    fn status(&mut self) -> Result<NodeStatus, String> {
+        self.kernel().status()
+    }
+
+    fn compare(&mut self, row: &Row, backend: BackendChoice) -> Result<Compared, String> {
+        self.kernel().compare(row, backend)
+    }
+
+    fn replay(&mut self, order: ReplayOrder) -> Result<Response, String> {
+        self.replay.stop();
+        let (backend, reason, operations) = self.kernel().rehearse(&order)?;
+        self.kernel().replayed_by = backend;
+        self.replay.accept(order);
+        Ok(Response::Replaying { backend, reason, operations })
+    }
+
+    fn begin_replay(&mut self, start_realtime_ns: u64) -> Result<(), String> {
+        self.replay.begin(Arc::clone(&self.kernel), start_realtime_ns)
+    }
+
+    fn switches(&mut self, from: u64) -> ReplayState {
+        self.replay.state(from)
+    }
+
+    fn stop_replay(&mut self) {
+        self.replay.stop();
+    }
+}

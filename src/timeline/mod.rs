@@ -1,0 +1,23 @@
+//! Timelines: what every path does, from which instant on. Pure: files are read and clocks are looked at elsewhere.
+//!
+//! ```text
+//! YAML schedule ─parse_schedule─► matrices by name, instants ─┐
+//! --every 10m a.csv b.csv ────────────────────────────────────┼─► Timeline ─rows_of─► one change of the row per step and node
+//! trace CSV ──────────────parse_trace─► values of single paths ┘
+//! ```
+
+mod build;
+mod change;
+mod force;
+mod moment;
+mod schedule;
+mod trace;
+mod trace_error;
+
+pub use build::{Pace, Repeat, Switch, Timeline, TimelineError, TimelineStep};
+pub use change::{StepChange, changes};
+pub use force::{Force, InForce, SwitchStamp};
+pub use moment::{MomentError, parse_moment, write_moment};
+pub use schedule::{Schedule, ScheduleError, ScheduleStep, parse_schedule};
+pub use trace::{Trace, TraceEntry, parse_trace};
+pub use trace_error::{TraceError, TraceProblem};
