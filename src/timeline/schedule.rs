@@ -5,6 +5,7 @@ use serde::Deserialize;
 use super::moment::{MomentError, parse_moment};
 use super::{Pace, Repeat};
 use crate::units::Span;
+use crate::wording::OneLine;
 
 /// What a schedule file says. The files that it names are not read here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +27,7 @@ pub struct ScheduleStep {
 
 /// Why a text is no schedule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{file}{place}: {problem}")]
+#[error("{file}{place}: {}", OneLine(.problem))]
 pub struct ScheduleError {
     /// The file.
     pub file: String,

@@ -5,10 +5,11 @@ use crate::matrix::{MAX_DELAY, UnknownUnit};
 use crate::shaping::ImpairmentError;
 use crate::topology::NameError;
 use crate::units::UnitError;
+use crate::wording::OneLine;
 
 /// A file that is no trace.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{file}{}: {problem}", place(*.line, *.column))]
+#[error("{file}{}: {}", place(*.line, *.column), OneLine(.problem))]
 pub struct TraceError {
     /// The file.
     pub file: String,

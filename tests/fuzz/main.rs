@@ -54,6 +54,8 @@ targets! {
     selector: yaml::selector, yaml::SELECTOR, 2_000;
     impairments: yaml::impairments, yaml::IMPAIRMENTS, 500;
     inventory: yaml::inventory, yaml::INVENTORY, 500;
+    schedule: yaml::schedule, yaml::SCHEDULE, 500;
+    trace: lists::trace, lists::TRACE, 500;
     request: session::request, session::WORDS, 500;
     response: session::response, session::WORDS, 500;
     session: session::whole, session::WORDS, 150;

@@ -145,3 +145,40 @@ pub(crate) fn addresses(bytes: &[u8]) {
         }
     }
 }
+
+pub(crate) const TRACE: &[&str] = &[
+    "time,from,to,delay,jitter,loss,rate\n",
+    "time_ms,from,to,delay_us\n",
+    "# unit: us\n",
+    "# start: 1700000000\n",
+    "a,b,",
+    "b,a,",
+    "\n",
+    "\r\n",
+    ",",
+    "\"",
+    "2500ms",
+    "1e308",
+    "NaN",
+    "-1",
+    "18446744073709551615",
+    "0.1%",
+    "10mbit",
+    "366d",
+];
+
+/// Entries come in the order of their instants, each from a line of the file.
+pub(crate) fn trace(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    match longhaul::timeline::parse_trace("trace.csv", text) {
+        Err(error) => {
+            claims::message(&error);
+            assert!(error.line == 0 || error.line <= 1 + bytes.len() as u64, "line {}", error.line);
+        }
+        Ok(trace) => {
+            assert!(trace.entries().is_sorted_by_key(|entry| entry.at), "{trace:?}");
+            let last = trace.entries().iter().map(|entry| entry.line).max();
+            claims::line_within(last.unwrap_or(0), bytes);
+        }
+    }
+}

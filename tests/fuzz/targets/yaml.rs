@@ -7,6 +7,7 @@ use longhaul::intended::Intended;
 use longhaul::inventory;
 use longhaul::matrix::ReadOptions;
 use longhaul::shaping::{Impairment, Selector};
+use longhaul::timeline::parse_schedule;
 
 use crate::claims;
 
@@ -170,6 +171,39 @@ pub(crate) fn inventory(bytes: &[u8]) {
             assert_eq!(names.len(), inventory.hosts.len(), "a name stands twice");
             let addresses: Vec<_> = inventory.hosts.iter().flat_map(|host| &host.addresses).collect();
             assert_eq!(addresses.iter().collect::<BTreeSet<_>>().len(), addresses.len(), "an address stands twice");
+        }
+    }
+}
+
+pub(crate) const SCHEDULE: &[&str] = &[
+    "apiVersion: longhaul/v1\n",
+    "timeline:\n",
+    "- {at: ",
+    ", matrix: a.csv}\n",
+    "every: ",
+    "10m",
+    "matrices: [a.csv, b.csv]\n",
+    "repeat: ",
+    "forever",
+    "until: ",
+    "length: ",
+    "0s",
+    "366d",
+    "1e308",
+    "-1",
+    "18446744073709551615",
+    "&a ",
+    "*a",
+];
+
+/// Steps come in order, each with a file.
+pub(crate) fn schedule(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    match parse_schedule("plan.yaml", text) {
+        Err(error) => claims::message(&error),
+        Ok(schedule) => {
+            assert!(!schedule.steps.is_empty(), "no step");
+            assert!(schedule.steps.is_sorted_by_key(|step| step.at), "{schedule:?}");
         }
     }
 }
