@@ -28,6 +28,8 @@ struct Kernel {
     tc: Option<KernelTc>,
     abilities: Option<Abilities>,
     applied: Option<Last>,
+    /// What was made for a replay whose first step is still to come.
+    ground: State,
     /// Which delay element the replay uses.
     replayed_by: Backend,
     /// The next step of the replay.
@@ -102,7 +104,7 @@ impl Kernel {
         let abilities = self.abilities();
         match &self.applied {
             Some(last) => desired(&last.row, last.backend, &abilities, current).map_err(text),
-            None => Ok(State::default()),
+            None => Ok(self.ground.clone()),
         }
     }
 
@@ -140,6 +142,17 @@ impl Kernel {
             applied: before,
             differences: words(&wanted),
         })
+    }
+
+    /// Has the device ready before the first step, so that all nodes can make that step within a moment of each other.
+    fn lay_ground(&mut self, order: &ReplayOrder) -> Result<(), String> {
+        let (abilities, backend) = (self.abilities(), self.replayed_by);
+        let Some(first) = order.steps.first() else { return Ok(()) };
+        if self.applied.is_none() {
+            let row = first.change.on(&Row::default());
+            self.ground = tc::lay_ground(self.tc()?, &row, backend, &abilities).map_err(text)?;
+        }
+        Ok(())
     }
 
     /// Goes through a timeline as the replay will, as far as states are concerned: from what is there, step by step, and
@@ -190,7 +203,15 @@ impl KernelNode {
     /// The node behind this interface; its abilities are found out when they are not told.
     pub(super) fn new(interface: String, abilities: Option<Abilities>) -> Self {
         let replayed_by = Backend::Netem;
-        let kernel = Kernel { interface, tc: None, abilities, applied: None, replayed_by, prepared: None };
+        let kernel = Kernel {
+            interface,
+            tc: None,
+            abilities,
+            applied: None,
+            ground: State::default(),
+            replayed_by,
+            prepared: None,
+        };
         Self { kernel: Arc::new(Mutex::new(kernel)), replay: Replay::default() }
     }
 
@@ -230,7 +251,7 @@ impl NodeControl for KernelNode {
     fn clear(&mut self) -> Result<usize, String> {
         self.replay.stop();
         let mut kernel = self.kernel();
-        kernel.applied = None;
+        (kernel.applied, kernel.ground) = (None, State::default());
         let cleared = tc::clear(kernel.tc()?).map_err(text)?;
         Ok(cleared.operations)
     }
@@ -245,8 +266,11 @@ impl NodeControl for KernelNode {
 
     fn replay(&mut self, order: ReplayOrder) -> Result<Response, String> {
         self.replay.stop();
-        let (backend, reason, operations) = self.kernel().rehearse(&order)?;
-        self.kernel().replayed_by = backend;
+        let mut kernel = self.kernel();
+        let (backend, reason, operations) = kernel.rehearse(&order)?;
+        kernel.replayed_by = backend;
+        kernel.lay_ground(&order)?;
+        drop(kernel);
         self.replay.accept(order);
         Ok(Response::Replaying { backend, reason, operations })
     }
@@ -261,5 +285,11 @@ impl NodeControl for KernelNode {
 
     fn stop_replay(&mut self) {
         self.replay.stop();
+        let mut kernel = self.kernel();
+        if kernel.applied.is_none() {
+            // The ground was laid for a first step that never came. What is left shows in the status.
+            kernel.ground = State::default();
+            let _ = kernel.tc().map(|tc| tc::clear(tc));
+        }
     }
 }

@@ -163,6 +163,12 @@ impl FilterKey {
 }
 
 impl Key {
+    /// Whether it says which packets are taken off their way. Everything else does nothing to packets as long as no object
+    /// that does is there.
+    pub const fn takes_packets(&self) -> bool {
+        matches!(self, Self::Service(..) | Self::Caught(_) | Self::Capture(_))
+    }
+
     /// The objects that must exist for this one; the device of a capture rule is named by its setting, not by its key.
     pub fn parents(&self) -> Vec<Self> {
         match self {

@@ -66,6 +66,23 @@ pub fn impair(
     bring(tc, &before, &wanted)
 }
 
+/// Makes everything for `row` that packets do not notice, such as the device, which takes far longer than leading packets there.
+/// Where something of ours is there already, that is not needed and nothing is done. Returns what is there then.
+pub fn lay_ground(
+    tc: &mut dyn TrafficControl,
+    row: &Row,
+    backend: Backend,
+    abilities: &Abilities,
+) -> Result<State, ApplyError> {
+    let before = tc.current().map_err(ApplyError::Read)?;
+    if !before.is_empty() {
+        return Ok(before);
+    }
+    let wanted = desired(row, backend, abilities, &before)?;
+    let ground: State = wanted.iter().filter(|(key, _)| !key.takes_packets()).map(|(key, set)| (*key, *set)).collect();
+    bring(tc, &before, &ground).map(|_| ground)
+}
+
 /// A row whose operations are known and wait for their instant.
 #[derive(Debug, Clone)]
 pub struct Prepared {
@@ -155,4 +172,29 @@ fn undo(tc: &mut dyn TrafficControl, before: &State) -> Result<(), TcError> {
     let now = tc.current()?;
     let operations = diff(&now, before);
     if operations.is_empty() { Ok(()) } else { reach(tc, &operations, before, &mut || ()) }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::shaping::{Impairment, RowPath};
+    use crate::tc::FakeTc;
+    use crate::units::Delay;
+
+    #[test]
+    fn ground_takes_no_packet_and_leaves_little_to_the_instant() {
+        let path = RowPath::to(&["10.77.0.2/32".parse().unwrap()], Impairment::delay(Delay::from_millis(10)));
+        let (row, abilities) = (Row::from_iter([path]), Abilities::all());
+        for backend in [Backend::Netem, Backend::Userspace] {
+            let mut tc = FakeTc::default();
+            let ground = lay_ground(&mut tc, &row, backend, &abilities).unwrap();
+            assert!(!ground.is_empty() && ground.iter().all(|(key, _)| !key.takes_packets()), "{ground:?}");
+            let left = prepare(&mut tc, &row, backend, &abilities).unwrap();
+            assert!(left.operations.iter().all(|operation| operation.key().takes_packets()), "{:?}", left.operations);
+            left.carry_out(&mut tc, &mut || ()).unwrap();
+            assert_eq!(tc.current().unwrap(), desired(&row, backend, &abilities, &State::default()).unwrap());
+            assert_eq!(lay_ground(&mut tc, &Row::default(), backend, &abilities).unwrap(), tc.current().unwrap());
+        }
+    }
 }

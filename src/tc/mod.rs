@@ -11,7 +11,7 @@ pub mod line;
 #[doc(hidden)]
 pub mod outside;
 
-pub use apply::{Applied, ApplyError, Prepared, TrafficControl, apply, clear, impair, prepare};
+pub use apply::{Applied, ApplyError, Prepared, TrafficControl, apply, clear, impair, lay_ground, prepare};
 pub use bpf::BpfError;
 pub use error::TcError;
 pub use fake::FakeTc;
