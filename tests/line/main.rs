@@ -293,7 +293,10 @@ fn an_interface_that_is_down_costs_packets_but_not_the_line() {
     near.send(&[1]).unwrap();
     until("holding the packet", || line.counters().held == 1);
     run("ip link set eth0 down");
-    until("dropping the packet", || line.counters().dropped_emit == 1);
+    until("dropping the packet and saying why", || {
+        let counters = line.counters();
+        counters.dropped_emit == 1 && counters.failure.is_some()
+    });
     let failure = line.counters().failure.unwrap();
     assert!(failure.starts_with("cannot emit on `eth0`: "), "{failure}");
     run("ip link set eth0 up");
