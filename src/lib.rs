@@ -10,6 +10,9 @@
 //! - [`wording`]: pure; how messages repeat foreign text.
 //! - [`units`], [`topology`], [`matrix`]: what is asked for. They import nothing above them.
 //! - [`inventory`]: pure; the hosts of a testbed and how ssh reaches them.
+//! - [`parameters`]: pure; what policies let their users set.
+//! - [`balance`]: pure; which instance of a service gets the next request.
+//! - [`sim`]: pure; virtual time: events, seeded streams, servers, a network from a matrix.
 //! - [`shaping`]: pure; a node's row becomes the desired state, two states become the operations between them.
 //! - [`timeline`]: pure; what every path does from which instant on, as one change of a row per step and node.
 //! - [`intended`]: pure; a matrix or an impairment file becomes what each path is to do.
@@ -22,14 +25,17 @@
 //! - [`cli`]: one file per subcommand; builds the adapters.
 
 pub mod agent;
+pub mod balance;
 pub mod cli;
 pub mod intended;
 pub mod inventory;
 pub mod matrix;
 pub mod measure;
 pub mod netlink;
+pub mod parameters;
 pub mod report;
 pub mod shaping;
+pub mod sim;
 pub mod tc;
 pub mod testbed;
 pub mod timeline;

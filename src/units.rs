@@ -1,4 +1,5 @@
-//! Quantities with units: one-way [`Delay`], round-trip [`Rtt`], signed [`Deviation`], [`Span`], [`Rate`] and [`Probability`], all in integers.
+//! Quantities with units: one-way [`Delay`], round-trip [`Rtt`], signed [`Deviation`], [`Span`], [`Moment`], [`Rate`] and [`Probability`],
+//! all in integers.
 //!
 //! One-way delay and round-trip time are different types on purpose: an addition or comparison that mixes them
 //! does not compile. Everything is integer nanoseconds, so a value survives any number of conversions unchanged.
@@ -10,9 +11,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::wording::excerpt;
 
+mod moment;
 mod probability;
 mod rate;
 
+pub use moment::Moment;
 pub use probability::Probability;
 
 /// Nanoseconds in a millisecond.

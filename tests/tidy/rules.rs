@@ -11,13 +11,16 @@ pub(crate) const LINES: (usize, usize) = (400, 500);
 const FUNCTION_LINES: usize = 60;
 
 /// What each room may import, from the ground up. A port sits with its domain; adapters do not know each other.
-const ROOMS: [(&str, &[&str]); 17] = [
+const ROOMS: [(&str, &[&str]); 20] = [
     ("wording", &[]),
     ("units", &["wording"]),
     ("topology", &["wording", "units"]),
     ("matrix", &["wording", "units", "topology"]),
     ("inventory", &["wording", "units", "topology"]),
+    ("parameters", &["wording", "units"]),
+    ("balance", &["wording", "units", "parameters"]),
     ("shaping", &["wording", "units", "topology", "matrix"]),
+    ("sim", &["wording", "units", "topology", "matrix", "shaping"]),
     ("intended", &["wording", "units", "topology", "matrix", "shaping"]),
     ("measure", &["wording", "units", "topology", "matrix", "shaping"]),
     ("timeline", &["wording", "units", "topology", "matrix", "shaping"]),
@@ -38,6 +41,9 @@ const ROOMS: [(&str, &[&str]); 17] = [
             "matrix",
             "inventory",
             "shaping",
+            "parameters",
+            "balance",
+            "sim",
             "intended",
             "measure",
             "timeline",
@@ -53,12 +59,15 @@ const ROOMS: [(&str, &[&str]); 17] = [
 ];
 
 /// Rooms and files that decide without acting.
-const PURE: [&str; 19] = [
+const PURE: [&str; 22] = [
     "src/wording.rs",
     "src/units.rs",
     "src/topology/",
     "src/matrix/",
     "src/inventory/",
+    "src/parameters/",
+    "src/balance/",
+    "src/sim/",
     "src/shaping/",
     "src/timeline/",
     "src/intended/",

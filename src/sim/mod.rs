@@ -1,0 +1,18 @@
+//! Virtual time. Pure: a world is what it is made from and its seed; run twice, it does the same to the nanosecond.
+//!
+//! - [`Queue`]: events in the order of their moments; those of one moment in the order in which they were planned.
+//! - [`Streams`]: an own stream of random numbers for every component, so that one more draw here changes nothing there.
+//! - [`Fifo`], [`Sharing`]: servers.
+//! - [`Network`]: what a matrix makes of a packet.
+
+mod fifo;
+mod network;
+mod queue;
+mod sharing;
+mod streams;
+
+pub use fifo::Fifo;
+pub use network::Network;
+pub use queue::Queue;
+pub use sharing::Sharing;
+pub use streams::{Streams, unit_interval};
