@@ -8,6 +8,7 @@
 //! ```
 //!
 //! - [`wording`]: pure; how messages repeat foreign text.
+//! - [`yaml`]: pure; what is read from YAML keeps its place in the file.
 //! - [`units`], [`topology`], [`matrix`]: what is asked for. They import nothing above them.
 //! - [`inventory`]: pure; the hosts of a testbed and how ssh reaches them.
 //! - [`parameters`]: pure; what policies let their users set.
@@ -42,3 +43,4 @@ pub mod timeline;
 pub mod topology;
 pub mod units;
 pub mod wording;
+pub mod yaml;

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::at::At;
 use super::change::DelayChange;
 use super::document::{Document, Rule};
-use super::error::{FileProblem, IntendedError, Spot};
+use super::error::{FileProblem, IntendedError};
 use super::regions::{Nodes, Wrong};
 use super::rule::{Layer, Origin};
 use super::shapes::{Prepared, Shapes};
@@ -13,6 +12,7 @@ use crate::matrix::{DelayMatrix, Grid, MAX_DELAY};
 use crate::shaping::{Aspect, Impairment, Loss, PathIntent, Service, Share};
 use crate::topology::{NodeIndex, NodeName};
 use crate::units::{Delay, Probability, Rate, Span};
+use crate::yaml::{At, Spot};
 
 /// A table beside the delay matrix, in its order of nodes, and the file that it stands in.
 #[derive(Debug)]

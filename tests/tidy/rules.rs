@@ -11,8 +11,9 @@ pub(crate) const LINES: (usize, usize) = (400, 500);
 const FUNCTION_LINES: usize = 60;
 
 /// What each room may import, from the ground up. A port sits with its domain; adapters do not know each other.
-const ROOMS: [(&str, &[&str]); 20] = [
+const ROOMS: [(&str, &[&str]); 21] = [
     ("wording", &[]),
+    ("yaml", &[]),
     ("units", &["wording"]),
     ("topology", &["wording", "units"]),
     ("matrix", &["wording", "units", "topology"]),
@@ -21,7 +22,7 @@ const ROOMS: [(&str, &[&str]); 20] = [
     ("balance", &["wording", "units", "parameters"]),
     ("shaping", &["wording", "units", "topology", "matrix"]),
     ("sim", &["wording", "units", "topology", "matrix", "shaping"]),
-    ("intended", &["wording", "units", "topology", "matrix", "shaping"]),
+    ("intended", &["wording", "yaml", "units", "topology", "matrix", "shaping"]),
     ("measure", &["wording", "units", "topology", "matrix", "shaping"]),
     ("timeline", &["wording", "units", "topology", "matrix", "shaping"]),
     ("report", &["wording", "units", "topology", "matrix", "shaping", "measure", "timeline"]),
@@ -36,6 +37,7 @@ const ROOMS: [(&str, &[&str]); 20] = [
         "cli",
         &[
             "wording",
+            "yaml",
             "units",
             "topology",
             "matrix",
@@ -59,8 +61,9 @@ const ROOMS: [(&str, &[&str]); 20] = [
 ];
 
 /// Rooms and files that decide without acting.
-const PURE: [&str; 22] = [
+const PURE: [&str; 23] = [
     "src/wording.rs",
+    "src/yaml.rs",
     "src/units.rs",
     "src/topology/",
     "src/matrix/",
