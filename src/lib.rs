@@ -22,12 +22,15 @@
 //! - [`measure`]: what is: probe schedule (pure), kernel-stamped probes, comparison with the intention (pure).
 //! - [`agent`]: what runs on a node: the session protocol.
 //! - [`testbed`]: where nodes live: the lab of network namespaces.
+//! - [`workload`]: pure; when requests come and how long each takes.
+//! - [`experiment`]: plans, trials and runs; one room for each kind of experiment.
 //! - [`report`]: pure; tables, plots and files of a run.
 //! - [`cli`]: one file per subcommand; builds the adapters.
 
 pub mod agent;
 pub mod balance;
 pub mod cli;
+pub mod experiment;
 pub mod intended;
 pub mod inventory;
 pub mod matrix;
@@ -43,4 +46,5 @@ pub mod timeline;
 pub mod topology;
 pub mod units;
 pub mod wording;
+pub mod workload;
 pub mod yaml;

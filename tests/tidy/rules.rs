@@ -11,7 +11,7 @@ pub(crate) const LINES: (usize, usize) = (400, 500);
 const FUNCTION_LINES: usize = 60;
 
 /// What each room may import, from the ground up. A port sits with its domain; adapters do not know each other.
-const ROOMS: [(&str, &[&str]); 21] = [
+const ROOMS: [(&str, &[&str]); 23] = [
     ("wording", &[]),
     ("yaml", &[]),
     ("units", &["wording"]),
@@ -22,6 +22,11 @@ const ROOMS: [(&str, &[&str]); 21] = [
     ("balance", &["wording", "units", "parameters"]),
     ("shaping", &["wording", "units", "topology", "matrix"]),
     ("sim", &["wording", "units", "topology", "matrix", "shaping"]),
+    ("workload", &["wording", "units", "sim"]),
+    (
+        "experiment",
+        &["wording", "yaml", "units", "topology", "matrix", "parameters", "balance", "sim", "workload", "report"],
+    ),
     ("intended", &["wording", "yaml", "units", "topology", "matrix", "shaping"]),
     ("measure", &["wording", "units", "topology", "matrix", "shaping"]),
     ("timeline", &["wording", "units", "topology", "matrix", "shaping"]),
@@ -46,6 +51,8 @@ const ROOMS: [(&str, &[&str]); 21] = [
             "parameters",
             "balance",
             "sim",
+            "workload",
+            "experiment",
             "intended",
             "measure",
             "timeline",
@@ -61,7 +68,7 @@ const ROOMS: [(&str, &[&str]); 21] = [
 ];
 
 /// Rooms and files that decide without acting.
-const PURE: [&str; 23] = [
+const PURE: [&str; 27] = [
     "src/wording.rs",
     "src/yaml.rs",
     "src/units.rs",
@@ -71,6 +78,10 @@ const PURE: [&str; 23] = [
     "src/parameters/",
     "src/balance/",
     "src/sim/",
+    "src/workload/",
+    "src/experiment/plan/",
+    "src/experiment/balancing/",
+    "src/experiment/outcome.rs",
     "src/shaping/",
     "src/timeline/",
     "src/intended/",
