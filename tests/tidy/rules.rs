@@ -68,7 +68,7 @@ const ROOMS: [(&str, &[&str]); 23] = [
 ];
 
 /// Rooms and files that decide without acting.
-const PURE: [&str; 27] = [
+const PURE: [&str; 28] = [
     "src/wording.rs",
     "src/yaml.rs",
     "src/units.rs",
@@ -82,6 +82,7 @@ const PURE: [&str; 27] = [
     "src/experiment/plan/",
     "src/experiment/balancing/",
     "src/experiment/outcome.rs",
+    "src/experiment/run/description.rs",
     "src/shaping/",
     "src/timeline/",
     "src/intended/",

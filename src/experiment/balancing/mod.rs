@@ -6,6 +6,7 @@ mod document;
 mod layout;
 mod simulate;
 mod tally;
+mod words;
 
 pub(crate) use build::balancing;
 pub use document::BalancingDocument;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::balance::{POLICIES, find};
-use crate::experiment::balancing::{METRICS, balancing};
+use crate::experiment::balancing::balancing;
 use crate::matrix::{self, ReadOptions};
 use crate::parameters::{Given, Parameters};
 use crate::units::Span;
@@ -26,7 +26,7 @@ pub(super) fn plan(file: &str, bytes: &[u8], read: Reader) -> Result<Plan, PlanE
     };
     let document = parse(bytes).map_err(located)?;
     let written = point(&document, read).map_err(failed)?;
-    let metrics: Vec<&str> = METRICS.iter().map(|metric| metric.name).collect();
+    let metrics: Vec<&str> = written.subject.metrics().iter().map(|metric| metric.name).collect();
     let claims = document.claims.iter().map(|one| claim::claim(one, &written, &metrics));
     let claims = claims.collect::<Result<_, _>>().map_err(located)?;
     let mut points = vec![written];

@@ -1,12 +1,14 @@
 //! Claims: what was said before, and what is to be seen if it holds.
 
+use serde::{Deserialize, Serialize};
+
 use super::document::ClaimDocument;
 use super::error::{PlanProblem, Wrong};
 use super::{Point, Strategy, Topology};
 use crate::yaml::{At, Spot};
 
 /// Something that was said, such as by a paper.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Claim {
     /// Its words.
     pub says: String,
@@ -17,7 +19,8 @@ pub struct Claim {
 }
 
 /// What is to be seen if a claim holds, on the plan as written.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Expectation {
     /// A strategy's mean lies between two numbers, which are included.
     Between {

@@ -23,7 +23,8 @@ pub use trials::{Trial, TrialId};
 use std::path::{Path, PathBuf};
 
 use crate::balance::Policy;
-use crate::experiment::balancing::Balancing;
+use crate::experiment::balancing::{Balancing, METRICS};
+use crate::experiment::outcome::Metric;
 use crate::matrix::ReadError;
 use crate::parameters::Parameters;
 
@@ -81,6 +82,22 @@ pub struct Point {
 pub enum Subject {
     /// Requests are balanced among instances of a service.
     Balancing(Balancing),
+}
+
+impl Subject {
+    /// What trials are judged by.
+    pub fn metrics(&self) -> &'static [Metric] {
+        match self {
+            Self::Balancing(_) => &METRICS,
+        }
+    }
+
+    /// What is done, as names and values for reading.
+    pub fn words(&self) -> Vec<(String, String)> {
+        match self {
+            Self::Balancing(balancing) => balancing.words(),
+        }
+    }
 }
 
 /// A policy with its parameters, under the name that figures have.
