@@ -105,7 +105,10 @@ fn an_agent_is_pushed_where_it_is_missing() {
         assert_eq!((pushed(), before.len()), (before, 1));
         // One that is broken is replaced.
         let name = fs::read_dir(ground.path("h1/cache/longhaul")).unwrap().next().unwrap().unwrap().path();
+        // A file that is still being run, as by a keeper that is just ending, cannot be written to; its name can be given away.
+        fs::remove_file(&name).unwrap();
         fs::write(&name, "#!/bin/sh\n").unwrap();
+        fs::set_permissions(&name, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         ground.ends(&status, 1);
         ground.ends(&pushing, 0);
     });
