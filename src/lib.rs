@@ -8,6 +8,7 @@
 //! ```
 //!
 //! - [`wording`]: pure; how messages repeat foreign text.
+//! - [`yaml`]: pure; what is read from YAML keeps its place in the file.
 //! - [`units`], [`topology`], [`matrix`]: what is asked for. They import nothing above them.
 //! - [`inventory`]: pure; the hosts of a testbed and how ssh reaches them.
 //! - [`parameters`]: pure; what policies let their users set.
@@ -21,12 +22,15 @@
 //! - [`measure`]: what is: probe schedule (pure), kernel-stamped probes, comparison with the intention (pure).
 //! - [`agent`]: what runs on a node: the session protocol.
 //! - [`testbed`]: where nodes live: the lab of network namespaces.
+//! - [`workload`]: pure; when requests come and how long each takes.
+//! - [`experiment`]: plans, trials and runs; one room for each kind of experiment.
 //! - [`report`]: pure; tables, plots and files of a run.
 //! - [`cli`]: one file per subcommand; builds the adapters.
 
 pub mod agent;
 pub mod balance;
 pub mod cli;
+pub mod experiment;
 pub mod intended;
 pub mod inventory;
 pub mod matrix;
@@ -42,3 +46,5 @@ pub mod timeline;
 pub mod topology;
 pub mod units;
 pub mod wording;
+pub mod workload;
+pub mod yaml;

@@ -11,8 +11,9 @@ pub(crate) const LINES: (usize, usize) = (400, 500);
 const FUNCTION_LINES: usize = 60;
 
 /// What each room may import, from the ground up. A port sits with its domain; adapters do not know each other.
-const ROOMS: [(&str, &[&str]); 20] = [
+const ROOMS: [(&str, &[&str]); 23] = [
     ("wording", &[]),
+    ("yaml", &[]),
     ("units", &["wording"]),
     ("topology", &["wording", "units"]),
     ("matrix", &["wording", "units", "topology"]),
@@ -21,7 +22,12 @@ const ROOMS: [(&str, &[&str]); 20] = [
     ("balance", &["wording", "units", "parameters"]),
     ("shaping", &["wording", "units", "topology", "matrix"]),
     ("sim", &["wording", "units", "topology", "matrix", "shaping"]),
-    ("intended", &["wording", "units", "topology", "matrix", "shaping"]),
+    ("workload", &["wording", "units", "sim"]),
+    (
+        "experiment",
+        &["wording", "yaml", "units", "topology", "matrix", "parameters", "balance", "sim", "workload", "report"],
+    ),
+    ("intended", &["wording", "yaml", "units", "topology", "matrix", "shaping"]),
     ("measure", &["wording", "units", "topology", "matrix", "shaping"]),
     ("timeline", &["wording", "units", "topology", "matrix", "shaping"]),
     ("report", &["wording", "units", "topology", "matrix", "shaping", "measure", "timeline"]),
@@ -36,6 +42,7 @@ const ROOMS: [(&str, &[&str]); 20] = [
         "cli",
         &[
             "wording",
+            "yaml",
             "units",
             "topology",
             "matrix",
@@ -44,6 +51,8 @@ const ROOMS: [(&str, &[&str]); 20] = [
             "parameters",
             "balance",
             "sim",
+            "workload",
+            "experiment",
             "intended",
             "measure",
             "timeline",
@@ -59,8 +68,9 @@ const ROOMS: [(&str, &[&str]); 20] = [
 ];
 
 /// Rooms and files that decide without acting.
-const PURE: [&str; 22] = [
+const PURE: [&str; 28] = [
     "src/wording.rs",
+    "src/yaml.rs",
     "src/units.rs",
     "src/topology/",
     "src/matrix/",
@@ -68,6 +78,11 @@ const PURE: [&str; 22] = [
     "src/parameters/",
     "src/balance/",
     "src/sim/",
+    "src/workload/",
+    "src/experiment/plan/",
+    "src/experiment/balancing/",
+    "src/experiment/outcome.rs",
+    "src/experiment/run/description.rs",
     "src/shaping/",
     "src/timeline/",
     "src/intended/",
