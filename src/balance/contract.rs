@@ -40,7 +40,9 @@ pub(super) struct Driven<B: ?Sized = dyn Balancer> {
 impl<B: Balancer + ?Sized> Driven<B> {
     pub(super) fn new(balancer: Box<B>, instances: &[u32]) -> Self {
         let mut driven = Self { now: Moment::START, requests: 0, under_way: Vec::new(), balancer };
-        instances.iter().for_each(|instance| driven.add(*instance, None));
+        for instance in instances {
+            driven.add(*instance, None);
+        }
         driven
     }
 
@@ -141,13 +143,13 @@ pub(super) fn events(most: usize) -> impl Strategy<Value = Vec<Event>> {
 }
 
 impl<B: Balancer + ?Sized> Driven<B> {
-    /// Lets something happen; what was picked, where that was it.
-    pub(super) fn play(&mut self, event: &Event) -> Option<Option<u32>> {
+    /// Lets something happen; what was picked, where that was it and there was one.
+    pub(super) fn play(&mut self, event: &Event) -> Option<u32> {
         match event {
             Event::Add(instance, ms) => self.add(*instance, *ms),
             Event::Remove(instance) => self.remove(*instance),
             Event::Measured(instance, ms) => self.measured(*instance, *ms),
-            Event::Pick => return Some(self.pick()),
+            Event::Pick => return self.pick(),
             #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
             Event::End(which, ms, outcome) => self.end((which * self.under_way.len() as f64) as usize, *ms, *outcome),
             Event::Foreign(instance, ms) => {
@@ -174,8 +176,11 @@ fn extremes(definition: &Definition) -> Vec<String> {
     }
 }
 
+/// What a policy did after an event: its pick, if that was one, and its weights.
+type Deed = (Option<u32>, Vec<(InstanceId, f64)>);
+
 /// Plays the events to a policy, looking after each whether it still is one; what it did.
-fn played(policy: &Policy, given: &[(&str, &str)], events: &[Event]) -> Vec<(Option<u32>, Vec<(InstanceId, f64)>)> {
+fn played(policy: &Policy, given: &[(&str, &str)], events: &[Event]) -> Vec<Deed> {
     let mut driven = Driven::new(build(policy, setting(policy, given)), &[]);
     let (mut there, mut did) = (std::collections::BTreeSet::new(), Vec::new());
     for event in events {
@@ -186,7 +191,7 @@ fn played(policy: &Policy, given: &[(&str, &str)], events: &[Event]) -> Vec<(Opt
         }
         let context = || format!("{} with {given:?} after {event:?}", policy.name);
         let picked = driven.play(event);
-        if let Some(picked) = picked {
+        if matches!(event, Event::Pick) {
             assert!(picked.is_none() == there.is_empty(), "{}: {picked:?} of {there:?}", context());
             assert!(picked.is_none_or(|picked| there.contains(&picked)), "{}: {picked:?} of {there:?}", context());
         }
@@ -195,7 +200,7 @@ fn played(policy: &Policy, given: &[(&str, &str)], events: &[Event]) -> Vec<(Opt
         let sum: f64 = weights.iter().map(|(_, share)| share).sum();
         assert!(there.is_empty() || (sum - 1.0).abs() < 1e-9, "{}: {weights:?}", context());
         assert!(weights.iter().all(|(_, share)| *share >= -1e-12), "{}: {weights:?}", context());
-        did.push((picked.flatten(), weights));
+        did.push((picked, weights));
     }
     did
 }

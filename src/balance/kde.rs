@@ -1,7 +1,7 @@
 //! How likely a latency is to be within a bound, estimated from samples: a kernel density, integrated up to the bound.
 //!
 //! μ = 1/n · Σ Φ((τ − xᵢ)/h) for samples xᵢ, with the standard normal distribution Φ and the bandwidth
-//! h = max(h_min, 0.9 · min(sd, IQR/1.34) · n^(−1/5)), Silverman's rule of thumb. Paper 004 names neither kernel nor bandwidth.
+//! h = max(hₘᵢₙ, 0.9 · min(sd, IQR/1.34) · n^(−1/5)), Silverman's rule of thumb. Paper 004 names neither kernel nor bandwidth.
 
 use crate::units::Span;
 

@@ -77,7 +77,7 @@ mod tests {
 
     fn swrr(shares: &[f64]) -> Swrr {
         let mut swrr = Swrr::default();
-        shares.iter().for_each(|_| swrr.insert(0));
+        (0..shares.len()).for_each(|place| swrr.insert(place));
         swrr.set(shares.iter().copied());
         swrr
     }

@@ -53,7 +53,9 @@ impl QEdge {
         let shares = self.rule.shares(&estimates, self.epsilon);
         self.recheck = None;
         let records = self.records.kept_mut();
-        records.iter_mut().for_each(|record| record.share = 0.0);
+        for record in &mut *records {
+            record.share = 0.0;
+        }
         for (place, share) in places.iter().zip(shares) {
             records[*place].share = share;
         }
@@ -258,7 +260,7 @@ mod tests {
             driven.served_in(&ms)
         });
         let picked = picked.collect();
-        if driven.now.as_nanos() % 5_000_000_000 == 0 {
+        if driven.now.as_nanos().is_multiple_of(5_000_000_000) {
             driven.maintain();
         }
         picked
@@ -375,7 +377,7 @@ mod tests {
             let few = few.to_string();
             let mut driven = driven(&[("error-count", &few)], &[]);
             for event in &events {
-                let picked = driven.play(event).flatten();
+                let picked = driven.play(event);
                 let (records, now) = (driven.balancer.records.kept(), driven.now);
                 if let Some(picked) = picked {
                     let rule = rule(&[]);

@@ -50,7 +50,7 @@ impl Rule {
         let share = |estimate: &Estimate| {
             let (mass, (sum, count)) = match self.part(*estimate) {
                 Part::Exploited => (1.0 - explore, exploited),
-                _ => (explore, explored),
+                Part::Explored => (explore, explored),
             };
             mass * if sum > 0.0 { self.score(*estimate) / sum } else { 1.0 / f64::from(count) }
         };
