@@ -4,6 +4,7 @@
 mod build;
 mod document;
 mod layout;
+mod regret;
 mod simulate;
 mod tally;
 mod words;

@@ -8,7 +8,7 @@ use crate::topology::NodeIndex;
 use crate::units::{Moment, Span};
 
 /// What a trial is judged by.
-pub const METRICS: [Metric; 9] = [
+pub const METRICS: [Metric; 10] = [
     Metric { name: "clientsOk", what: "clients that keep their share over the run, 0 to 1", better: Better::More },
     Metric { name: "requestsOk", what: "requests answered in time, 0 to 1", better: Better::More },
     Metric { name: "windowsOk", what: "client windows that keep their share, 0 to 1", better: Better::More },
@@ -19,6 +19,11 @@ pub const METRICS: [Metric; 9] = [
     },
     Metric { name: "jain", what: "Jain's index of the instances' request rates", better: Better::More },
     Metric { name: "failures", what: "requests without an answer, 0 to 1", better: Better::Less },
+    Metric {
+        name: "regret",
+        what: "requests that an oracle with fixed weights would answer in time beyond these, 0 to 1",
+        better: Better::Less,
+    },
     Metric { name: "p50", what: "median latency, ms", better: Better::Less },
     Metric { name: "p90", what: "90th percentile of latency, ms", better: Better::Less },
     Metric { name: "p99", what: "99th percentile of latency, ms", better: Better::Less },
