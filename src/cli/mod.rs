@@ -18,6 +18,7 @@ mod operate;
 mod panic;
 mod progress;
 mod replay;
+mod report;
 mod status;
 mod target;
 mod terminal;
@@ -60,6 +61,7 @@ enum CliCommand {
     Watch(watch::WatchArgs),
     Clear(operate::ClearArgs),
     Panic(panic::PanicArgs),
+    Report(report::ReportArgs),
     Bench(bench::BenchArgs),
     Matrix(matrix::MatrixArgs),
     Doctor(doctor::DoctorArgs),
@@ -116,6 +118,7 @@ fn dispatch(command: CliCommand, out: &mut dyn Write) -> anyhow::Result<ExitCode
         CliCommand::Watch(args) => watch::run(&args, out),
         CliCommand::Clear(args) => operate::run_clear(&args, out),
         CliCommand::Panic(args) => panic::run(&args, out),
+        CliCommand::Report(args) => report::run(&args, out),
         CliCommand::Bench(args) => bench::run(&args, out),
         CliCommand::Matrix(args) => matrix::run(args, out),
         CliCommand::Doctor(args) => doctor::run(&args, out),

@@ -58,7 +58,7 @@ impl fmt::Display for Num {
 }
 
 /// Text with the characters that XML gives a meaning replaced, and those that it forbids left out.
-pub(super) struct Escaped<'a>(pub(super) &'a str);
+pub(in crate::report) struct Escaped<'a>(pub(in crate::report) &'a str);
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
