@@ -16,9 +16,12 @@ mod manual;
 pub mod matrix;
 mod operate;
 mod panic;
+mod plan;
+mod policies;
 mod progress;
 mod replay;
 mod report;
+mod run;
 mod status;
 mod target;
 mod terminal;
@@ -60,8 +63,11 @@ enum CliCommand {
     Status(status::StatusArgs),
     Watch(watch::WatchArgs),
     Clear(operate::ClearArgs),
-    Panic(panic::PanicArgs),
+    Panic(panic::PanicEverywhereArgs),
+    Run(run::RunArgs),
     Report(report::ReportArgs),
+    Plan(plan::PlanArgs),
+    Policies(policies::PoliciesArgs),
     Bench(bench::BenchArgs),
     Matrix(matrix::MatrixArgs),
     Doctor(doctor::DoctorArgs),
@@ -117,8 +123,11 @@ fn dispatch(command: CliCommand, out: &mut dyn Write) -> anyhow::Result<ExitCode
         CliCommand::Status(args) => status::run(&args, out),
         CliCommand::Watch(args) => watch::run(&args, out),
         CliCommand::Clear(args) => operate::run_clear(&args, out),
-        CliCommand::Panic(args) => panic::run(&args, out),
+        CliCommand::Panic(args) => panic::run_everywhere(&args, out),
+        CliCommand::Run(args) => run::run(&args, out),
         CliCommand::Report(args) => report::run(&args, out),
+        CliCommand::Plan(args) => plan::run(&args, out),
+        CliCommand::Policies(args) => policies::run(&args, out),
         CliCommand::Bench(args) => bench::run(&args, out),
         CliCommand::Matrix(args) => matrix::run(args, out),
         CliCommand::Doctor(args) => doctor::run(&args, out),

@@ -81,13 +81,11 @@ pub fn run(
         }
         work();
     });
-    match failure.into_inner().ok().flatten() {
-        Some(error) => Err(error),
-        None => {
-            let run = done.into_inner();
-            Ok(Ended { run, left: trials.len() - run })
-        }
+    if let Some(error) = failure.into_inner().ok().flatten() {
+        return Err(error);
     }
+    let run = done.into_inner();
+    Ok(Ended { run, left: trials.len() - run })
 }
 
 fn one(trial: &Trial, directory: &RunDirectory, executor: &dyn Executor) -> Result<Outcome, RunError> {
