@@ -7,16 +7,19 @@ use super::BalancingFacts;
 use crate::experiment::report::TrialTables;
 use crate::experiment::run::PointDescription;
 use crate::matrix::DelayMatrix;
+use crate::report::number;
 use crate::report::page::{Block, PageFigure};
 use crate::report::plot::{
-    Axis, Bar, BarGroup, Bars, Bound, Boxes, Line, LinePoint, Lines, Part, Spread, StackPanel, Stacks, bars, boxes, lines,
-    stacks,
+    Axis, Bar, BarGroup, Bars, Bound, Boxes, Line, LinePoint, Lines, Part, Spread, StackPanel, Stacks, bars, boxes,
+    lines, stacks,
 };
-use crate::report::statistics::Cells;
-use crate::report::number;
+use crate::report::statistics::{Cells, Five};
 
 /// Metrics that have a picture of their own and are looked at over the sweep.
 pub const HEADLINES: [&str; 4] = ["clientsOk", "requestsOk", "jain", "p90"];
+
+/// Numbers by topology and repetition.
+type Values = Vec<((usize, u32), f64)>;
 
 /// What the pictures are drawn from.
 #[derive(Debug, Clone, Copy)]
@@ -99,7 +102,8 @@ fn windows(trial: &TrialTables, length: usize, skipped: usize) -> Vec<f64> {
         if second + 1 < length + skipped {
             return f64::NAN;
         }
-        let sum = counts[second + 1 - length..=second].iter().fold([0.0, 0.0], |sum, one| [sum[0] + one[0], sum[1] + one[1]]);
+        let sum =
+            counts[second + 1 - length..=second].iter().fold([0.0, 0.0], |sum, one| [sum[0] + one[0], sum[1] + one[1]]);
         // Nothing divided by nothing is not a number either.
         sum[1] / sum[0]
     };
@@ -147,42 +151,63 @@ fn rolling(given: &Given) -> Block {
     figure("rolling-success", caption, lines(&picture))
 }
 
+/// How many places the distribution of latency is looked at.
+const LATENCIES: u32 = 120;
+
 /// The distribution of latency.
 fn latency(given: &Given) -> Block {
-    let line = |(category, name): (usize, &str)| {
-        let mut shares: BTreeMap<u64, Vec<((usize, u32), f64)>> = BTreeMap::new();
-        for trial in given.of(category) {
-            for [share, ms] in rows(trial, "latency", ["share", "latency_ms"]) {
-                let key = (trial.record.topology, trial.record.repetition);
-                shares.entry(parsed(share).to_bits()).or_default().push((key, parsed(ms)));
-            }
-        }
-        let point = |(share, cells): (u64, Vec<((usize, u32), f64)>)| {
-            let estimate = Cells::new(cells).estimate()?;
-            let (low, high) = estimate.ends();
-            Some(LinePoint::level(estimate.mean, f64::from_bits(share), (low.max(0.0), high)))
-        };
-        Line { name: name.to_owned(), category, points: shares.into_iter().filter_map(point).collect() }
-    };
-    let lines_drawn: Vec<Line> = given.strategies().map(line).collect();
+    let curves: Vec<Vec<Curve>> =
+        given.strategies().map(|(category, _)| given.of(category).map(curve).collect()).collect();
     let within = given.facts.within.as_millis_f64();
-    let seen = lines_drawn.iter().flat_map(|line| &line.points).map(|point| point.at.0);
+    let seen = curves.iter().flatten().flat_map(|(_, curve)| curve).map(|(ms, _)| *ms).filter(|ms| *ms > 0.0);
+    let (low, high) = seen.fold((within, within), |(low, high), ms| (low.min(ms), high.max(ms)));
+    let place = |number: u32| low * (high / low).powf(f64::from(number) / f64::from(LATENCIES));
+    let line = |((category, name), trials): ((usize, &str), &Vec<Curve>)| {
+        let point = |number: u32| {
+            let ms = place(number);
+            let cells = trials.iter().map(|(key, curve): &Curve| (*key, share_within(curve, ms)));
+            let estimate = Cells::new(cells).estimate();
+            let (mean, ends) = estimate.map_or((f64::NAN, (f64::NAN, f64::NAN)), |one| (one.mean, one.ends()));
+            LinePoint::upright(ms, mean, (ends.0.max(0.0), ends.1.min(1.0)))
+        };
+        Line { name: name.to_owned(), category, points: (0..=LATENCIES).map(point).collect() }
+    };
     let picture = Lines {
         title: "Distribution of latency".to_owned(),
         subtitle: vec![
             "requests that were answered".to_owned(),
-            format!("line: mean of each percentile over {}", given.over),
-            "band: 95 % interval of that mean".to_owned(),
+            format!("line: mean over {}", given.over),
+            "band: 95 % interval of the mean".to_owned(),
         ],
-        x: Axis::log("latency, sent to answered (ms)", seen.chain([within])),
+        x: Axis::log("latency, sent to answered (ms)", [low, high]),
         y: Axis::percent("requests answered within x"),
-        lines: lines_drawn,
+        lines: given.strategies().zip(&curves).map(line).collect(),
         events: Vec::new(),
         bounds: vec![Bound::Upright(within, format!("in time: {}", given.facts.within))],
         signs: false,
     };
     let caption = "Which share of the answered requests was answered within which time; the time axis is logarithmic.";
     figure("latency", caption.to_owned(), lines(&picture))
+}
+
+/// A trial's topology and repetition, and its percentiles of latency, ascending: milliseconds and shares.
+type Curve = ((usize, u32), Vec<(f64, f64)>);
+
+fn curve(trial: &TrialTables) -> Curve {
+    let cells = rows(trial, "latency", ["latency_ms", "share"]);
+    let curve = cells.into_iter().map(|[ms, share]| (parsed(ms), parsed(share))).collect();
+    ((trial.record.topology, trial.record.repetition), curve)
+}
+
+/// The share of requests within `ms`, linear between percentiles; not a number where nothing was answered.
+fn share_within(curve: &[(f64, f64)], ms: f64) -> f64 {
+    let above = curve.partition_point(|(other, _)| *other <= ms);
+    match (above.checked_sub(1).map(|below| curve[below]), curve.get(above)) {
+        (Some((low, from)), Some((high, to))) => from + (to - from) * (ms - low) / (high - low),
+        (Some((_, from)), None) => from,
+        (None, Some(_)) => 0.0,
+        (None, None) => f64::NAN,
+    }
 }
 
 /// Figure 5: what each client got.
@@ -192,13 +217,14 @@ fn clients(given: &Given) -> Block {
         let values = shares.filter(|[requests, _]| *requests != "0").map(|[_, share]| parsed(share));
         let values: Vec<f64> = values.collect();
         let below = values.iter().filter(|share| **share < given.facts.at_least).count();
-        let kept = number(given.facts.at_least * 100.0, 0, false);
-        let note = format!("{below} of {} below {kept} %", values.len());
+        let note = format!("{below} of {} under", values.len());
         Spread { name: name.to_owned(), note, category, values }
     };
     let mut subtitle = given.place();
     subtitle.push("dot: a client in a repetition".to_owned());
     subtitle.push("box: the middle half and the median".to_owned());
+    let kept = number(given.facts.at_least * 100.0, 0, false);
+    subtitle.push(format!("below the names: how many are under {kept} %"));
     let picture = Boxes {
         title: "What each client got".to_owned(),
         subtitle,
@@ -214,7 +240,7 @@ fn clients(given: &Given) -> Block {
 fn per_instance(given: &Given, read: impl Fn([&str; 2]) -> f64) -> Vec<BarGroup> {
     let mut groups: Vec<BarGroup> = Vec::new();
     for (category, _) in given.strategies() {
-        let mut values: BTreeMap<usize, Vec<((usize, u32), f64)>> = BTreeMap::new();
+        let mut values: BTreeMap<usize, Values> = BTreeMap::new();
         for trial in given.on_first(category) {
             let cells = rows(trial, "instances", ["requests", "processing_p90_ms"]);
             for (instance, cells) in cells.into_iter().enumerate() {
@@ -225,12 +251,13 @@ fn per_instance(given: &Given, read: impl Fn([&str; 2]) -> f64) -> Vec<BarGroup>
             while groups.len() <= instance {
                 groups.push(BarGroup { name: format!("i{}", groups.len() + 1), bars: Vec::new() });
             }
-            let estimate = Cells::new(values).estimate();
-            let interval = estimate.filter(|estimate| estimate.half.is_some()).map(|estimate| estimate.ends());
+            let cells = Cells::new(values);
+            // An interval of two or three repetitions would be longer than the axis.
+            let five = Five::of(&cells.values()).filter(|_| cells.trials() > 1);
             groups[instance].bars.push(Bar {
                 category,
-                value: estimate.map(|estimate| estimate.mean),
-                interval: interval.map(|(low, high)| (low.max(0.0), high)),
+                value: cells.estimate().map(|estimate| estimate.mean),
+                interval: five.map(|five| (five.low, five.high)),
                 dots: Vec::new(),
                 text: String::new(),
             });
@@ -244,7 +271,7 @@ fn instance_bars(given: &Given, title: &str, what: &str, groups: Vec<BarGroup>) 
     let y = Axis::from_zero(what, groups.iter().flat_map(|group| &group.bars).filter_map(reached), false);
     let mut subtitle = given.place();
     subtitle.push("bar: mean over the repetitions".to_owned());
-    subtitle.push("line: 95 % interval".to_owned());
+    subtitle.push("line: from the least to the most of them".to_owned());
     let categories = given.strategies().map(|(_, name)| name.to_owned()).collect();
     let title = title.to_owned();
     Bars { title, subtitle, y, x: "instance".to_owned(), groups, categories, bounds: Vec::new() }
@@ -264,7 +291,8 @@ fn processing(given: &Given) -> Block {
     let groups = per_instance(given, |[_, p90]| parsed(p90));
     let what = "90th percentile of processing latency (ms)";
     let picture = instance_bars(given, "Processing latency of each instance", what, groups);
-    let caption = "What a request took at the instance, queue and service, without the ways: 90th percentile by strategy.";
+    let caption =
+        "What a request took at the instance, queue and service, without the ways: 90th percentile by strategy.";
     figure("instance-processing", caption.to_owned(), bars(&picture))
 }
 
@@ -299,7 +327,11 @@ fn panel(given: &Given, node: &str, instances: &[[&str; 2]]) -> StackPanel {
         _ => 0.0,
     };
     let own: Vec<&str> = instances.iter().filter(|[_, other]| *other == node).map(|[name, _]| *name).collect();
-    let title = if own.is_empty() { format!("{node}, without an instance") } else { format!("{node}, with {}", own.join(", ")) };
+    let title = if own.is_empty() {
+        format!("{node}, without an instance")
+    } else {
+        format!("{node}, with {}", own.join(", "))
+    };
     let bar = |(category, name): (usize, &str)| {
         let mut counts: BTreeMap<&str, f64> = BTreeMap::new();
         for trial in given.on_first(category) {
@@ -332,7 +364,13 @@ mod tests {
     fn a_window_is_what_was_sent_in_it() {
         let mut table = Table::new("seconds", &["second", "requests", "good"]);
         for second in 0..8 {
-            let (all, good) = if second == 6 { (0, 0) } else if second < 3 { (10, 10) } else { (10, 5) };
+            let (all, good) = if second == 6 {
+                (0, 0)
+            } else if second < 3 {
+                (10, 10)
+            } else {
+                (10, 5)
+            };
             table.rows.push(vec![second.to_string(), all.to_string(), good.to_string()]);
         }
         let record = TrialRecord {
@@ -350,5 +388,15 @@ mod tests {
         assert!(shares[..2].iter().all(|share| share.is_nan()), "{shares:?}");
         assert_eq!(shares[2..], [1.0, 0.75, 0.5, 0.5, 0.5, 0.5]);
         assert!(windows(&trial, 1, 0)[6].is_nan());
+    }
+
+    #[test]
+    fn a_share_is_read_between_percentiles() {
+        let curve = [(10.0, 0.01), (20.0, 0.5), (40.0, 1.0)];
+        let shares = [5.0, 10.0, 15.0, 30.0, 99.0].map(|ms| share_within(&curve, ms));
+        for (share, expected) in shares.iter().zip([0.0, 0.01, 0.255, 0.75, 1.0]) {
+            assert!((share - expected).abs() < 1e-12, "{shares:?}");
+        }
+        assert!(share_within(&[], 1.0).is_nan());
     }
 }

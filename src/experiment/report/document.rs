@@ -29,7 +29,11 @@ pub(super) struct Material<'a> {
 /// The page.
 pub(super) fn page(material: &Material) -> Page {
     let description = material.results.description;
-    let mut lead = vec![format!("An experiment run of longhaul {}, in {}.", description.version, testbed(description.testbed.as_str()))];
+    let mut lead = vec![format!(
+        "An experiment run of longhaul {}, in {}.",
+        description.version,
+        testbed(description.testbed.as_str())
+    )];
     lead.extend(progress(material.results).map(|words| format!("Unfinished: {words}.")));
     let mut sections = vec![question(material)];
     if !material.judged.is_empty() {
@@ -104,7 +108,8 @@ fn results(material: &Material, point: &PointDescription) -> Section {
     let headlines = headlines(material.results);
     blocks.extend(headlines.iter().map(|metric| overview::figure(material.results, point, metric)));
     if point.topologies.len() > 1 {
-        let tables = headlines.iter().map(|metric| Block::Table(overview::by_topology(material.results, point, metric)));
+        let tables =
+            headlines.iter().map(|metric| Block::Table(overview::by_topology(material.results, point, metric)));
         blocks.push(Block::Fold("The same by topology".to_owned(), tables.collect()));
     }
     Section { title: "Results".to_owned(), blocks }
@@ -116,7 +121,10 @@ fn details(material: &Material, point: &PointDescription) -> Section {
         return Section { title, blocks: Vec::new() };
     };
     if material.trials.is_empty() {
-        return Section { title, blocks: vec![Block::Text("No trial of the plan as written is there yet.".to_owned())] };
+        return Section {
+            title,
+            blocks: vec![Block::Text("No trial of the plan as written is there yet.".to_owned())],
+        };
     }
     let over = material.results.interval_words();
     let given = Given { point, facts, trials: material.trials, matrix: &first.intended, over: &over };
@@ -206,7 +214,11 @@ fn repeat(material: &Material) -> Section {
 /// As a shell takes it.
 fn quoted(word: &str) -> String {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./=:,@%+".contains(letter);
-    if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
 }
 
 /// Where and when it ran, as far as `run.json` says, with what else the machine did.

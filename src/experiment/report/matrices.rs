@@ -38,9 +38,12 @@ fn table(all: &[Delays]) -> PageTable {
         let nodes = delays.intended.len();
         let mut ms: Vec<f64> = off_diagonal(&delays.intended).collect();
         ms.sort_by(f64::total_cmp);
-        let at = |share| crate::report::statistics::quantile(&ms, share).map_or_else(|| "–".to_owned(), |ms| number(ms, 2, false));
+        let at = |share| {
+            crate::report::statistics::quantile(&ms, share).map_or_else(|| "–".to_owned(), |ms| number(ms, 2, false))
+        };
         let error = delays.measured.as_ref().map(|measured| {
-            let errors = off_diagonal(measured).zip(off_diagonal(&delays.intended)).map(|(seen, meant)| (seen - meant).abs());
+            let errors =
+                off_diagonal(measured).zip(off_diagonal(&delays.intended)).map(|(seen, meant)| (seen - meant).abs());
             let mut errors: Vec<f64> = errors.collect();
             errors.sort_by(f64::total_cmp);
             let median = crate::report::statistics::quantile(&errors, 0.5).unwrap_or(f64::NAN);

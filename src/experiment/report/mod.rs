@@ -95,8 +95,7 @@ fn document(directory: &RunDirectory, results: &Results, judged: &[Judged]) -> R
     let delays = delays(directory, results)?;
     let plan = optional(directory, "plan.yaml")?.unwrap_or_default();
     let record = optional(directory, "run.json")?.and_then(|text| serde_json::from_str::<Value>(&text).ok());
-    let material =
-        Material { results, trials: &trials, delays: &delays, judged, plan: &plan, record: record.as_ref() };
+    let material = Material { results, trials: &trials, delays: &delays, judged, plan: &plan, record: record.as_ref() };
     Ok(document::page(&material))
 }
 
@@ -129,7 +128,8 @@ fn optional(directory: &RunDirectory, file: &str) -> Result<Option<String>, Dire
 
 /// Every metric of every trial, long form.
 fn metrics(results: &Results) -> Table {
-    let mut table = Table::new("metrics", &["point", "varied", "topology", "repetition", "strategy", "metric", "value"]);
+    let mut table =
+        Table::new("metrics", &["point", "varied", "topology", "repetition", "strategy", "metric", "value"]);
     for record in &results.records {
         let point = results.description.points.get(record.point);
         let varied = point.map_or(&[][..], |point| &point.varied);

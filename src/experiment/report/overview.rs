@@ -6,29 +6,39 @@ use crate::report::plot::{Axis, Bar, BarGroup, Bars, bars};
 
 use super::results::Results;
 
-/// Strategy × metric: mean ± half of the interval; the best mean is marked.
+/// Metric × strategy: mean ± half of the interval; the best mean is marked.
 pub(super) fn table(results: &Results, point: &PointDescription) -> PageTable {
-    let metrics = &results.description.metrics;
+    let strategies = 0..point.strategies.len();
     let trials = |strategy| results.records.iter().filter(|one| one.point == 0 && one.strategy == strategy).count();
-    let rows = point.strategies.iter().enumerate().map(|(number, strategy)| {
-        let mut row = vec![Cell::plain(&strategy.name), Cell::new(trials(number).to_string(), Tone::Number)];
-        row.extend(metrics.iter().map(|metric| {
-            let Some(estimate) = results.cells(0, number, &metric.name).estimate() else {
-                return Cell::new("–", Tone::Number);
-            };
-            let best = best(results, 0, point, metric) == Some(number);
-            Cell::new(metric.bare(estimate), if best { Tone::Best } else { Tone::Number })
-        }));
-        row
-    });
-    let rows: Vec<Vec<Cell>> = rows.collect();
-    let mut head = vec!["strategy".to_owned(), "trials".to_owned()];
-    head.extend(metrics.iter().map(MetricDescription::heading));
+    let counts = strategies.clone().map(|strategy| Cell::new(trials(strategy).to_string(), Tone::Number));
+    let mut rows: Vec<Vec<Cell>> = vec![std::iter::once(Cell::plain("trials")).chain(counts).collect()];
+    rows.extend(results.description.metrics.iter().map(|metric| {
+        let cell = |strategy| cell(results, 0, point, metric, strategy);
+        std::iter::once(Cell::plain(metric.heading())).chain(strategies.clone().map(cell)).collect()
+    }));
+    let names = point.strategies.iter().map(|strategy| strategy.name.clone());
     let caption = format!(
-        "Mean ± half of the 95 % interval (Student's t over {}); the best mean of each column is bold",
+        "Mean ± half of the 95 % interval (Student's t over {}); the best mean of each row is bold",
         results.interval_words()
     );
-    PageTable { caption, head, rows }
+    PageTable { caption, head: std::iter::once("metric".to_owned()).chain(names).collect(), rows }
+}
+
+/// Mean ± half of the interval of a strategy at a point; marked where no other mean is better and some are worse.
+pub(super) fn cell(
+    results: &Results,
+    number: usize,
+    point: &PointDescription,
+    metric: &MetricDescription,
+    strategy: usize,
+) -> Cell {
+    let mean = |strategy| Some(results.cells(number, strategy, &metric.name).estimate()?.mean);
+    let Some(estimate) = results.cells(number, strategy, &metric.name).estimate() else {
+        return Cell::new("–", Tone::Number);
+    };
+    let best = best(results, number, point, metric).and_then(mean);
+    let is_best = best.is_some_and(|best| (best - estimate.mean).abs() < 1e-12);
+    Cell::new(metric.bare(estimate), if is_best { Tone::Best } else { Tone::Number })
 }
 
 /// Strategy × topology of one metric.
@@ -68,8 +78,7 @@ pub(super) fn best(
 
 /// A metric by strategy: bars with intervals, and a dot per trial.
 pub(super) fn figure(results: &Results, point: &PointDescription, metric: &MetricDescription) -> Block {
-    let cells: Vec<_> =
-        (0..point.strategies.len()).map(|strategy| results.cells(0, strategy, &metric.name)).collect();
+    let cells: Vec<_> = (0..point.strategies.len()).map(|strategy| results.cells(0, strategy, &metric.name)).collect();
     let group = |(number, cells): (usize, &crate::report::statistics::Cells)| {
         let estimate = cells.estimate();
         let interval = estimate.filter(|estimate| estimate.half.is_some());
@@ -83,9 +92,10 @@ pub(super) fn figure(results: &Results, point: &PointDescription, metric: &Metri
         BarGroup { name: point.strategies[number].name.clone(), bars: vec![bar] }
     };
     let groups: Vec<BarGroup> = cells.iter().enumerate().map(group).collect();
-    let reached = groups.iter().flat_map(|group| &group.bars).flat_map(|bar| {
-        bar.dots.iter().copied().chain(bar.interval.map(|(_, high)| high)).collect::<Vec<f64>>()
-    });
+    let reached = groups
+        .iter()
+        .flat_map(|group| &group.bars)
+        .flat_map(|bar| bar.dots.iter().copied().chain(bar.interval.map(|(_, high)| high)).collect::<Vec<f64>>());
     let trials = cells.iter().map(crate::report::statistics::Cells::trials).max().unwrap_or(0);
     let picture = Bars {
         title: capital(&metric.what),

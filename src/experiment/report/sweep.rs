@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use crate::experiment::run::{MetricDescription, PointDescription};
-use crate::report::page::{Block, Cell, PageFigure, PageTable, Tone};
+use crate::report::page::{Block, Cell, PageFigure, PageTable};
 use crate::report::plot::{Axis, Grid, GridCell, Line, LinePoint, Lines, grid, lines};
 use crate::report::statistics::Cells;
 use crate::units::Span;
 
-use super::overview::{best, capital};
+use super::overview::{best, capital, cell};
 use super::results::Results;
 
 /// Numbers of points.
@@ -50,18 +50,16 @@ fn figure(results: &Results, metric: &MetricDescription, name: String, fixed: &s
     if !fixed.is_empty() {
         subtitle.insert(0, fixed.to_owned());
     }
-    let (svg, caption) = match first.varied.as_slice() {
-        [(what, _)] => {
-            subtitle.push("band: 95 % interval".to_owned());
-            let caption = format!("{} against {what}; the band is the 95 % interval of the mean.", capital(&metric.what));
-            (lines(&against_one(results, metric, subtitle, points)), caption)
-        }
-        _ => {
-            subtitle.push("hatched: the 95 % interval of the paired difference to the next best holds zero".to_owned());
-            let (x, y) = (&first.varied[1].0, &first.varied[0].0);
-            let caption = format!("{} over {x} and {y}, by strategy, and which strategy is best where.", capital(&metric.what));
-            (grid(&against_two(results, metric, subtitle, points)), caption)
-        }
+    let (svg, caption) = if let [(what, _)] = first.varied.as_slice() {
+        subtitle.push("band: 95 % interval".to_owned());
+        let caption = format!("{} against {what}; the band is the 95 % interval of the mean.", capital(&metric.what));
+        (lines(&against_one(results, metric, subtitle, points)), caption)
+    } else {
+        subtitle.push("hatched: the 95 % interval of the paired difference to the next best holds zero".to_owned());
+        let (x, y) = (&first.varied[1].0, &first.varied[0].0);
+        let words = "by strategy, and which strategy is best where";
+        let caption = format!("{} over {x} and {y}, {words}.", capital(&metric.what));
+        (grid(&against_two(results, metric, subtitle, points)), caption)
     };
     Block::Figure(PageFigure { name, caption, svg })
 }
@@ -84,7 +82,7 @@ fn against_one(results: &Results, metric: &MetricDescription, subtitle: Vec<Stri
     let reached = lines.iter().flat_map(|line| &line.points).map(|point| point.edges.1.1);
     let y = Axis::from_zero(&metric.heading(), reached, metric.is_percent());
     let x = match unit {
-        Some(unit) if unit.is_empty() => Axis::over(what, places.iter().copied()),
+        Some("") => Axis::over(what, places.iter().copied()),
         Some(unit) => Axis::over(&format!("{what} ({unit})"), places.iter().copied()),
         None => Axis::steps(what, texts.iter().map(|&text| text.to_owned()).collect()),
     };
@@ -176,12 +174,7 @@ fn table(results: &Results, metric: &MetricDescription) -> PageTable {
     let rows = points.iter().enumerate().map(|(number, point)| {
         let varied = point.varied.iter().map(|(name, value)| format!("{name} {value}")).collect::<Vec<_>>().join(", ");
         let what = if varied.is_empty() { "as written".to_owned() } else { varied };
-        let best = best(results, number, point, metric);
-        let cell = |strategy: usize| {
-            let estimate = results.cells(number, strategy, &metric.name).estimate();
-            let text = estimate.map_or_else(|| "–".to_owned(), |estimate| metric.bare(estimate));
-            Cell::new(text, if best == Some(strategy) { Tone::Best } else { Tone::Number })
-        };
+        let cell = |strategy| cell(results, number, point, metric, strategy);
         std::iter::once(Cell::plain(what)).chain((0..names.len()).map(cell)).collect()
     });
     let rows = rows.collect();

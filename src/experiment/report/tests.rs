@@ -24,7 +24,8 @@ const HEAD: &str = "apiVersion: longhaul/v1\nname: it\nquestion: Is <b>this</b> 
                     \x20 - {says: better, metric: requestsOk, of: round-robin, above: \"<script>x\"}\n\
                     \x20 - {says: elsewhere, notTestable: \"it has & no hardware\"}\n";
 
-const ONE_AXIS: &str = "sweep: [{vary: balancing.service.time.logNormal.mean, over: [4ms, 6ms], label: service time}]\n";
+const ONE_AXIS: &str =
+    "sweep: [{vary: balancing.service.time.logNormal.mean, over: [4ms, 6ms], label: service time}]\n";
 const TWO_AXES: &str = "sweep: [{vary: balancing.service.time.logNormal.mean, over: [4ms, 6ms]},\
                         {vary: balancing.clients.each, over: [1, 2, 3]}]\n";
 
@@ -33,13 +34,28 @@ fn plan(sweep: &str) -> Plan {
     Plan::load(Path::new("plan.yaml"), |_| Ok(text.as_bytes().to_vec())).expect("a plan")
 }
 
-/// A run of as many trials as `count`, and its report.
-fn reported(sweep: &str, count: usize, folder: &Path) -> Written {
+/// A run of as many trials as `count`.
+fn ran(sweep: &str, count: usize, folder: &Path) {
     let plan = plan(sweep);
     let directory = RunDirectory::open(folder, &plan, &Description::new(&plan, "0"), false).expect("new");
     let trials: Vec<Trial> = plan.trials().take(count).collect();
     run(&trials, &directory, &Simulation::default(), 2, &AtomicBool::new(false), &|_, _| {}).expect("runs");
+}
+
+/// The same with its report.
+fn reported(sweep: &str, count: usize, folder: &Path) -> Written {
+    ran(sweep, count, folder);
     again(folder, folder)
+}
+
+/// The page of a run without its files: drawing these takes most of the time.
+fn composed(folder: &Path) -> (Vec<Judged>, String, String) {
+    let (directory, description) = RunDirectory::existing(folder).expect("a run");
+    let results = Results { description: &description, records: directory.records().expect("records") };
+    let judged = verdicts(&results);
+    let page = document(&directory, &results, &judged).expect("a page");
+    let summary = text::summary(&results, &judged);
+    (judged, summary, html(&page))
 }
 
 fn again(folder: &Path, output: &Path) -> Written {
@@ -52,7 +68,8 @@ fn page(folder: &Path) -> String {
 }
 
 fn parsed(text: &str) -> Document<'_> {
-    Document::parse_with_options(text, ParsingOptions { allow_dtd: true, ..ParsingOptions::default() }).expect("well-formed")
+    Document::parse_with_options(text, ParsingOptions { allow_dtd: true, ..ParsingOptions::default() })
+        .expect("well-formed")
 }
 
 /// The page opens without a network and without scripts; every picture has a title, every name is there once.
@@ -78,7 +95,8 @@ fn check(text: &str) {
     }
     assert!(names.values().all(|count| *count == 1), "{names:?}");
     for node in document.descendants() {
-        let links = [node.attribute("href").and_then(|value| value.strip_prefix('#')), node.attribute("aria-labelledby")];
+        let links =
+            [node.attribute("href").and_then(|value| value.strip_prefix('#')), node.attribute("aria-labelledby")];
         for link in links.into_iter().flatten() {
             assert!(names.contains_key(link), "{link} leads nowhere");
         }
@@ -107,18 +125,19 @@ fn a_report_is_one_page_that_needs_nothing_else() {
 #[test]
 fn claims_have_their_verdicts_on_the_page_and_on_the_terminal() {
     let folder = tempfile::tempdir().expect("a folder");
-    let written = reported("", 8, folder.path());
-    let verdicts: Vec<Verdict> = written.judged.iter().map(|one| one.verdict).collect();
+    ran("", 8, folder.path());
+    let (judged, summary, text) = composed(folder.path());
+    let verdicts: Vec<Verdict> = judged.iter().map(|one| one.verdict).collect();
     // Two names of one policy meet the same requests and do the same: the difference is nothing, exactly.
     assert_eq!(verdicts, [Verdict::Held, Verdict::NotHeld, Verdict::NotTestable]);
-    assert!(written.judged[1].seen.starts_with("difference 0.0 ± 0.0 points"), "{}", written.judged[1].seen);
-    let text = page(folder.path());
+    assert!(judged[1].seen.starts_with("difference 0.0 ± 0.0 points"), "{}", judged[1].seen);
     let document = parsed(&text);
-    let cells = document.descendants().filter(|node| ["yes", "no", "open"].map(Some).contains(&node.attribute("class")));
+    let cells =
+        document.descendants().filter(|node| ["yes", "no", "open"].map(Some).contains(&node.attribute("class")));
     let words: Vec<&str> = cells.filter_map(|node| node.text()).collect();
     assert_eq!(words, ["✓ held", "✗ not held", "– not testable here"]);
-    assert!(written.summary.contains("✓ held: nearly all <u>"), "{}", written.summary);
-    assert!(written.summary.contains("over 2 topologies × 2 repetitions"), "{}", written.summary);
+    assert!(summary.contains("✓ held: nearly all <u>"), "{}", summary);
+    assert!(summary.contains("over 2 topologies × 2 repetitions"), "{}", summary);
 }
 
 #[test]
@@ -137,11 +156,12 @@ fn the_same_directory_gives_the_same_bytes_wherever_they_are_written() {
 fn a_run_that_is_not_finished_says_so_and_one_without_trials_too() {
     for trials in [0, 1, 3] {
         let folder = tempfile::tempdir().expect("a folder");
-        let written = reported(ONE_AXIS, trials, folder.path());
+        ran(ONE_AXIS, trials, folder.path());
+        let (judged, summary, text) = composed(folder.path());
         let words = format!("{trials} of 24 trials are there");
-        assert!(page(folder.path()).contains(&words) && written.summary.contains(&words));
-        check(&page(folder.path()));
-        let verdict = written.judged[0].verdict;
+        assert!(text.contains(&words) && summary.contains(&words));
+        check(&text);
+        let verdict = judged[0].verdict;
         assert!(trials > 1 || verdict == Verdict::Unclear, "one value is no interval");
     }
 }
@@ -149,12 +169,11 @@ fn a_run_that_is_not_finished_says_so_and_one_without_trials_too() {
 #[test]
 fn measured_delays_are_shown_beside_the_intended_ones() {
     let folder = tempfile::tempdir().expect("a folder");
-    reported("", 2, folder.path());
-    assert!(!page(folder.path()).contains("id=\"measured-1\""));
+    ran("", 2, folder.path());
+    assert!(!composed(folder.path()).2.contains("id=\"measured-1\""));
     let matrices = folder.path().join("matrices");
     fs::copy(matrices.join("p0-t1.csv"), matrices.join("measured-p0-t0.csv")).expect("copied");
-    again(folder.path(), folder.path());
-    let text = page(folder.path());
+    let text = composed(folder.path()).2;
     check(&text);
     assert!(text.contains("id=\"measured-1\"") && text.contains("id=\"error-1\""));
 }
@@ -163,11 +182,10 @@ fn measured_delays_are_shown_beside_the_intended_ones() {
 #[test]
 fn the_command_can_be_copied_into_a_shell() {
     let folder = tempfile::tempdir().expect("a folder");
-    reported("", 1, folder.path());
+    ran("", 1, folder.path());
     let record = r#"{"command": ["longhaul", "run", "my plan.yaml", "</code><script>"], "hostNoise": {"load1": 1.5, "steal": 0.031}}"#;
     fs::write(folder.path().join("run.json"), record).expect("written");
-    again(folder.path(), folder.path());
-    let text = page(folder.path());
+    let text = composed(folder.path()).2;
     check(&text);
     assert!(text.contains("longhaul run &#39;my plan.yaml&#39; &#39;&lt;/code&gt;&lt;script&gt;&#39;"));
     assert!(text.contains("3.1 %"));

@@ -14,7 +14,8 @@ pub(super) fn summary(results: &Results, judged: &[Judged]) -> String {
     let description = results.description;
     // Writing to a string cannot fail.
     let mut text = String::new();
-    let _ = writeln!(text, "{} ({} of {} trials)", OneLine(&description.name), results.records.len(), results.planned());
+    let _ =
+        writeln!(text, "{} ({} of {} trials)", OneLine(&description.name), results.records.len(), results.planned());
     if let Some(words) = progress(results) {
         let _ = writeln!(text, "not finished: {words}");
     }

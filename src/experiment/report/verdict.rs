@@ -61,11 +61,16 @@ pub fn verdicts(results: &Results) -> Vec<Judged> {
 
 fn judge(claim: &Claim, results: &Results) -> Judged {
     let place = claim.topology.as_ref().map_or_else(String::new, |topology| format!(" on {topology}"));
-    let judged = |expected: String, (verdict, seen): (Verdict, String)| {
-        Judged { says: claim.says.clone(), expected, seen, verdict }
+    let judged = |expected: String, (verdict, seen): (Verdict, String)| Judged {
+        says: claim.says.clone(),
+        expected,
+        seen,
+        verdict,
     };
     match &claim.expectation {
-        Expectation::NotTestable(why) => judged("cannot be tested here".to_owned(), (Verdict::NotTestable, why.clone())),
+        Expectation::NotTestable(why) => {
+            judged("cannot be tested here".to_owned(), (Verdict::NotTestable, why.clone()))
+        }
         Expectation::Between { metric, of, bounds } => {
             let Some(metric) = find(results, metric) else { return judged(String::new(), unknown(metric)) };
             let bounds_words = format!("{} to {}", metric.value(bounds.0), metric.value(bounds.1));
@@ -107,10 +112,9 @@ fn between(metric: &MetricDescription, (low, high): (f64, f64), cells: &Cells) -
     let Some(estimate) = cells.estimate() else { return (Verdict::Unclear, "no trial yet".to_owned()) };
     let (from, to) = metric.possible(estimate.ends());
     let verdict = match estimate.half {
-        None => Verdict::Unclear,
         Some(_) if low <= from && to <= high => Verdict::Held,
         Some(_) if to < low || high < from => Verdict::NotHeld,
-        Some(_) => Verdict::Unclear,
+        _ => Verdict::Unclear,
     };
     (verdict, format!("{} ({})", metric.estimate(estimate), count(estimate, cells)))
 }
@@ -122,14 +126,14 @@ fn above(metric: &MetricDescription, one: &Cells, other: &Cells) -> (Verdict, St
     };
     let (low, high) = estimate.ends();
     let verdict = match estimate.half {
-        None => Verdict::Unclear,
         Some(_) if low > 0.0 => Verdict::Held,
         Some(_) if high <= 0.0 => Verdict::NotHeld,
-        Some(_) => Verdict::Unclear,
+        _ => Verdict::Unclear,
     };
     let mean = |cells: &Cells| cells.estimate().map_or_else(|| "–".to_owned(), |one| metric.value(one.mean));
     let pairs = count(estimate, &differences);
-    let seen = format!("difference {} ({} and {}; paired, {pairs})", metric.difference(estimate), mean(one), mean(other));
+    let seen =
+        format!("difference {} ({} and {}; paired, {pairs})", metric.difference(estimate), mean(one), mean(other));
     (verdict, seen)
 }
 

@@ -57,15 +57,15 @@ impl Writer {
                 put!(self, "<h3>{}</h3>", Escaped(text));
             }
             Block::Text(text) => {
-                put!(self, "<p>{}</p>", Escaped(text));
+                put!(self, "<p>{}</p>", prose(text));
             }
             Block::Notice(text) => {
-                put!(self, "<p class=\"notice\">{}</p>", Escaped(text));
+                put!(self, "<p class=\"notice\">{}</p>", prose(text));
             }
             Block::List(points) => {
                 put!(self, "<ul>");
                 for point in points {
-                    put!(self, "<li>{}</li>", Escaped(point));
+                    put!(self, "<li>{}</li>", prose(point));
                 }
                 put!(self, "</ul>");
             }
@@ -76,7 +76,9 @@ impl Writer {
             Block::Figure(figure) => self.figure(figure),
             Block::Fold(title, blocks) => {
                 put!(self, "<details>\n<summary>{}</summary>", Escaped(title));
-                blocks.iter().for_each(|block| self.block(block));
+                for block in blocks {
+                    self.block(block);
+                }
                 put!(self, "</details>");
             }
         }
@@ -101,7 +103,7 @@ impl Writer {
         for row in &table.rows {
             put!(self, "<tr>");
             for (place, Cell { text, tone }) in row.iter().enumerate() {
-                let (text, class) = (Escaped(text), class(*tone));
+                let (text, class) = (prose(text), class(*tone));
                 if place == 0 {
                     put!(self, "<th scope=\"row\">{text}</th>");
                 } else {
@@ -121,6 +123,11 @@ impl Writer {
         put!(self, "<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"Figure {number}\">\n{svg}</div>");
         put!(self, "<figcaption>Figure {number}. {caption}</figcaption>\n</figure>");
     }
+}
+
+/// Text of a paragraph or cell: a percent sign stays with its number.
+fn prose(text: &str) -> String {
+    Escaped(text).to_string().replace(" %", "\u{a0}%")
 }
 
 fn class(tone: Tone) -> &'static str {
@@ -192,7 +199,9 @@ mod tests {
     fn pictures_do_not_take_each_others_patterns() {
         let text = html(&page());
         for number in [1, 2] {
-            assert!(text.contains(&format!("id=\"f{number}-open\"")) && text.contains(&format!("url(#f{number}-open)")));
+            assert!(
+                text.contains(&format!("id=\"f{number}-open\"")) && text.contains(&format!("url(#f{number}-open)"))
+            );
         }
         assert_eq!(page().figures().len(), 2);
     }

@@ -2,7 +2,7 @@
 
 use super::heading::{AXIS_SIZE, MARGIN, TICK_SIZE};
 use super::svg::{Anchor, FAINT, INK, Style, Svg};
-use super::text::width;
+use super::text::{cut, width};
 use crate::report::heat::{number, ticks};
 
 /// An axis: what it shows, from where to where.
@@ -39,7 +39,8 @@ impl Axis {
     pub fn from_zero(title: &str, values: impl IntoIterator<Item = f64>, percent: bool) -> Self {
         let most = values.into_iter().filter(|value| value.is_finite()).fold(0.0, f64::max);
         let top = if most > 0.0 { most * 1.06 } else { 1.0 };
-        let (top, spacing) = if percent { (if most <= 1.0 { 1.0 } else { top }, Spacing::Percent) } else { (top, Spacing::Even) };
+        let (top, spacing) =
+            if percent { (if most <= 1.0 { 1.0 } else { top }, Spacing::Percent) } else { (top, Spacing::Even) };
         Self { title: title.to_owned(), ends: (0.0, top), spacing }
     }
 
@@ -84,7 +85,9 @@ impl Axis {
                 marks.into_iter().map(|mark| (mark / 100.0, format!("{} %", number(mark, decimals, false)))).collect()
             }
             Spacing::Log => log_marks(low, high),
-            Spacing::Steps(names) => names.iter().enumerate().map(|(place, name)| (place as f64, name.clone())).collect(),
+            Spacing::Steps(names) => {
+                names.iter().enumerate().map(|(place, name)| (place as f64, name.clone())).collect()
+            }
         }
     }
 
@@ -96,7 +99,8 @@ impl Axis {
 
 fn ends(values: impl Iterator<Item = f64>) -> (f64, f64) {
     let finite = values.filter(|value| value.is_finite());
-    let (low, high) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
+    let (low, high) =
+        finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
     match (low.is_finite(), low < high) {
         (true, true) => (low, high),
         (true, false) => (low - 0.5, low + 0.5),
@@ -162,7 +166,11 @@ impl Frame<'_> {
             svg.text((self.left - 8.0, y + TICK_SIZE * 0.36), Style::new(TICK_SIZE, INK, Anchor::End), &text);
         }
         let beside = (MARGIN + AXIS_SIZE * 0.8, f64::midpoint(self.top, self.bottom));
-        svg.text(beside, Style::new(AXIS_SIZE, INK, Anchor::Middle).turned(-90.0), &self.y.title);
+        // A long title in smaller letters, so that it stays beside the plot.
+        let room = self.bottom - self.top + 20.0;
+        let size = (AXIS_SIZE * room / width(&self.y.title, AXIS_SIZE).max(1.0)).clamp(8.5, AXIS_SIZE);
+        let title = cut(&self.y.title, size, room);
+        svg.text(beside, Style::new(size, INK, Anchor::Middle).turned(-90.0), &title);
     }
 
     /// Ticks with numbers as far as they have room, the title, the outline.

@@ -72,14 +72,14 @@ pub fn bars(picture: &Bars) -> String {
     heading.draw(&mut svg);
     legend.draw(&mut svg, left, heading.bottom() + 8.0);
     frame.draw_upright(&mut svg);
-    for (place, group) in picture.groups.iter().enumerate() {
-        draw_group(&mut svg, &frame, group, (left + slot * place as f64, slot));
-    }
     for bound in &picture.bounds {
         let y = frame.y(bound.at());
         svg.line((left, y), (right, y), GREY, BOUND);
     }
-    frame.outline(&mut svg);
+    for (place, group) in picture.groups.iter().enumerate() {
+        draw_group(&mut svg, &frame, group, (left + slot * place as f64, slot));
+    }
+    svg.line((left, frame.bottom), (right, frame.bottom), INK, " stroke-width=\"1\"");
     names.draw(&mut svg, (left, right), frame.bottom, &picture.x);
     svg.finish(&picture.title)
 }
@@ -89,7 +89,10 @@ fn draw_group(svg: &mut Svg, frame: &Frame, group: &BarGroup, (start, slot): (f6
     let wide = (slot * 0.82 / count).min(MAX_BAR);
     let first = start + (slot - wide * count) / 2.0;
     // Either all of a group's texts stand or none.
-    let texts = group.bars.iter().all(|bar| width(&bar.text, TICK_SIZE) + 3.0 <= if group.bars.len() > 1 { wide } else { slot });
+    let texts = group
+        .bars
+        .iter()
+        .all(|bar| width(&bar.text, TICK_SIZE) + 3.0 <= if group.bars.len() > 1 { wide } else { slot });
     for (place, bar) in group.bars.iter().enumerate() {
         let x = first + wide * place as f64;
         draw_bar(svg, frame, bar, (x, wide));
@@ -97,7 +100,7 @@ fn draw_group(svg: &mut Svg, frame: &Frame, group: &BarGroup, (start, slot): (f6
             let dots = bar.dots.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             let high = bar.interval.map_or(f64::NEG_INFINITY, |(_, high)| high).max(dots).max(bar.value.unwrap_or(0.0));
             let above = (x + wide / 2.0, frame.y(high) - 7.0);
-            svg.text(above, Style::new(TICK_SIZE, INK, Anchor::Middle), &bar.text);
+            svg.text_with_rim(above, Style::new(TICK_SIZE, INK, Anchor::Middle), &bar.text);
         }
     }
 }

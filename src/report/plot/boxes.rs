@@ -100,7 +100,7 @@ fn draw_box(svg: &mut Svg, frame: &Frame, spread: &Spread, middle: f64) {
     let extra = " stroke-width=\"1.2\"";
     svg.line((middle, frame.y(five.low)), (middle, lower), INK, extra);
     svg.line((middle, upper), (middle, frame.y(five.high)), INK, extra);
-    let style = format!("class=\"box\" fill=\"#ffffff\" fill-opacity=\"0.55\" stroke=\"{}\" stroke-width=\"1.2\"", INK.hex());
+    let style = format!("class=\"box\" fill=\"none\" stroke=\"{}\" stroke-width=\"1.3\"", INK.hex());
     svg.rect((middle - half, upper), (2.0 * half, lower - upper), &style);
     svg.line((middle - half, median), (middle + half, median), INK, " stroke-width=\"2.6\"");
 }

@@ -9,7 +9,7 @@ const LONGEST: f64 = 130.0;
 
 /// The names.
 pub(super) struct Names {
-    names: Vec<(String, String)>,
+    shown: Vec<(String, String)>,
     slot: f64,
     turned: bool,
     /// The room of the names without the title.
@@ -28,15 +28,15 @@ impl Names {
             true => (cut(name, TICK_SIZE, LONGEST), String::new()),
             false => ((*name).to_owned(), cut(note, TICK_SIZE - 1.0, slot - 4.0)),
         });
-        let names: Vec<(String, String)> = shown.collect();
-        let longest = names.iter().map(|(name, _)| width(name, TICK_SIZE)).fold(0.0, f64::max);
-        let notes = names.iter().any(|(_, note)| !note.is_empty());
+        let shown: Vec<(String, String)> = shown.collect();
+        let longest = shown.iter().map(|(name, _)| width(name, TICK_SIZE)).fold(0.0, f64::max);
+        let notes = shown.iter().any(|(_, note)| !note.is_empty());
         let height = match (turned, notes) {
             (true, _) => (longest + TICK_SIZE) * std::f64::consts::FRAC_1_SQRT_2,
             (false, true) => TICK_SIZE * 2.4,
             (false, false) => TICK_SIZE,
         };
-        Self { names, slot, turned, height }
+        Self { shown, slot, turned, height }
     }
 
     /// The room below the plot, with a title (where it is not empty) and the margin.
@@ -47,7 +47,7 @@ impl Names {
 
     /// Draws the names below a plot, and the title below them.
     pub(super) fn draw(&self, svg: &mut Svg, (left, right): (f64, f64), bottom: f64, title: &str) {
-        for (place, (name, note)) in self.names.iter().enumerate() {
+        for (place, (name, note)) in self.shown.iter().enumerate() {
             let x = left + self.slot * (place as f64 + 0.5);
             if self.turned {
                 let style = Style::new(TICK_SIZE, INK, Anchor::End).turned(-45.0);

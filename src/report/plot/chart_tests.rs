@@ -100,7 +100,8 @@ fn some_stacks() -> Stacks {
 }
 
 fn some_grid(panels: usize) -> Grid {
-    let cells = |panel: usize| (0..30).map(|place| GridCell::Number((place != 7).then(|| wave(place, panel)))).collect();
+    let cells =
+        |panel: usize| (0..30).map(|place| GridCell::Number((place != 7).then(|| wave(place, panel)))).collect();
     let best = (0..30).map(|place| GridCell::Best { category: place % 3, sure: place % 4 > 0 }).collect();
     let mut all: Vec<(String, Vec<GridCell>)> =
         (0..panels).map(|panel| (STRATEGIES[panel % 6].to_owned(), cells(panel))).collect();
@@ -175,7 +176,8 @@ fn every_value_has_its_bar_dot_part_or_cell() {
 #[test]
 fn a_bar_is_as_high_as_its_value() {
     let mut picture = some_bars(1, 1);
-    picture.groups[0].bars[0] = Bar { value: Some(0.5), interval: None, dots: vec![], ..picture.groups[0].bars[0].clone() };
+    picture.groups[0].bars[0] =
+        Bar { value: Some(0.5), interval: None, dots: vec![], ..picture.groups[0].bars[0].clone() };
     let svg = bars(&picture);
     let document = Document::parse(&svg).unwrap();
     let bar = document.descendants().find(|node| node.attribute("class") == Some("bar")).unwrap();

@@ -76,9 +76,13 @@ fn draw_key(svg: &mut Svg, key: Key, (x, y): (f64, f64)) {
                 draw_sign(svg, number, (x + 12.0, y));
             }
         }
-        Key::Area(number) => svg.rect((x + 4.0, y - 6.0), (16.0, 12.0), &format!("fill=\"{}\"", category(number).hex())),
+        Key::Area(number) => {
+            svg.rect((x + 4.0, y - 6.0), (16.0, 12.0), &format!("fill=\"{}\"", category(number).hex()));
+        }
         Key::Bound => svg.line((x, y), (x + 24.0, y), GREY, BOUND),
-        Key::Open => svg.rect((x + 4.0, y - 6.0), (16.0, 12.0), &format!("fill=\"url(#open)\" stroke=\"{}\"", GREY.hex())),
+        Key::Open => {
+            svg.rect((x + 4.0, y - 6.0), (16.0, 12.0), &format!("fill=\"url(#open)\" stroke=\"{}\"", GREY.hex()));
+        }
     }
 }
 

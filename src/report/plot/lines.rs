@@ -119,10 +119,15 @@ fn place_events(picture: &Lines, left: f64, right: f64) -> Vec<(f64, usize, Stri
 }
 
 fn draw_events(svg: &mut Svg, frame: &Frame, picture: &Lines, names: &[(f64, usize, String)]) {
+    let mut labels = Vec::new();
     for ((at, _), (start, row, name)) in picture.events.iter().zip(names) {
         let (x, baseline) = (frame.x(*at), frame.top - 5.0 - EVENT_ROW * *row as f64);
         svg.line((x, baseline + 2.0), (x, frame.bottom), GREY, " stroke-width=\"1\" stroke-dasharray=\"6 3\"");
-        svg.text((*start, baseline), Style::new(TICK_SIZE, GREY, Anchor::Start), name);
+        labels.push(((*start, baseline), name));
+    }
+    // After all lines, which pass behind the names of other events.
+    for (at, name) in labels {
+        svg.text_with_rim(at, Style::new(TICK_SIZE, GREY, Anchor::Start), name);
     }
 }
 

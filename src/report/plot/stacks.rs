@@ -1,9 +1,9 @@
 //! Shares of a whole as SVG: bars cut into parts, in panels, each part shaded by a number such as how far away it is.
 
+use super::PAGE_WIDTH;
 use super::heading::{AXIS_SIZE, Heading, MARGIN, TICK_SIZE};
 use super::svg::{Anchor, Escaped, INK, Num, Style, Svg};
 use super::text::{cut, width};
-use super::PAGE_WIDTH;
 use crate::report::heat::{number, ticks};
 use crate::report::palette::sequential;
 

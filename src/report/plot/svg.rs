@@ -108,6 +108,15 @@ impl Svg {
         ));
     }
 
+    /// Adds text with a white rim, so that it reads on lines that run behind it.
+    pub(super) fn text_with_rim(&mut self, at: (f64, f64), style: Style, text: &str) {
+        self.raw(format_args!(
+            "<g stroke=\"#ffffff\" stroke-width=\"3.4\" stroke-linejoin=\"round\" paint-order=\"stroke\">"
+        ));
+        self.text(at, style, text);
+        self.raw(format_args!("</g>"));
+    }
+
     /// Adds a straight line; `extra` is further attributes.
     pub(super) fn line(&mut self, (x1, y1): (f64, f64), (x2, y2): (f64, f64), colour: Rgb, extra: &str) {
         let (x1, y1, x2, y2) = (Num(x1), Num(y1), Num(x2), Num(y2));
