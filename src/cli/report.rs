@@ -13,8 +13,8 @@ use crate::experiment::run::RunDirectory;
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
-  longhaul report runs/mine                      writes runs/mine/report.html
-  longhaul report runs/mine --output paper/runs  leaves the run as it is
+  longhaul report runs/mine                       writes runs/mine/report.html
+  longhaul report runs/mine --output paper/runs   leaves the run as it is
 
 It needs no network and gives the same bytes each time. A run that is not finished is reported as far as it has come.
 Written are report.html, metrics.csv and every figure as SVG and PNG in figures/.

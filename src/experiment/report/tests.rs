@@ -188,5 +188,5 @@ fn the_command_can_be_copied_into_a_shell() {
     let text = composed(folder.path()).2;
     check(&text);
     assert!(text.contains("longhaul run &#39;my plan.yaml&#39; &#39;&lt;/code&gt;&lt;script&gt;&#39;"));
-    assert!(text.contains("3.1 %"));
+    assert!(text.contains("3.1\u{a0}%"));
 }
