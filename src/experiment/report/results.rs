@@ -100,7 +100,7 @@ impl MetricDescription {
     fn decimals(&self, half: Option<f64>) -> usize {
         let (usual, most) = match self.unit {
             MetricUnit::Share => (1, 2),
-            MetricUnit::Index => (3, 4),
+            MetricUnit::Index => (3, 3),
             MetricUnit::Milliseconds => (1, 3),
         };
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // clamped

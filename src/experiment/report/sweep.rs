@@ -57,8 +57,8 @@ fn figure(results: &Results, metric: &MetricDescription, name: String, fixed: &s
     } else {
         subtitle.push("hatched: the 95 % interval of the paired difference to the next best holds zero".to_owned());
         let (x, y) = (&first.varied[1].0, &first.varied[0].0);
-        let words = "by strategy, and which strategy is best where";
-        let caption = format!("{} over {x} and {y}, {words}.", capital(&metric.what));
+        let words = "a grid for each strategy, and which strategy is best where";
+        let caption = format!("{} by {x} and {y}, {words}.", capital(&metric.what));
         (grid(&against_two(results, metric, subtitle, points)), caption)
     };
     Block::Figure(PageFigure { name, caption, svg })
@@ -137,7 +137,7 @@ fn against_two(results: &Results, metric: &MetricDescription, subtitle: Vec<Stri
     let most = seen.fold(0.0, f64::max);
     let first = &all[points[0]].varied;
     Grid {
-        title: format!("{} over {} and {}", capital(&metric.what), first[1].0, first[0].0),
+        title: format!("{}, by {} and {}", capital(&metric.what), first[1].0, first[0].0),
         subtitle,
         x: (first[1].0.clone(), across),
         y: (first[0].0.clone(), up),
