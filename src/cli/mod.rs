@@ -20,6 +20,7 @@ mod plan;
 mod policies;
 mod progress;
 mod replay;
+mod report;
 mod run;
 mod status;
 mod target;
@@ -64,6 +65,7 @@ enum CliCommand {
     Clear(operate::ClearArgs),
     Panic(panic::PanicEverywhereArgs),
     Run(run::RunArgs),
+    Report(report::ReportArgs),
     Plan(plan::PlanArgs),
     Policies(policies::PoliciesArgs),
     Bench(bench::BenchArgs),
@@ -123,6 +125,7 @@ fn dispatch(command: CliCommand, out: &mut dyn Write) -> anyhow::Result<ExitCode
         CliCommand::Clear(args) => operate::run_clear(&args, out),
         CliCommand::Panic(args) => panic::run_everywhere(&args, out),
         CliCommand::Run(args) => run::run(&args, out),
+        CliCommand::Report(args) => report::run(&args, out),
         CliCommand::Plan(args) => plan::run(&args, out),
         CliCommand::Policies(args) => policies::run(&args, out),
         CliCommand::Bench(args) => bench::run(&args, out),

@@ -16,6 +16,7 @@ use super::host;
 use super::progress::Trials;
 use super::verify::claim_folder;
 use crate::experiment::plan::{Plan, Testbed, Trial};
+use crate::experiment::report;
 use crate::experiment::run::{self, Description, Ended, RunDirectory, Simulation};
 use crate::matrix;
 
@@ -73,6 +74,9 @@ pub(super) fn run(args: &RunArgs, out: &mut dyn Write) -> anyhow::Result<ExitCod
     let directory = RunDirectory::open(&folder, &plan, &description, args.resume)?;
     let left: Vec<Trial> = trials.iter().filter(|trial| !directory.has(trial.id)).copied().collect();
     let ended = run_all(args, &directory, &left, started)?;
+    let written = report::write(&directory, &description, &folder)?;
+    out.write_all(written.summary.as_bytes())?;
+    writeln!(out, "\n{}: {} figures beside it in figures/", folder.join("report.html").display(), written.figures)?;
     finish(&ended, &folder, &args.plan, out)
 }
 

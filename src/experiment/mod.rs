@@ -4,8 +4,10 @@
 //! - [`balancing`]: request balancing, in virtual time (pure) and in the lab.
 //! - [`outcome`]: pure; what a trial gives: metrics and tables.
 //! - [`run`]: the runner and the run directory.
+//! - [`report`]: what a run directory says: verdicts, tables, figures, one page.
 
 pub mod balancing;
 pub mod outcome;
 pub mod plan;
+pub mod report;
 pub mod run;

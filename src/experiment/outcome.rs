@@ -31,10 +31,24 @@ pub struct Table {
 pub struct Metric {
     /// Its name in plans and files.
     pub name: &'static str,
-    /// What it is, for tables and axes, with its unit.
+    /// What it is, for tables and axes, without its unit.
     pub what: &'static str,
+    /// Its unit.
+    pub unit: MetricUnit,
     /// Which numbers are better.
     pub better: Better,
+}
+
+/// What a metric is counted in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum MetricUnit {
+    /// A part of a whole: 0 to 1, shown as percents.
+    Share,
+    /// A number from 0 to 1 that is no part of anything.
+    Index,
+    /// Milliseconds.
+    Milliseconds,
 }
 
 /// Which numbers are better.
@@ -55,6 +69,17 @@ impl Table {
             columns: columns.iter().map(|&column| column.to_owned()).collect(),
             rows: Vec::new(),
         }
+    }
+
+    /// As CSV with the columns' names in the first line.
+    pub fn to_csv(&self) -> String {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        // Writing to a `Vec` cannot fail, and every row has its columns.
+        let _ = writer.write_record(&self.columns);
+        for row in &self.rows {
+            let _ = writer.write_record(row);
+        }
+        writer.into_inner().map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
     }
 
     /// A column's cells as numbers; a cell that is none is left out.

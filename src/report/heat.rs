@@ -270,7 +270,7 @@ pub(super) fn counted(count: usize, noun: &str) -> String {
 }
 
 /// A number with a fixed number of decimals, a true minus sign and, if `signed`, a plus sign; never "−0".
-pub(super) fn number(value: f64, decimals: usize, signed: bool) -> String {
+pub(crate) fn number(value: f64, decimals: usize, signed: bool) -> String {
     let digits = format!("{:.decimals$}", value.abs());
     let zero = digits.bytes().all(|byte| matches!(byte, b'0' | b'.'));
     match (value < 0.0 && !zero, signed && !zero) {

@@ -3,6 +3,7 @@
 pub mod beyond;
 pub mod files;
 mod heat;
+pub mod page;
 mod palette;
 pub mod plot;
 pub mod replay;
@@ -10,10 +11,12 @@ pub mod rounds;
 mod run_record;
 #[cfg(test)]
 mod small_run;
+pub mod statistics;
 pub mod table;
 pub mod terminal;
 pub mod tiles;
 
+pub(crate) use heat::number;
 pub use heat::{HeatMap, HeatMapError, HeatMapKind};
 pub use palette::Rgb;
 pub use run_record::{HostNoise, Machine, MatrixSource, NodeBackend, Probing, RunRecord};

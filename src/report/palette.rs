@@ -37,6 +37,27 @@ const DIVERGING: [Rgb; 9] = [
     Rgb(172, 70, 6),
 ];
 
+/// Colours for things that have no order, such as strategies: those of Okabe and Ito (2008), which people who do not see
+/// all colours tell apart too, in an order in which neighbours differ in lightness; the yellow is left out, as it vanishes
+/// on paper.
+const CATEGORIES: [Rgb; 7] = [
+    Rgb(0, 114, 178),
+    Rgb(230, 159, 0),
+    Rgb(0, 158, 115),
+    Rgb(204, 121, 167),
+    Rgb(213, 94, 0),
+    Rgb(86, 180, 233),
+    Rgb(64, 64, 64),
+];
+
+/// How many things have a colour of their own.
+pub(super) const CATEGORY_COUNT: usize = CATEGORIES.len();
+
+/// The colour of the `number`th thing without an order; they come again when there are more of them than colours.
+pub(super) fn category(number: usize) -> Rgb {
+    CATEGORIES[number % CATEGORIES.len()]
+}
+
 impl Rgb {
     /// As SVG and CSS write it: `#rrggbb`.
     pub(super) fn hex(self) -> String {
@@ -98,6 +119,17 @@ mod tests {
         assert!((BLACK.contrast(WHITE) - 21.0).abs() < 1e-9);
         // #767676 is the well-known lightest grey that reads on white at 4.5.
         assert!((4.5..4.6).contains(&Rgb(0x76, 0x76, 0x76).contrast(WHITE)));
+    }
+
+    #[test]
+    fn colours_of_categories_are_seen_on_white_and_differ_from_their_neighbours() {
+        for number in 0..CATEGORIES.len() {
+            let (one, next) = (category(number), category(number + 1));
+            assert!(one.contrast(WHITE) >= 2.0, "{one:?}");
+            let apart = |a: u8, b: u8| (i32::from(a) - i32::from(b)).abs();
+            let distance = apart(one.0, next.0) + apart(one.1, next.1) + apart(one.2, next.2);
+            assert!(one.contrast(next) >= 1.1 && distance > 100, "{one:?} {next:?}");
+        }
     }
 
     proptest! {

@@ -68,7 +68,7 @@ const ROOMS: [(&str, &[&str]); 23] = [
 ];
 
 /// Rooms and files that decide without acting.
-const PURE: [&str; 28] = [
+const PURE: [&str; 29] = [
     "src/wording.rs",
     "src/yaml.rs",
     "src/units.rs",
@@ -83,6 +83,7 @@ const PURE: [&str; 28] = [
     "src/experiment/balancing/",
     "src/experiment/outcome.rs",
     "src/experiment/run/description.rs",
+    "src/experiment/report/verdict.rs",
     "src/shaping/",
     "src/timeline/",
     "src/intended/",

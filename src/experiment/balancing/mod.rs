@@ -3,6 +3,8 @@
 
 mod build;
 mod document;
+mod facts;
+pub mod figures;
 mod layout;
 mod regret;
 mod simulate;
@@ -11,6 +13,7 @@ mod words;
 
 pub(crate) use build::balancing;
 pub use document::BalancingDocument;
+pub use facts::BalancingFacts;
 pub use layout::{Layout, k_center};
 pub use simulate::{Simulated, simulate};
 pub use tally::METRICS;

@@ -3,31 +3,27 @@
 use std::collections::BTreeMap;
 
 use crate::balance::Qos;
-use crate::experiment::outcome::{Better, Metric, Outcome, Table};
+use crate::experiment::outcome::{Better, Metric, MetricUnit, Outcome, Table};
 use crate::topology::NodeIndex;
 use crate::units::{Moment, Span};
 
 /// What a trial is judged by.
 pub const METRICS: [Metric; 10] = [
-    Metric { name: "clientsOk", what: "clients that keep their share over the run, 0 to 1", better: Better::More },
-    Metric { name: "requestsOk", what: "requests answered in time, 0 to 1", better: Better::More },
-    Metric { name: "windowsOk", what: "client windows that keep their share, 0 to 1", better: Better::More },
-    Metric {
-        name: "finalOk",
-        what: "requests answered in time in the last fifth of the run, 0 to 1",
-        better: Better::More,
-    },
-    Metric { name: "jain", what: "Jain's index of the instances' request rates", better: Better::More },
-    Metric { name: "failures", what: "requests without an answer, 0 to 1", better: Better::Less },
-    Metric {
-        name: "regret",
-        what: "requests that an oracle with fixed weights would answer in time beyond these, 0 to 1",
-        better: Better::Less,
-    },
-    Metric { name: "p50", what: "median latency, ms", better: Better::Less },
-    Metric { name: "p90", what: "90th percentile of latency, ms", better: Better::Less },
-    Metric { name: "p99", what: "99th percentile of latency, ms", better: Better::Less },
+    metric("clientsOk", "clients that keep their share over the run", MetricUnit::Share, Better::More),
+    metric("requestsOk", "requests answered in time", MetricUnit::Share, Better::More),
+    metric("windowsOk", "client windows that keep their share", MetricUnit::Share, Better::More),
+    metric("finalOk", "requests answered in time in the last fifth of the run", MetricUnit::Share, Better::More),
+    metric("jain", "Jain's index of the instances' request rates", MetricUnit::Index, Better::More),
+    metric("failures", "requests without an answer", MetricUnit::Share, Better::Less),
+    metric("regret", "requests that an oracle with fixed weights would keep beyond these", MetricUnit::Share, Better::Less),
+    metric("p50", "median latency", MetricUnit::Milliseconds, Better::Less),
+    metric("p90", "90th percentile of latency", MetricUnit::Milliseconds, Better::Less),
+    metric("p99", "99th percentile of latency", MetricUnit::Milliseconds, Better::Less),
 ];
+
+const fn metric(name: &'static str, what: &'static str, unit: MetricUnit, better: Better) -> Metric {
+    Metric { name, what, unit, better }
+}
 
 /// One request, when it has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -60,8 +60,8 @@ impl Instances {
 impl Change {
     pub(crate) fn words(&self) -> String {
         match self {
-            Self::Join(crowd) => format!("{} join", crowd.words()),
-            Self::Leave(crowd) => format!("{} leave", crowd.words()),
+            Self::Join(crowd) => format!("{} join{}", crowd.words(), crowd.ending()),
+            Self::Leave(crowd) => format!("{} leave{}", crowd.words(), crowd.ending()),
             Self::Add(node) => format!("an instance appears on {node}"),
             Self::Remove(instance) => format!("instance i{} is removed", instance + 1),
             Self::Fail(instance) => format!("instance i{} fails", instance + 1),
@@ -73,12 +73,18 @@ impl Change {
 }
 
 impl Crowd {
+    /// What a verb of theirs ends with.
+    fn ending(&self) -> &'static str {
+        if self.each == 1 { "s" } else { "" }
+    }
+
     fn words(&self) -> String {
         let nodes = match &self.nodes {
             Nodes::Drawn(count) => format!("{count} random nodes"),
             Nodes::Named(names) => names.iter().map(crate::topology::NodeName::as_str).collect::<Vec<_>>().join(", "),
         };
-        format!("{} clients on each of {nodes}", self.each)
+        let clients = if self.each == 1 { "client" } else { "clients" };
+        format!("{} {clients} on each of {nodes}", self.each)
     }
 }
 

@@ -4,8 +4,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::experiment::outcome::Better;
-use crate::experiment::plan::{Claim, Plan, Point, Strategy, Testbed};
+use crate::experiment::balancing::BalancingFacts;
+use crate::experiment::outcome::{Better, MetricUnit};
+use crate::experiment::plan::{Claim, Plan, Point, Strategy, Subject, Testbed};
 
 /// A plan as it was understood.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -44,6 +45,16 @@ pub struct PointDescription {
     pub strategies: Vec<StrategyDescription>,
     /// What is done, in words.
     pub setting: Vec<(String, String)>,
+    /// What is done, in the numbers that figures need.
+    pub facts: Facts,
+}
+
+/// What is done, by its kind, in the numbers that figures need.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Facts {
+    /// Requests are balanced.
+    Balancing(BalancingFacts),
 }
 
 /// A topology.
@@ -73,8 +84,10 @@ pub struct StrategyDescription {
 pub struct MetricDescription {
     /// Its name in files.
     pub name: String,
-    /// What it is, with its unit.
+    /// What it is.
     pub what: String,
+    /// Its unit.
+    pub unit: MetricUnit,
     /// Which numbers are better.
     pub better: Better,
 }
@@ -105,6 +118,7 @@ impl Description {
                 .map(|metric| MetricDescription {
                     name: metric.name.to_owned(),
                     what: metric.what.to_owned(),
+                    unit: metric.unit,
                     better: metric.better,
                 })
                 .collect(),
@@ -132,6 +146,9 @@ impl PointDescription {
             topologies: topologies.collect(),
             strategies: point.strategies.iter().map(StrategyDescription::new).collect(),
             setting: point.subject.words(),
+            facts: match &point.subject {
+                Subject::Balancing(balancing) => Facts::Balancing(BalancingFacts::new(balancing)),
+            },
         }
     }
 }

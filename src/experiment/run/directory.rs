@@ -143,7 +143,7 @@ impl RunDirectory {
     pub fn keep(&self, trial: &Trial, outcome: &Outcome) -> Result<(), DirectoryError> {
         let (id, folder) = (trial.id, format!("trials/{}", trial.id));
         for table in &outcome.tables {
-            self.write(&format!("{folder}/{}.csv", table.name), &csv_text(table))?;
+            self.write(&format!("{folder}/{}.csv", table.name), &table.to_csv())?;
         }
         let record = TrialRecord {
             id: id.to_string(),
@@ -201,17 +201,26 @@ impl RunDirectory {
 
     /// The same with bytes.
     pub fn write_bytes(&self, name: &str, bytes: &[u8]) -> Result<(), DirectoryError> {
-        let path = self.path.join(name);
-        let folder = path.parent().unwrap_or(&self.path);
-        let failed = |operation, path: &Path| {
-            let path = path.to_path_buf();
-            move |error| DirectoryError::File { operation, path, error }
-        };
-        fs::create_dir_all(folder).map_err(failed("create", folder))?;
-        let half = path.with_extension("part");
-        fs::write(&half, bytes).map_err(failed("write", &half))?;
-        fs::rename(&half, &path).map_err(failed("write", &path))
+        write_whole(&self.path.join(name), bytes)
     }
+
+    /// The text of a file; `name` may have folders.
+    pub fn text(&self, name: &str) -> Result<String, DirectoryError> {
+        read(&self.path.join(name))
+    }
+}
+
+/// Writes a file as a whole or not at all; its folders are made.
+pub(in crate::experiment) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), DirectoryError> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let failed = |operation, path: &Path| {
+        let path = path.to_path_buf();
+        move |error| DirectoryError::File { operation, path, error }
+    };
+    fs::create_dir_all(folder).map_err(failed("create", folder))?;
+    let half = path.with_extension("part");
+    fs::write(&half, bytes).map_err(failed("write", &half))?;
+    fs::rename(&half, path).map_err(failed("write", path))
 }
 
 fn matrices(plan: &Plan) -> impl Iterator<Item = (String, String)> {
@@ -230,14 +239,4 @@ fn read(path: &Path) -> Result<String, DirectoryError> {
         path: path.to_path_buf(),
         error,
     })
-}
-
-fn csv_text(table: &Table) -> String {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    // Writing to a `Vec` cannot fail, and every row has its columns.
-    let _ = writer.write_record(&table.columns);
-    for row in &table.rows {
-        let _ = writer.write_record(row);
-    }
-    writer.into_inner().map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
 }

@@ -58,7 +58,7 @@ impl fmt::Display for Num {
 }
 
 /// Text with the characters that XML gives a meaning replaced, and those that it forbids left out.
-pub(super) struct Escaped<'a>(pub(super) &'a str);
+pub(in crate::report) struct Escaped<'a>(pub(in crate::report) &'a str);
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -106,6 +106,15 @@ impl Svg {
         self.raw(format_args!(
             "<text x=\"{x}\" y=\"{y}\" font-size=\"{size}\" fill=\"{colour}\"{anchor}{turn}>{text}</text>"
         ));
+    }
+
+    /// Adds text with a white rim, so that it reads on lines that run behind it.
+    pub(super) fn text_with_rim(&mut self, at: (f64, f64), style: Style, text: &str) {
+        self.raw(format_args!(
+            "<g stroke=\"#ffffff\" stroke-width=\"3.4\" stroke-linejoin=\"round\" paint-order=\"stroke\">"
+        ));
+        self.text(at, style, text);
+        self.raw(format_args!("</g>"));
     }
 
     /// Adds a straight line; `extra` is further attributes.

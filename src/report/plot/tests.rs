@@ -212,31 +212,47 @@ fn text_boxes(group: &resvg::usvg::Group, boxes: &mut Vec<(String, resvg::usvg::
     }
 }
 
+/// All texts as the renderer lays them out: characters, box, and whether turned.
+fn texts(svg: &str) -> (resvg::usvg::Size, Vec<(String, resvg::usvg::Rect, bool)>) {
+    let tree = super::png::tree(svg).unwrap();
+    let mut boxes = Vec::new();
+    text_boxes(tree.root(), &mut boxes);
+    (tree.size(), boxes)
+}
+
+/// No text leaves the page.
+pub(super) fn inside_page(name: &str, svg: &str) {
+    let (page, boxes) = texts(svg);
+    assert!(boxes.len() > 8, "{name} has {} texts", boxes.len());
+    for (text, place, _) in &boxes {
+        let inside = place.left() >= 0.0
+            && place.top() >= 0.0
+            && place.right() <= page.width()
+            && place.bottom() <= page.height();
+        assert!(inside, "{name}: `{text}` leaves the page: {place:?}");
+    }
+}
+
+/// No text touches another. The box of a turned text is larger than the text: only upright ones are compared.
+pub(super) fn untouched(name: &str, svg: &str) {
+    let (_, boxes) = texts(svg);
+    let upright: Vec<_> = boxes.iter().filter(|(_, _, turned)| !turned).collect();
+    for (place, (text, first, _)) in upright.iter().enumerate() {
+        for (other, second, _) in &upright[place + 1..] {
+            let apart = first.right() <= second.left()
+                || second.right() <= first.left()
+                || first.bottom() <= second.top()
+                || second.bottom() <= first.top();
+            assert!(apart, "{name}: `{text}` touches `{other}`");
+        }
+    }
+}
+
 #[test]
 fn no_text_leaves_the_page_or_touches_another() {
     for (name, svg) in gallery_pictures().into_iter().filter(|(_, svg)| svg.len() < 200_000) {
-        let tree = super::png::tree(&svg).unwrap();
-        let (mut boxes, page) = (Vec::new(), tree.size());
-        text_boxes(tree.root(), &mut boxes);
-        assert!(boxes.len() > 8, "{name} has {} texts", boxes.len());
-        for (text, place, _) in &boxes {
-            let inside = place.left() >= 0.0
-                && place.top() >= 0.0
-                && place.right() <= page.width()
-                && place.bottom() <= page.height();
-            assert!(inside, "{name}: `{text}` leaves the page: {place:?}");
-        }
-        // The box of a turned text is larger than the text: only upright ones are compared.
-        let upright: Vec<_> = boxes.iter().filter(|(_, _, turned)| !turned).collect();
-        for (place, (text, first, _)) in upright.iter().enumerate() {
-            for (other, second, _) in &upright[place + 1..] {
-                let apart = first.right() <= second.left()
-                    || second.right() <= first.left()
-                    || first.bottom() <= second.top()
-                    || second.bottom() <= first.top();
-                assert!(apart, "{name}: `{text}` touches `{other}`");
-            }
-        }
+        inside_page(name, &svg);
+        untouched(name, &svg);
     }
 }
 
