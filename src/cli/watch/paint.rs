@@ -100,6 +100,9 @@ fn list_line(screen: &Screen, comparison: &Comparison, path: &PathResult) -> Str
     if name.chars().count() > 13 {
         name = name.chars().take(12).chain(['…']).collect();
     }
+    if comparison.lacks(path) {
+        return format!("!{name:13} a node is missing");
+    }
     let lost = if path.lost > 0 { format!(" {}/{} lost", path.lost, path.sent) } else { String::new() };
     let (expected, (_, measured)) = (comparison.expected_ms(path), comparison.judged_ms(path));
     let mark = if path.verdict == Verdict::Fail { "!" } else { " " };
