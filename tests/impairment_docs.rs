@@ -30,7 +30,7 @@ fn the_examples_come_to_what_the_page_says() {
     let [whole, regions, two] = blocks("yaml")[..] else { panic!("the page has other examples") };
     write("net.yaml", whole);
     write("regions.yaml", regions);
-    write("two.csv", "0,10\n10,0\n");
+    write("two.csv", "a,b\n0,10\n10,0\n");
     write("two.yaml", two);
     let printed = blocks("text")[0].strip_prefix("$ longhaul matrix check net.yaml --show\n").unwrap();
     assert_eq!(check(folder.path(), "net.yaml"), printed);
