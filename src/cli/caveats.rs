@@ -74,6 +74,7 @@ fn clock_notes(clocks: &Clocks) -> Vec<String> {
 fn late_note(reports: &[ProbeReport]) -> Option<String> {
     let latest = reports.iter().filter_map(|report| Some(report.lateness?.max)).max()?;
     (latest > LATE).then(|| {
+        let latest = Span::from_millis(latest.as_nanos() / 1_000_000);
         format!(
             "note: probes were sent up to {latest} late: this machine is too busy, delays and losses are not the \
              emulation's alone"
