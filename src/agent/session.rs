@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::io::{self, BufRead, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 
+use super::lines::{Line, MAX_LINE, TOO_LONG, read_line};
 use super::protocol::{
     Applied, BeatLine, CancelLine, Compared, NodeStatus, Place, ReplayOrder, ReplayState, Request, RequestLine,
-    Response, ResponseLine, is_alive,
+    Response, ResponseLine, TakeUp, is_alive,
 };
 use super::replay::now_ns;
 use crate::measure::{ProbeOrder, ProbeReport};
@@ -35,6 +36,8 @@ pub trait NodeControl {
     fn switches(&mut self, from: u64) -> ReplayState;
     /// Ends the replay.
     fn stop_replay(&mut self);
+    /// Goes on with a replay that another agent began.
+    fn take_up(&mut self, taken: TakeUp) -> Result<ReplayState, String>;
 }
 
 /// What measures from a node, beside everything else that is asked of it.
@@ -50,7 +53,7 @@ pub trait Measuring: Send + 'static {
 /// That thread also answers beats, so that a long request does not look like a hanging agent. Measurements have a thread of
 /// their own: other requests are answered while one goes on.
 pub fn serve(
-    input: impl BufRead + Send + 'static,
+    mut input: impl BufRead + Send + 'static,
     output: impl Write + Send + 'static,
     node: &mut dyn NodeControl,
     measuring: impl Measuring,
@@ -60,7 +63,17 @@ pub fn serve(
     let (probing, output) = (Arc::new(Mutex::new(Probing::default())), Arc::new(Mutex::new(output)));
     let (seen, answers) = (Arc::clone(&probing), Arc::clone(&output));
     std::thread::Builder::new().name("session".to_owned()).stack_size(128 * 1024).spawn(move || {
-        for line in input.lines().map_while(Result::ok) {
+        while let Ok(Some(line)) = read_line(&mut input, MAX_LINE) {
+            let line = match line {
+                // What is no text is no request either, and is told so.
+                Line::Whole(line) => String::from_utf8(line)
+                    .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
+                Line::TooLong(beginning) => {
+                    let response = Response::Failed { message: TOO_LONG.to_owned() };
+                    let _ = write_line(&answers, &ResponseLine { id: id_at_the_beginning(&beginning), response });
+                    continue;
+                }
+            };
             if let Some(line) = CancelLine::read(&line) {
                 lock(&seen).cancel(line.cancel, &interrupt);
             } else if let Some(beat) = BeatLine::read(&line) {
@@ -189,6 +202,12 @@ fn request_id(line: &str) -> u64 {
     serde_json::from_str::<RequestLine<serde_json::Value>>(line).map_or(0, |line| line.id)
 }
 
+/// The number of a request of which only the beginning is known.
+fn id_at_the_beginning(line: &[u8]) -> u64 {
+    let digits = line.strip_prefix(br#"{"id":"#).unwrap_or_default().iter().take_while(|byte| byte.is_ascii_digit());
+    digits.fold(0, |id: u64, digit| id.saturating_mul(10).saturating_add(u64::from(digit - b'0')))
+}
+
 /// The running kernel's name for this boot; empty where it does not tell, which equals no other.
 fn boot() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_owned()).unwrap_or_default()
@@ -215,6 +234,7 @@ fn answer(request: Request, node: &mut dyn NodeControl) -> Response {
             node.stop_replay();
             Ok(Response::Switched(node.switches(0)))
         }
+        Request::TakeUp(taken) => node.take_up(*taken).map(Response::Switched),
         Request::Apply { row, backend } => node.apply(&row, backend).map(Response::Applied),
         Request::Clear => node.clear().map(|operations| Response::Cleared { operations }),
         Request::Status => node.status().map(|status| Response::Status(Box::new(status))),
@@ -234,7 +254,8 @@ mod tests {
     use super::super::protocol::ReplayPhase;
     use super::*;
     use crate::measure::START_MISSED;
-    use crate::units::Span;
+    use crate::shaping::{Impairment, RowPath};
+    use crate::units::{Delay, Span};
 
     /// Measurements that last until they are interrupted.
     struct Endless {
@@ -282,9 +303,12 @@ mod tests {
             Err("not here".to_owned())
         }
         fn switches(&mut self, _: u64) -> ReplayState {
-            ReplayState { phase: ReplayPhase::None, stamps: Vec::new() }
+            ReplayState { phase: ReplayPhase::None, stamps: Vec::new(), gaps: Vec::new() }
         }
         fn stop_replay(&mut self) {}
+        fn take_up(&mut self, _: TakeUp) -> Result<ReplayState, String> {
+            Err("not here".to_owned())
+        }
     }
 
     /// What a session has written so far.
@@ -355,6 +379,35 @@ mod tests {
         ids.sort_unstable();
         assert_eq!(ids, [r#"{"id":1"#, r#"{"id":2"#, r#"{"id":3"#, r#"{"id":4"#], "{said}");
         assert!(said.contains("was cancelled") && said.contains(r#"{"cleared":{"operations":7}}"#), "{said}");
+    }
+
+    #[test]
+    fn long_rows_pass_and_longer_lines_are_refused() {
+        let path = |n: u32| RowPath {
+            selectors: vec![
+                ipnet::IpNet::from(IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 + n))).to_string().parse().unwrap(),
+            ],
+            impairment: Impairment::delay(Delay::from_millis(u64::from(n) % 60)),
+        };
+        let row: Row = (0..10_000).map(path).collect();
+        let apply = Request::Apply { row, backend: BackendChoice::Auto };
+        let long = line(&RequestLine { id: 11, request: apply });
+        assert!((1_000_000..MAX_LINE / 8).contains(&long.len()), "{}", long.len());
+        let mut longer = br#"{"id":12,"request":"#.to_vec();
+        longer.resize(MAX_LINE + 1, b' ');
+        let ending = line(&RequestLine { id: 13, request: Request::Clear });
+        let input = io::Cursor::new([&long[..], &longer, b"\n", &ending].concat());
+        let (said, (began, _started), (_stop, interrupted)) = (Said::default(), channel(), channel());
+        serve(input, said.clone(), &mut Bare, Endless { began, interrupted }, || {}).unwrap();
+        let said = said.text();
+        assert_eq!(said.lines().count(), 3, "{said}");
+        for answer in [
+            r#"{"id":11,"response":{"failed":{"message":"not here"}}}"#.to_owned(),
+            format!(r#"{{"id":12,"response":{{"failed":{{"message":"{TOO_LONG}"}}}}}}"#),
+            r#"{"id":13,"response":{"cleared":{"operations":7}}}"#.to_owned(),
+        ] {
+            assert!(said.lines().any(|line| line == answer), "{answer} in {said}");
+        }
     }
 
     #[test]

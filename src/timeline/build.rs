@@ -1,55 +1,12 @@
 //! [`Timeline`]: steps that cannot be wrong, and which of them is in force at any instant.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
-
-use super::{Trace, write_moment};
+use super::{Pace, Repeat, Switch, Trace, write_moment};
 use crate::matrix::{DelayMatrix, MatrixError};
 use crate::shaping::{Impairment, Row, RowChange};
 use crate::topology::{Node, NodeIndex, NodeName};
 use crate::units::Span;
-
-/// How often the steps are passed through.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Repeat {
-    /// So many passes, at least one.
-    Times(u32),
-    /// Until somebody stops it.
-    Forever,
-}
-
-impl Default for Repeat {
-    fn default() -> Self {
-        Self::Times(1)
-    }
-}
-
-impl FromStr for Repeat {
-    type Err = TimelineError;
-
-    fn from_str(text: &str) -> Result<Self, TimelineError> {
-        match text.trim() {
-            "forever" => Ok(Self::Forever),
-            number => match number.parse() {
-                Ok(times) if times > 0 => Ok(Self::Times(times)),
-                _ => Err(TimelineError::Repeat(number.to_owned())),
-            },
-        }
-    }
-}
-
-impl fmt::Display for Repeat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Times(times) => write!(f, "{times}"),
-            Self::Forever => f.write_str("forever"),
-        }
-    }
-}
 
 /// Why steps are no timeline.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -111,46 +68,6 @@ pub struct TimelineStep {
     pub name: String,
     /// The paths that it changes; the first step's begin as unimpaired.
     pub paths: BTreeMap<(NodeIndex, NodeIndex), Impairment>,
-}
-
-/// One switch of a replay: a step in one of the passes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Switch {
-    /// From 1, through all passes.
-    pub number: u64,
-    /// From the start of the replay.
-    pub at: Span,
-    /// Which of the steps, from 0.
-    pub step: usize,
-}
-
-/// How passes follow each other, and when all is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Pace {
-    /// How long one pass takes; needed only where there are several.
-    pub length: Option<Span>,
-    /// How many.
-    pub repeat: Repeat,
-    /// From here on nothing is switched any more, counted from the start of the replay.
-    pub until: Option<Span>,
-}
-
-impl Pace {
-    /// All switches of steps at these instants of each pass, in order; without end when the replay has none.
-    pub fn switches(self, ats: Vec<Span>) -> impl Iterator<Item = Switch> {
-        let passes = match self.repeat {
-            Repeat::Times(times) => u64::from(times),
-            Repeat::Forever => u64::MAX,
-        };
-        let (length, count) = (self.length.map_or(0, Span::as_nanos), ats.len() as u64);
-        let places = if count == 0 { 0 } else { passes.saturating_mul(count) };
-        let all = (0..places).map(move |place| {
-            let step = usize::try_from(place % count).unwrap_or(0);
-            let at = (place / count).saturating_mul(length).saturating_add(ats[step].as_nanos());
-            Switch { number: place + 1, at: Span::from_nanos(at), step }
-        });
-        all.take_while(move |switch| self.until.is_none_or(|until| switch.at < until))
-    }
 }
 
 /// Ordered steps for the paths between some nodes.

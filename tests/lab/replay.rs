@@ -127,9 +127,19 @@ fn an_interrupted_replay_leaves_what_was_switched_to_last() {
     while (delay() - 90.0).abs() > 1e-6 {
         assert!(begun.elapsed().as_secs() < 60, "no switch to the far matrix");
     }
+    let told = user.succeed(&["status"]);
+    assert!(told.contains("`low.csv high.csv` is running: step ") && told.contains(", next switch at "), "{told}");
+    let status: serde_json::Value = serde_json::from_str(&user.succeed(&["status", "--json"])).unwrap();
+    let told = &status["nodes"]["n2"]["replay"];
+    assert_eq!((&told["timeline"], &told["phase"]), (&"low.csv high.csv".into(), &"running".into()), "{told}");
+    let step = usize::try_from(told["step"].as_u64().unwrap()).unwrap();
+    assert_eq!((&told["steps"], &told["what"]), (&2.into(), &["low.csv", "high.csv"][step - 1].into()), "{told}");
+    let instant = |key: &str| humantime::parse_rfc3339(told[key].as_str().unwrap()).unwrap();
+    assert!(instant("next_switch") > instant("since"), "{told}");
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
     let ended = replay.wait_with_output().unwrap();
     assert_eq!(ended.status.code(), Some(130), "{}", describe(&ended));
+    assert!(user.succeed(&["status"]).contains("`low.csv high.csv` was stopped: step "));
     assert!(
         String::from_utf8_lossy(&ended.stdout).contains("stopped; what was switched to last stays"),
         "{}",

@@ -13,6 +13,7 @@
 mod guardian;
 mod requests;
 mod sessions;
+mod timeline;
 mod upkeep;
 mod worker;
 

@@ -44,8 +44,8 @@ Every node checks the whole timeline before the first switch, and then switches 
 Each switch is printed when all nodes have made it. Ctrl-C ends the replay; what was switched to last stays
 until `longhaul apply` or `longhaul clear`. With --lab it goes with its lab.
 
-Exit code: 0 every switch was made, and with --measure within tolerance; 1 some were not;
-2 the input or the system is wrong.")]
+Exit code: 0 every switch was made, and with --measure within tolerance; 1 some were not, or an agent was lost
+and its node without delays until another took the replay up; 130 Ctrl-C; 2 the input or the system is wrong.")]
 pub(super) struct ReplayArgs {
     #[command(flatten)]
     timeline: TimelineArgs,
@@ -127,7 +127,7 @@ impl Run<'_> {
         }
         let mut follow = Follow::new(timeline, start_ns);
         let ending = follow.run(testbed, &signals, args.lab || beside.is_some(), out)?;
-        for line in replay_lines(timeline.names(), follow.summaries()) {
+        for line in replay_lines(timeline.names(), follow.summaries(), follow.gaps()) {
             writeln!(out, "{line}")?;
         }
         let mut fine = !follow.failed();
@@ -162,7 +162,7 @@ impl Run<'_> {
         choices: &[BackendChoice],
         measured: bool,
     ) -> anyhow::Result<(String, Option<Beside>, u64)> {
-        let backends = backends(&testbed::order_replay(testbed, self.timeline, choices)?);
+        let backends = backends(&testbed::order_replay(testbed, &self.args.timeline.place(), self.timeline, choices)?);
         if !measured {
             return Ok((backends, None, testbed::begin_replay(testbed)?));
         }

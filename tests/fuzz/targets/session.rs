@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use longhaul::agent::protocol::{
     Applied, BeatLine, CancelLine, Compared, NodeStatus, Place, ReplayOrder, ReplayPhase, ReplayState, Request,
-    RequestLine, Response, ResponseLine,
+    RequestLine, Response, ResponseLine, TakeUp,
 };
 use longhaul::agent::session::{Measuring, NodeControl, serve};
 use longhaul::measure::{ProbeOrder, ProbeReport};
@@ -119,9 +119,12 @@ impl NodeControl for Counting {
         Err("not here".to_owned())
     }
     fn switches(&mut self, _: u64) -> ReplayState {
-        ReplayState { phase: ReplayPhase::None, stamps: Vec::new() }
+        ReplayState { phase: ReplayPhase::None, stamps: Vec::new(), gaps: Vec::new() }
     }
     fn stop_replay(&mut self) {}
+    fn take_up(&mut self, _: TakeUp) -> Result<ReplayState, String> {
+        Err("not here".to_owned())
+    }
 }
 
 /// Measures nothing.

@@ -11,4 +11,5 @@ mod lease;
 mod node;
 mod panic;
 mod refusal;
+mod replay;
 mod session;
