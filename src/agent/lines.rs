@@ -37,9 +37,11 @@ pub fn read_line(input: &mut impl BufRead, most: usize) -> io::Result<Option<Lin
         length = length.saturating_add(part.len());
         if length <= most {
             line.extend_from_slice(part);
-        } else if line.len() > KEPT || line.capacity() > KEPT {
+        } else {
+            line.extend_from_slice(&part[..part.len().min(KEPT)]);
             // Its space is given back at once.
-            line = line[..line.len().min(KEPT)].to_vec();
+            line.truncate(KEPT);
+            line.shrink_to_fit();
         }
         let (taken, over) = (part.len() + usize::from(end.is_some()), end.is_some() || bytes.is_empty());
         input.consume(taken);

@@ -89,6 +89,11 @@ pub enum Request {
     Status,
     /// Probe the other nodes by this plan. Other requests are answered meanwhile.
     Probe(ProbeOrder),
+    /// End the measurement of this name now: its answer has what was sent and seen so far.
+    FinishProbe {
+        /// The measurement's [`ProbeOrder::run`].
+        run: u64,
+    },
     /// What would change if this row were applied? Nothing does.
     Compare {
         /// All impaired paths from the node.
@@ -152,6 +157,8 @@ pub enum Response {
     Status(Box<NodeStatus>),
     /// To [`Request::Probe`].
     Probed(ProbeReport),
+    /// To [`Request::FinishProbe`], also when there is no such measurement.
+    ProbeFinishes,
     /// To [`Request::Compare`].
     Compared(Box<Compared>),
     /// To [`Request::Replay`]: every step can be done.

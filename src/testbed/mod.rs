@@ -10,8 +10,8 @@ mod replay;
 
 pub use apply::{apply, apply_paths, apply_rows};
 pub use operations::{
-    MeasureOptions, Measured, NodeFailure, OperationError, abilities, clear, compare_rows, measure, measure_from,
-    status, statuses,
+    MeasureOptions, Measured, NodeFailure, OperationError, abilities, clear, compare_rows, finish_measuring, measure,
+    measure_from, status, statuses,
 };
 pub use replay::{Rehearsed, begin_replay, begin_replay_at, common_start, order_replay, stop_replay, switches};
 

@@ -211,7 +211,7 @@ fn measure_once(
 }
 
 /// Measures every path by a schedule that starts at this instant of the asker's real-time clock, which must lie far enough
-/// ahead for all nodes to be ready by then.
+/// ahead for all nodes to be ready by then. The name in `options` is taken as it is, for [`finish_measuring`].
 pub fn measure_from(
     testbed: &mut dyn Testbed,
     options: MeasureOptions,
@@ -219,8 +219,16 @@ pub fn measure_from(
     start_realtime_ns: u64,
 ) -> Result<Measured, OperationError> {
     let clocks = testbed.clocks()?;
-    let options = MeasureOptions { run: own_run(options.run, &clocks, testbed.now_ns()), ..options };
     measure_by(testbed, options, pattern, &clocks, start_realtime_ns)
+}
+
+/// Has every node end the measurement of this name, which then has what was sent and seen so far.
+pub fn finish_measuring(testbed: &mut dyn Testbed, run: u64) -> Result<(), OperationError> {
+    let finished = ask_all(testbed, &Request::FinishProbe { run }, |response| match response {
+        Response::ProbeFinishes => Ok(()),
+        other => Err(other),
+    });
+    finished.map(|_| ())
 }
 
 fn measure_by(

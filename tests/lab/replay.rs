@@ -202,6 +202,50 @@ fn a_measured_replay_knows_the_step_of_every_probe() {
 }
 
 #[test]
+fn an_interrupted_measurement_writes_what_there_is_and_clears() {
+    let user = User::all().pop().unwrap();
+    lab(&user);
+    let arguments =
+        ["replay", "--every", "400ms", "--repeat", "1000", "low.csv", "high.csv", "--measure", "--out", "out"];
+    let mut replay = user.command(&arguments).stdout(Stdio::piped()).spawn().unwrap();
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(replay.id()).unwrap());
+    let mut said = std::io::BufReader::new(replay.stdout.take().unwrap());
+    let mut printed = String::new();
+    while switches(&printed).len() < 4 {
+        assert!(said.read_line(&mut printed).unwrap() > 0, "{printed}");
+    }
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+    said.read_to_string(&mut printed).unwrap();
+    assert_eq!(replay.wait().unwrap().code(), Some(130), "{printed}");
+    assert!(printed.contains("cut short at +") && printed.contains("stopped; every node is cleared"), "{printed}");
+    let read = |name: &str| std::fs::read_to_string(user.folder().join("out").join(name)).unwrap();
+    for name in ["replay.json", "run.json"] {
+        let record: serde_json::Value = serde_json::from_str(&read(name)).unwrap();
+        let cut = record["cut_short_ms"].as_f64().unwrap();
+        assert!((1_200.0..100_000.0).contains(&cut), "{name}: {cut}");
+    }
+    // What was measured before is there, up to what may still have been under way.
+    let record: serde_json::Value = serde_json::from_str(&read("replay.json")).unwrap();
+    let (start, cut) = (record["start_unix_ns"].as_f64().unwrap() / 1e6, record["cut_short_ms"].as_f64().unwrap());
+    let samples = samples(&read("samples.csv"));
+    let sent =
+        |one: &std::collections::BTreeMap<String, String>| one["sent_unix_ns"].parse::<f64>().unwrap() / 1e6 - start;
+    assert!(samples.iter().all(|one| (-1_000.0..cut).contains(&sent(one))), "{printed}");
+    for switch in ["1", "2"] {
+        let of_switch = samples.iter().filter(|one| one["switch"] == switch && !one["one_way_ms"].is_empty());
+        assert!(of_switch.count() > 20, "switch {switch}: {printed}");
+    }
+    assert!(read("delays.svg").contains("cut short at +"));
+    let status: serde_json::Value = serde_json::from_str(&user.succeed(&["status", "--json"])).unwrap();
+    for node in ["n1", "n2", "n3"] {
+        assert_eq!(status["nodes"][node]["paths"], serde_json::json!([]), "{status}");
+    }
+    let links = user.succeed(&["lab", "exec", "n1", "--", "ip", "-o", "link", "show"]);
+    assert!(!links.contains("lh0"), "{links}");
+    user.succeed(&["lab", "down"]);
+}
+
+#[test]
 fn a_dry_run_says_what_an_application_then_does() {
     let user = User::all().pop().unwrap();
     lab(&user);

@@ -11,6 +11,7 @@ use crate::agent::replay::now_ns;
 use crate::report::replay::{SwitchSummary, replay_json, switch_line, switch_summary};
 use crate::testbed::{self, OperationError, Testbed};
 use crate::timeline::{ReplayGap, Switch, SwitchStamp, Timeline};
+use crate::units::Span;
 
 /// How long after its instant a switch is first asked for, and how long between two questions.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -39,6 +40,8 @@ pub(super) struct Follow<'a> {
     summaries: Vec<SwitchSummary>,
     /// Since when some node cannot say how far it is.
     silent: Option<Instant>,
+    /// So long after the start a signal ended it.
+    cut_short: Option<Span>,
 }
 
 impl<'a> Follow<'a> {
@@ -46,7 +49,7 @@ impl<'a> Follow<'a> {
     pub(super) fn new(timeline: &'a Timeline, start_ns: u64) -> Self {
         let n = timeline.names().len();
         let (stamps, gaps) = (vec![Vec::new(); n], vec![Vec::new(); n]);
-        Self { timeline, start_ns, stamps, gaps, summaries: Vec::new(), silent: None }
+        Self { timeline, start_ns, stamps, gaps, summaries: Vec::new(), silent: None, cut_short: None }
     }
 
     /// All switches so far.
@@ -61,7 +64,12 @@ impl<'a> Follow<'a> {
 
     /// All of it as JSON, with what probes said of it.
     pub(super) fn json(&self, results: Option<&Value>) -> String {
-        replay_json(self.timeline, self.start_ns, &self.summaries, &self.stamps, &self.gaps, results)
+        replay_json(self.timeline, self.start_ns, &self.summaries, (&self.stamps, &self.gaps), self.cut_short, results)
+    }
+
+    /// How long after the start a signal ended it; `None` when none did.
+    pub(super) fn cut_short(&self) -> Option<Span> {
+        self.cut_short
     }
 
     /// The stamps of each node so far.
@@ -102,6 +110,7 @@ impl<'a> Follow<'a> {
             if let Some(signal) = signals.wait(patience.min(LOOK)) {
                 let states = testbed::stop_replay(testbed)?;
                 self.take(states, 0);
+                self.cut_short = Some(Span::from_nanos(now_ns().saturating_sub(self.start_ns)));
                 return Ok(Ending::Signal(signal));
             }
             let Some(switch) = next else {

@@ -42,7 +42,8 @@ Examples:
 
 Every node checks the whole timeline before the first switch, and then switches by its own clock.
 Each switch is printed when all nodes have made it. Ctrl-C ends the replay; what was switched to last stays
-until `longhaul apply` or `longhaul clear`. With --lab it goes with its lab.
+until `longhaul apply` or `longhaul clear`. With --lab it goes with its lab. With --measure every node is cleared,
+and the files are written of what was measured until then.
 
 Exit code: 0 every switch was made, and with --measure within tolerance; 1 some were not, or an agent was lost
 and its node without delays until another took the replay up; 130 Ctrl-C; 2 the input or the system is wrong.")]
@@ -131,8 +132,12 @@ impl Run<'_> {
             writeln!(out, "{line}")?;
         }
         let mut fine = !follow.failed();
-        if let (Ending::Over, Some(beside), Some(folder)) = (&ending, beside, &folder) {
-            let (options, measured) = beside.finish()?;
+        if let (Some(beside), Some(folder)) = (beside, &folder) {
+            let (options, measured) = match ending {
+                Ending::Over => beside.finish()?,
+                Ending::Signal(_) => beside.cut_short(testbed)?,
+                Ending::Stopped => return self.end(&ending, fine, out),
+            };
             let dropped = dropped(&testbed::status(testbed)?).saturating_sub(dropped(&statuses));
             let before = applied_matrix(testbed.nodes(), &statuses)?;
             let evidence = Evidence {
@@ -148,6 +153,9 @@ impl Run<'_> {
                 backends,
             };
             fine &= evidence.conclude(folder, out)? == Verdict::Pass;
+            if matches!(ending, Ending::Signal(_)) {
+                testbed::clear(testbed)?;
+            }
         } else if let Some(file) = &args.json {
             std::fs::write(file, follow.json(None)).with_context(|| format!("write {}", file.display()))?;
         }
@@ -183,8 +191,12 @@ impl Run<'_> {
     fn end(&self, ending: &Ending, fine: bool, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         match ending {
             Ending::Signal(number) => {
-                let stays = "what was switched to last stays until `longhaul apply` or `clear`";
-                writeln!(out, "stopped; {}", if self.args.lab { "the lab goes" } else { stays })?;
+                let what = match (self.args.lab, self.args.measure.measure) {
+                    (true, _) => "the lab goes",
+                    (false, true) => "every node is cleared",
+                    (false, false) => "what was switched to last stays until `longhaul apply` or `clear`",
+                };
+                writeln!(out, "stopped; {what}")?;
                 Ok(ExitCode::from(128u8.wrapping_add(*number)))
             }
             Ending::Stopped => {

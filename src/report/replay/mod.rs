@@ -143,13 +143,13 @@ pub fn rfc3339(ns: u64) -> String {
     humantime::format_rfc3339_millis(std::time::UNIX_EPOCH + std::time::Duration::from_nanos(ns)).to_string()
 }
 
-/// A replay as JSON: its steps, every switch over all nodes, and the stamps of each node.
+/// A replay as JSON: its steps, every switch over all nodes, the stamps and gaps of each node, and when it was cut short.
 pub fn replay_json(
     timeline: &Timeline,
     start_ns: u64,
     summaries: &[SwitchSummary],
-    stamps: &[Vec<SwitchStamp>],
-    gaps: &[Vec<ReplayGap>],
+    (stamps, gaps): (&[Vec<SwitchStamp>], &[Vec<ReplayGap>]),
+    cut_short: Option<Span>,
     results: Option<&Value>,
 ) -> String {
     let steps: Vec<_> =
@@ -181,6 +181,7 @@ pub fn replay_json(
         "switches": switches,
         "stamps": stamps,
         "gaps": gaps,
+        "cut_short_ms": cut_short.map(Span::as_millis_f64),
         "results": results,
     }))
 }

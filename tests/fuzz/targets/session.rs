@@ -153,7 +153,7 @@ impl Write for Output {
 /// Whatever the lines are, each but the silent ones has at most one answer, which can be read, and the node is cleared.
 pub(crate) fn whole(bytes: &[u8]) {
     let (mut node, output) = (Counting::default(), Output::default());
-    serve(Cursor::new(bytes.to_vec()), output.clone(), &mut node, Idle, || {}).unwrap();
+    serve(Cursor::new(bytes.to_vec()), output.clone(), &mut node, Idle, |_| {}).unwrap();
     assert!(node.cleared, "the node is not cleared");
     let said = String::from_utf8(output.0.lock().unwrap().clone()).unwrap();
     for line in said.lines().filter(|line| BeatLine::read(line).is_none()) {
