@@ -86,6 +86,9 @@ pub enum FileProblem {
     /// A name or pattern that no node has.
     #[error("there is no node and no region called `{0}`")]
     UnknownNode(String),
+    /// A rule from a node to itself alone.
+    #[error("this rule is for no path: `from` and `to` mean one and the same node")]
+    NoPath,
     /// A region that is not there.
     #[error("there is no region called `{0}`; regions are listed under regions")]
     UnknownRegion(String),

@@ -13,3 +13,4 @@ mod panic;
 mod refusal;
 mod replay;
 mod session;
+mod turn;
