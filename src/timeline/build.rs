@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Pace, Repeat, Switch, Trace, write_moment};
 use crate::matrix::{DelayMatrix, MatrixError};
-use crate::shaping::{Impairment, Row, RowChange};
+use crate::shaping::{Impairment, NetworkIntent, PathIntent, Row, RowChange};
 use crate::topology::{Node, NodeIndex, NodeName};
 use crate::units::Span;
 
@@ -66,7 +66,7 @@ pub struct TimelineStep {
     pub at: Span,
     /// What users call it: the file of its matrix, or the lines of the trace.
     pub name: String,
-    /// The paths that it changes; the first step's begin as unimpaired.
+    /// The paths that it changes, by what pings meet on them; the first step's begin as unimpaired.
     pub paths: BTreeMap<(NodeIndex, NodeIndex), Impairment>,
 }
 
@@ -75,6 +75,8 @@ pub struct TimelineStep {
 pub struct Timeline {
     names: Vec<NodeName>,
     steps: Vec<TimelineStep>,
+    /// All that each step does, where steps have services, exceptions or networks of nodes; else empty.
+    whole: Vec<NetworkIntent>,
     pace: Pace,
 }
 
@@ -100,6 +102,26 @@ impl Timeline {
         Self::new(names, steps)
     }
 
+    /// As [`Timeline::of_networks`], with services, exceptions and networks of nodes.
+    pub fn of_intents(
+        names: Vec<NodeName>,
+        networks: impl IntoIterator<Item = (Span, String, NetworkIntent)>,
+    ) -> Result<Self, TimelineError> {
+        let networks: Vec<_> = networks.into_iter().collect();
+        let pings = |network: &NetworkIntent| network.paths.iter().map(PathIntent::pings).collect();
+        let met = networks.iter().map(|(at, name, network)| (*at, name.clone(), pings(network)));
+        let timeline = Self::of_networks(names, met)?;
+        if networks.iter().all(|(.., network)| network.is_plain()) {
+            return Ok(timeline);
+        }
+        Ok(Self { whole: networks.into_iter().map(|(.., network)| network).collect(), ..timeline })
+    }
+
+    /// Whether a step does more than the paths of the steps say: services apart, exceptions, networks of nodes.
+    pub fn has_more_than_paths(&self) -> bool {
+        !self.whole.is_empty()
+    }
+
     /// From a trace, for the nodes `names`, among which all nodes of the trace must be.
     pub fn of_trace(names: Vec<NodeName>, trace: &Trace) -> Result<Self, super::TraceError> {
         let steps = trace.steps(&names)?;
@@ -113,7 +135,7 @@ impl Timeline {
         if let Some([first, second]) = steps.windows(2).find(|pair| pair[0].at >= pair[1].at) {
             return Err(TimelineError::Order { first: first.at, second: second.at });
         }
-        Ok(Self { names, steps, pace: Pace::default() })
+        Ok(Self { names, steps, whole: Vec::new(), pace: Pace::default() })
     }
 
     /// The same with passes of this length, so often, and ended at an instant.
@@ -211,7 +233,11 @@ impl Timeline {
                 now[*to] = *does;
                 touched = true;
             }
-            let next = if touched { Row::of_paths(nodes, from, |to| now[to]) } else { row.clone() };
+            let next = match self.whole.get(place) {
+                Some(network) => network.row(nodes, from),
+                None if touched => Row::of_paths(nodes, from, |to| now[to]),
+                None => row.clone(),
+            };
             changes.push(if place == 0 { RowChange::Whole(next.clone()) } else { RowChange::between(&row, &next) });
             row = next;
         }

@@ -202,6 +202,51 @@ fn a_measured_replay_knows_the_step_of_every_probe() {
 }
 
 #[test]
+fn steps_have_services_exceptions_and_networks() {
+    let user = User::all().pop().unwrap();
+    lab(&user);
+    // Pings are left alone but for the second step; TCP to port 7 is slow only in the first, a network only in the second.
+    user.write("first.yaml", "apiVersion: longhaul/v1\nmatrix: net.csv\ndefaults: {except: [icmp]}\npaths:\n  - {from: n1, to: n2, service: \"tcp:7\", delay: 300ms}\n");
+    user.write("second.yaml", "apiVersion: longhaul/v1\nmatrix: net.csv\nnodes:\n  n2: {networks: [10.123.0.0/16]}\npaths:\n  - {from: n1, to: n2, delay: 200ms}\n");
+    user.write(
+        "day.yaml",
+        "apiVersion: longhaul/v1\ntimeline:\n  - {at: 0, matrix: first.yaml}\n  - {at: 3s, matrix: second.yaml}\n",
+    );
+    let planned = user.succeed(&["replay", "day.yaml", "--dry-run"]);
+    assert!(planned.contains("note: this is what pings meet"), "{planned}");
+    let mut replay = user.command(&["replay", "day.yaml"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut said = std::io::BufReader::new(replay.stdout.take().unwrap());
+    let mut printed = String::new();
+    let rtt = || -> f64 {
+        let pinged = user.succeed(&["lab", "exec", "n1", "--", "ping", "-n", "-c", "1", "-W", "5", "n2"]);
+        pinged.split_once("time=").unwrap().1.split(' ').next().unwrap().parse().unwrap()
+    };
+    let selectors = || {
+        let status: serde_json::Value = serde_json::from_str(&user.succeed(&["status", "--json"])).unwrap();
+        assert_eq!(status["nodes"]["n1"]["differences"], serde_json::json!([]), "{status}");
+        let paths = status["nodes"]["n1"]["paths"].as_array().unwrap().clone();
+        paths.iter().map(|path| (path["prefixes"].to_string(), path["delay_ms"].as_f64().unwrap())).collect::<Vec<_>>()
+    };
+    let mut until = |number: usize| {
+        while switches(&printed).len() < number {
+            assert!(said.read_line(&mut printed).unwrap() > 0, "{printed}");
+        }
+        assert!(!printed.contains("FAILED"), "{printed}");
+    };
+    until(1);
+    let (first, alone) = (selectors(), rtt());
+    until(2);
+    let (second, slow) = (selectors(), rtt());
+    assert!(alone < 25.0, "pings are left alone: {alone} ms");
+    assert!(first.iter().any(|(to, ms)| to.contains("tcp:7") && (ms - 300.0).abs() < 1e-9), "{first:?}");
+    assert!((225.0..2_000.0).contains(&slow), "{slow} ms");
+    assert!(second.iter().all(|(to, _)| !to.contains("tcp:7")), "{second:?}");
+    assert!(second.iter().any(|(to, ms)| to.contains("10.123.0.0/16") && (ms - 200.0).abs() < 1e-9), "{second:?}");
+    assert!(replay.wait().unwrap().success());
+    user.succeed(&["lab", "down"]);
+}
+
+#[test]
 fn an_interrupted_measurement_writes_what_there_is_and_clears() {
     let user = User::all().pop().unwrap();
     lab(&user);

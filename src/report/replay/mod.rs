@@ -217,6 +217,9 @@ pub fn plan_table(timeline: &Timeline) -> String {
     if all.len() > SHOWN_STEPS {
         let _ = writeln!(text, "and {} more", counted(all.len() - SHOWN_STEPS, "step"));
     }
+    if timeline.has_more_than_paths() {
+        text += "note: this is what pings meet; services, exceptions and networks of nodes change beside it\n";
+    }
     text
 }
 
