@@ -226,7 +226,7 @@ pub struct Applied {
 }
 
 /// What a node is doing, desired against actual.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeStatus {
     /// The delay element in use; `None` when nothing is applied.
     pub backend: Option<Backend>,

@@ -54,7 +54,8 @@ fn clock_notes(clocks: &Clocks) -> Vec<String> {
             "note: all hosts run on one kernel and have one clock: one-way delays are judged, and exact".to_owned(),
         ];
     }
-    let pairs = (0..hosts.len()).flat_map(|from| (0..hosts.len()).map(move |to| (from, to)));
+    let known: Vec<usize> = (0..hosts.len()).filter(|host| hosts[*host].is_known()).collect();
+    let pairs = known.iter().flat_map(|from| known.iter().map(move |to| (*from, *to)));
     let bounds: Option<Vec<Span>> = pairs.map(|(from, to)| clocks.bound(from, to)).collect();
     let known = match bounds.and_then(|bounds| bounds.into_iter().max()) {
         Some(most) => format!("one-way figures may be off by up to {most}, which their clocks are uncertain by"),
@@ -73,6 +74,7 @@ fn clock_notes(clocks: &Clocks) -> Vec<String> {
 fn late_note(reports: &[ProbeReport]) -> Option<String> {
     let latest = reports.iter().filter_map(|report| Some(report.lateness?.max)).max()?;
     (latest > LATE).then(|| {
+        let latest = Span::from_millis(latest.as_nanos() / 1_000_000);
         format!(
             "note: probes were sent up to {latest} late: this machine is too busy, delays and losses are not the \
              emulation's alone"

@@ -11,6 +11,7 @@ mod hold;
 mod host;
 mod input;
 mod kernel_node;
+mod known;
 mod lab;
 mod manual;
 pub mod matrix;

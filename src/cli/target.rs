@@ -9,7 +9,7 @@ use clap::Args;
 use crate::inventory::{self, Inventory};
 use crate::testbed::hosts::{Hosts, Rid, rid_all};
 use crate::testbed::lab::{Lab, find_running};
-use crate::testbed::{self, Testbed};
+use crate::testbed::{self, Present, Testbed};
 use crate::topology::{Node, NodeIndex, NodeName};
 
 /// The variable that names another program than `ssh`.
@@ -134,7 +134,8 @@ impl Target {
         match self.testbed {
             Connected::Lab(lab) => lab.stop()?,
             Connected::Hosts(mut hosts) => {
-                testbed::clear(&mut hosts)?;
+                // What cannot be reached clears itself with its lease.
+                testbed::clear(&mut Present::of(&mut hosts)?)?;
             }
         }
         Ok(())

@@ -304,7 +304,9 @@ impl Document {
 
     /// Reads a file that errors call `name`.
     pub(super) fn parse(name: &str, bytes: &[u8]) -> Result<Self, IntendedError> {
-        let document: Self = serde_saphyr::from_slice(bytes).map_err(|error| {
+        // `y`, `n`, `no` and `on` are names of nodes, not truths.
+        let options = serde_saphyr::options! { strict_booleans: true };
+        let document: Self = serde_saphyr::from_slice_with_options(bytes, options).map_err(|error| {
             let (text, location) = (error.without_snippet().to_string(), error.location());
             // The place stands in front already.
             let place = location.map(|at| format!(" at line {}, column {}", at.line(), at.column()));

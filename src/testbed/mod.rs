@@ -4,15 +4,16 @@
 mod apply;
 pub mod hosts;
 pub mod lab;
+mod measuring;
 mod operations;
 mod patience;
+mod present;
 mod replay;
 
 pub use apply::{apply, apply_paths, apply_rows};
-pub use operations::{
-    MeasureOptions, Measured, NodeFailure, OperationError, abilities, clear, compare_rows, finish_measuring, measure,
-    measure_from, status, statuses,
-};
+pub use measuring::{MeasureOptions, Measured, finish_measuring, measure, measure_from};
+pub use operations::{NodeFailure, OperationError, abilities, clear, compare_rows, status, statuses};
+pub use present::Present;
 pub use replay::{Rehearsed, begin_replay, begin_replay_at, common_start, order_replay, stop_replay, switches};
 
 use std::time::SystemTime;

@@ -5,5 +5,6 @@
 mod bridged_nodes;
 mod ground;
 mod life;
+mod missing;
 mod trouble;
 mod turns;

@@ -53,7 +53,7 @@ const ROOMS: [(&str, &[&str]); 17] = [
 ];
 
 /// Rooms and files that decide without acting.
-const PURE: [&str; 19] = [
+const PURE: [&str; 20] = [
     "src/wording.rs",
     "src/units.rs",
     "src/topology/",
@@ -68,6 +68,7 @@ const PURE: [&str; 19] = [
     "src/measure/clock.rs",
     "src/measure/collect.rs",
     "src/measure/compare.rs",
+    "src/measure/missing.rs",
     "src/measure/sample.rs",
     "src/measure/rank.rs",
     "src/agent/lease.rs",

@@ -1,6 +1,8 @@
 //! Failures: undone, told in the kernel's own words, and what vanishes is named.
 
 use super::*;
+use crate::shaping::ClassShape;
+use crate::tc::codec::htb;
 
 #[test]
 fn dropping_the_adapter_of_a_line_removes_its_rules() {
@@ -77,5 +79,37 @@ fn an_interface_that_vanishes_is_named() {
         let error = KernelTc::open("eth0").err().unwrap().to_string();
         assert_eq!(error, message);
         drop(lab);
+    });
+}
+
+#[test]
+fn every_refusal_of_many_requests_is_named() {
+    inside_with_filters("failures::every_refusal_of_many_requests_is_named", || {
+        let _lab = Lab::new();
+        run("tc qdisc add dev eth0 root handle 10: htb");
+        run("tc class add dev eth0 parent 10: classid 10:1 htb rate 1gbit");
+        let mut connection = Connection::open().unwrap();
+        let interface = link::find(&mut connection, "eth0").unwrap().unwrap().index;
+        // The first and the last of a batch, one in between, and the very last: all want a class that is there.
+        let refused = [0, 127, 128, 200, 299];
+        let requests: Vec<Request> = (0..300)
+            .map(|place| {
+                let minor = if refused.contains(&usize::from(place)) { 1 } else { place + 2 };
+                let class = Object {
+                    interface,
+                    handle: Handle::new(htb::ROOT.major(), minor),
+                    parent: htb::ROOT,
+                    kind: htb::KIND.to_owned(),
+                    options: Some(htb::class_options(&ClassShape::UNLIMITED)),
+                    ..Object::default()
+                };
+                Request::create(RouteNetlinkMessage::NewTrafficClass(class.to_message()), format!("add {place}"))
+            })
+            .collect();
+        let Err(NetlinkError::Refused(batch)) = connection.execute(&requests) else { panic!("nothing was refused") };
+        let found: Vec<_> = batch.refusals.iter().map(|one| (one.index, one.what.clone(), one.errno)).collect();
+        assert_eq!(found, refused.map(|place| (place, format!("add {place}"), libc::EEXIST)));
+        assert_eq!(run("tc class show dev eth0").lines().count(), 1 + 300 - refused.len(), "all others are there");
+        connection.execute(&[]).unwrap();
     });
 }
