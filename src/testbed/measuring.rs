@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::operations::{NodeFailure, OperationError, failure_of, lead};
+use super::operations::{NodeFailure, OperationError, ask_all, failure_of, lead};
 use super::{Present, Testbed};
 use crate::agent::protocol::{Request, Response};
 use crate::matrix::DelayMatrix;
@@ -102,7 +102,8 @@ fn measure_once(
 }
 
 /// Measures every path, each node taking part, by a schedule that starts at this instant of the asker's real-time clock, which
-/// must lie far enough ahead for all nodes to be ready by then.
+/// must lie far enough ahead for all nodes to be ready by then. The name in `options` is taken as it is, for
+/// [`finish_measuring`].
 pub fn measure_from(
     testbed: &mut dyn Testbed,
     options: MeasureOptions,
@@ -110,10 +111,18 @@ pub fn measure_from(
     start_realtime_ns: u64,
 ) -> Result<Measured, OperationError> {
     let clocks = testbed.clocks()?;
-    let options = MeasureOptions { run: own_run(options.run, &clocks, testbed.now_ns()), ..options };
     let outcome = probe(&mut Present::all(testbed), options, pattern, &clocks, start_realtime_ns)?;
     let measured = finish(testbed, outcome, options, &clocks)?;
     if measured.missing.is_empty() { Ok(measured) } else { Err(failures(testbed.nodes(), &measured.missing)) }
+}
+
+/// Has every node end the measurement of this name, which then has what was sent and seen so far.
+pub fn finish_measuring(testbed: &mut dyn Testbed, run: u64) -> Result<(), OperationError> {
+    let finished = ask_all(testbed, &Request::FinishProbe { run }, |response| match response {
+        Response::ProbeFinishes => Ok(()),
+        other => Err(other),
+    });
+    finished.map(|_| ())
 }
 
 /// What became of the probes: a report of each node of the whole testbed, or why there is none.

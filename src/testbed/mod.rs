@@ -11,7 +11,7 @@ mod present;
 mod replay;
 
 pub use apply::{apply, apply_paths, apply_rows};
-pub use measuring::{MeasureOptions, Measured, measure, measure_from};
+pub use measuring::{MeasureOptions, Measured, finish_measuring, measure, measure_from};
 pub use operations::{NodeFailure, OperationError, abilities, clear, compare_rows, status, statuses};
 pub use present::Present;
 pub use replay::{Rehearsed, begin_replay, begin_replay_at, common_start, order_replay, stop_replay, switches};

@@ -6,7 +6,7 @@ use super::operations::{ask, ask_all, lead};
 use super::{OperationError, Testbed};
 use crate::agent::protocol::{ReplayOrder, ReplayState, ReplayStep, Request, Response};
 use crate::shaping::{Backend, BackendChoice};
-use crate::timeline::Timeline;
+use crate::timeline::{Timeline, TimelineStep};
 
 /// How often a replay is begun whose start some nodes miss.
 const ATTEMPTS: u32 = 3;
@@ -26,9 +26,10 @@ pub struct Rehearsed {
 }
 
 /// Has every node check the whole timeline and keep it; when one refuses, none begins. The nodes of the timeline must be
-/// those of the testbed, in their order.
+/// those of the testbed, in their order. `name` is what users call it.
 pub fn order_replay(
     testbed: &mut dyn Testbed,
+    name: &str,
     timeline: &Timeline,
     backends: &[BackendChoice],
 ) -> Result<Vec<Rehearsed>, OperationError> {
@@ -38,8 +39,10 @@ pub fn order_replay(
     }
     let order = |from: usize| {
         let changes = timeline.rows_of(nodes, from).into_iter();
-        let steps = timeline.steps().iter().zip(changes).map(|(step, change)| ReplayStep { at: step.at, change });
+        let step = |(step, change): (&TimelineStep, _)| ReplayStep { at: step.at, name: step.name.clone(), change };
+        let steps = timeline.steps().iter().zip(changes).map(step);
         ReplayOrder {
+            name: name.to_owned(),
             steps: steps.collect(),
             pace: timeline.pace(),
             backend: backends.get(from).copied().unwrap_or_default(),

@@ -1,7 +1,7 @@
 //! Following a replay: each switch is told when every node has made it.
 
 use std::io::Write;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -9,11 +9,15 @@ use super::signals::Signals;
 use crate::agent::protocol::{ReplayPhase, ReplayState};
 use crate::agent::replay::now_ns;
 use crate::report::replay::{SwitchSummary, replay_json, switch_line, switch_summary};
-use crate::testbed::{self, Testbed};
-use crate::timeline::{Switch, SwitchStamp, Timeline};
+use crate::testbed::{self, OperationError, Testbed};
+use crate::timeline::{ReplayGap, Switch, SwitchStamp, Timeline};
+use crate::units::Span;
 
 /// How long after its instant a switch is first asked for, and how long between two questions.
 const PAUSE: Duration = Duration::from_millis(100);
+/// How long nodes may fail to say how far they are: an agent that is lost is replaced within its lease, and an interface may
+/// be plugged in again.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// The longest wait without a look: somebody may have ended the replay.
 const LOOK: Duration = Duration::from_secs(2);
 
@@ -32,14 +36,20 @@ pub(super) struct Follow<'a> {
     timeline: &'a Timeline,
     start_ns: u64,
     stamps: Vec<Vec<SwitchStamp>>,
+    gaps: Vec<Vec<ReplayGap>>,
     summaries: Vec<SwitchSummary>,
+    /// Since when some node cannot say how far it is.
+    silent: Option<Instant>,
+    /// So long after the start a signal ended it.
+    cut_short: Option<Span>,
 }
 
 impl<'a> Follow<'a> {
     /// A replay that began then.
     pub(super) fn new(timeline: &'a Timeline, start_ns: u64) -> Self {
-        let stamps = timeline.names().iter().map(|_| Vec::new()).collect();
-        Self { timeline, start_ns, stamps, summaries: Vec::new() }
+        let n = timeline.names().len();
+        let (stamps, gaps) = (vec![Vec::new(); n], vec![Vec::new(); n]);
+        Self { timeline, start_ns, stamps, gaps, summaries: Vec::new(), silent: None, cut_short: None }
     }
 
     /// All switches so far.
@@ -54,7 +64,12 @@ impl<'a> Follow<'a> {
 
     /// All of it as JSON, with what probes said of it.
     pub(super) fn json(&self, results: Option<&Value>) -> String {
-        replay_json(self.timeline, self.start_ns, &self.summaries, &self.stamps, results)
+        replay_json(self.timeline, self.start_ns, &self.summaries, (&self.stamps, &self.gaps), self.cut_short, results)
+    }
+
+    /// How long after the start a signal ended it; `None` when none did.
+    pub(super) fn cut_short(&self) -> Option<Span> {
+        self.cut_short
     }
 
     /// The stamps of each node so far.
@@ -62,9 +77,14 @@ impl<'a> Follow<'a> {
         &self.stamps
     }
 
-    /// Whether a switch failed on a node.
+    /// When each node did nothing of the replay, because its agent was lost.
+    pub(super) fn gaps(&self) -> &[Vec<ReplayGap>] {
+        &self.gaps
+    }
+
+    /// Whether a switch failed on a node, or a node did nothing for a time.
     pub(super) fn failed(&self) -> bool {
-        self.summaries.iter().any(|one| !one.failed.is_empty())
+        self.summaries.iter().any(|one| !one.failed.is_empty()) || self.gaps.iter().any(|gaps| !gaps.is_empty())
     }
 
     /// Prints every switch when all nodes have made it. Returns after the last, or with `to_the_end` when its time is over
@@ -90,6 +110,7 @@ impl<'a> Follow<'a> {
             if let Some(signal) = signals.wait(patience.min(LOOK)) {
                 let states = testbed::stop_replay(testbed)?;
                 self.take(states, 0);
+                self.cut_short = Some(Span::from_nanos(now_ns().saturating_sub(self.start_ns)));
                 return Ok(Ending::Signal(signal));
             }
             let Some(switch) = next else {
@@ -98,7 +119,7 @@ impl<'a> Follow<'a> {
                 }
                 continue;
             };
-            let states = testbed::switches(testbed, switch.number)?;
+            let Some(states) = self.ask(testbed, switch.number, out)? else { continue };
             if states
                 .iter()
                 .any(|state| matches!(state.phase, ReplayPhase::Stopped | ReplayPhase::None | ReplayPhase::Armed))
@@ -113,11 +134,36 @@ impl<'a> Follow<'a> {
         }
     }
 
+    /// How far all nodes are, with the stamps from number `from` on; `None` while some cannot say.
+    fn ask(
+        &mut self,
+        testbed: &mut dyn Testbed,
+        from: u64,
+        out: &mut dyn Write,
+    ) -> anyhow::Result<Option<Vec<ReplayState>>> {
+        match testbed::switches(testbed, from) {
+            Ok(states) => {
+                self.silent = None;
+                Ok(Some(states))
+            }
+            Err(error @ OperationError::Nodes(_)) => {
+                if self.silent.is_none() {
+                    writeln!(out, "note: {error}; asking again for {PATIENCE:?}")?;
+                    out.flush()?;
+                }
+                let since = *self.silent.get_or_insert_with(Instant::now);
+                if since.elapsed() < PATIENCE { Ok(None) } else { Err(error.into()) }
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Takes the stamps from a number on over what was known of them.
     fn take(&mut self, states: Vec<ReplayState>, from: u64) {
-        for (known, state) in self.stamps.iter_mut().zip(states) {
+        for ((known, gaps), state) in self.stamps.iter_mut().zip(&mut self.gaps).zip(states) {
             known.retain(|stamp| stamp.number < from);
             known.extend(state.stamps);
+            *gaps = state.gaps;
         }
     }
 

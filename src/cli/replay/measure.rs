@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, anyhow, ensure};
 use clap::Args;
@@ -12,13 +12,13 @@ use super::follow::Follow;
 use crate::cli::caveats::caveats;
 use crate::cli::host;
 use crate::cli::input::ToleranceText;
-use crate::measure::{Pattern, Plan, ProbeReport, Verdict};
+use crate::measure::{Pattern, Plan, ProbeReport, Sample, Verdict};
 use crate::report::plot::{self, Course, CoursePath, CoursePoint, course};
 use crate::report::replay::{
     Labelled, StepResult, judge, label, results_json, results_lines, results_table, samples_csv,
 };
 use crate::testbed::{self, MeasureOptions, Measured, OperationError, Testbed};
-use crate::timeline::Timeline;
+use crate::timeline::{Timeline, write_moment};
 use crate::topology::{NodeIndex, NodeName};
 use crate::units::{Delay, Span};
 
@@ -55,9 +55,16 @@ pub(super) struct MeasureArgs {
     ipv6: bool,
 }
 
+/// Between two requests to end a measurement early: it may just be beginning.
+const PAUSE: Duration = Duration::from_millis(50);
+/// What was sent so shortly before the end of a measurement that was cut short, beyond the longest round trip, is left out.
+const UNDER_WAY: Span = Span::from_millis(300);
+
 /// A measurement that goes on beside a replay.
 pub(super) struct Beside {
     options: MeasureOptions,
+    /// The longest path of the timeline.
+    longest: Delay,
     thread: std::thread::JoinHandle<Result<Measured, OperationError>>,
     /// When the replay starts, nanoseconds since 1970.
     pub(super) replay_start_ns: u64,
@@ -85,11 +92,12 @@ impl MeasureArgs {
         }
         let interval = self.interval.unwrap_or_else(|| INTERVAL.max(whole_millis(least)));
         let longest = timeline.steps().iter().flat_map(|step| step.paths.values()).map(|does| does.delay).max();
+        let longest = longest.unwrap_or_default();
         let options = MeasureOptions {
             probes: u32::try_from(lasts.as_nanos().div_ceil(interval.as_nanos())).unwrap_or(u32::MAX),
             warm_up: 1,
             interval,
-            grace: Span::from_nanos(2 * longest.unwrap_or_default().as_nanos() + GRACE.as_nanos()),
+            grace: Span::from_nanos(2 * longest.as_nanos() + GRACE.as_nanos()),
             ipv6: self.ipv6,
             run: crate::agent::replay::now_ns() | 2,
         };
@@ -98,7 +106,7 @@ impl MeasureArgs {
         let run = move || testbed::measure_from(&mut *second, options, Pattern::Steady, start_ns);
         let thread = thread.spawn(run).context("start a thread for the measurement")?;
         let warm_up = Plan { nodes, probes: 0, warm_up: 1, interval, pattern: Pattern::Steady }.duration();
-        Ok(Beside { options, thread, replay_start_ns: start_ns + warm_up.as_nanos() + BEFORE.as_nanos() })
+        Ok(Beside { options, longest, thread, replay_start_ns: start_ns + warm_up.as_nanos() + BEFORE.as_nanos() })
     }
 }
 
@@ -111,6 +119,20 @@ impl Beside {
     pub(super) fn finish(self) -> anyhow::Result<(MeasureOptions, Measured)> {
         let measured = self.thread.join().map_err(|_| anyhow!("the measuring thread panicked"))?;
         Ok((self.options, measured.context("measure during the replay")?))
+    }
+
+    /// Ends the measurement now. What may still have been under way is left out.
+    pub(super) fn cut_short(self, testbed: &mut dyn Testbed) -> anyhow::Result<(MeasureOptions, Measured)> {
+        let cut_ns = testbed.now_ns();
+        while !self.thread.is_finished() {
+            testbed::finish_measuring(testbed, self.options.run)?;
+            std::thread::sleep(PAUSE);
+        }
+        let under_way = 2 * self.longest.as_nanos() + UNDER_WAY.as_nanos();
+        let (options, mut measured) = self.finish()?;
+        let arrived = |sample: &Sample| (1..cut_ns.saturating_sub(under_way)).contains(&sample.sent_ns);
+        measured.collected.samples.retain(arrived);
+        Ok((options, measured))
     }
 }
 
@@ -139,6 +161,9 @@ impl Evidence<'_> {
         let results = judge(self.timeline, &labelled, self.args.tolerance.0)?;
         write!(out, "{}", results_table(self.timeline, self.follow.summaries(), &results, SHOWN.1))?;
         let (lines, verdict) = results_lines(&results, &labelled);
+        if let Some(at) = self.follow.cut_short() {
+            writeln!(out, "cut short at +{}: what follows is of the time before", write_moment(at))?;
+        }
         for line in lines.into_iter().chain(caveats(self.measured, self.dropped)) {
             writeln!(out, "{line}")?;
         }
@@ -182,6 +207,7 @@ impl Evidence<'_> {
             "duplicates": self.measured.collected.duplicates,
             "backwards": self.measured.collected.backwards,
             "emulation_drops": self.dropped,
+            "cut_short_ms": self.follow.cut_short().map(Span::as_millis_f64),
         })
     }
 
@@ -208,16 +234,21 @@ impl Evidence<'_> {
                 points: points.collect(),
             }
         };
+        let (end, cut) = (timeline.end().unwrap_or_default(), self.follow.cut_short());
+        let source = match cut {
+            Some(at) => format!("{}, cut short at +{}", self.source, write_moment(at)),
+            None => self.source.clone(),
+        };
         Course {
             title: "One-way delay over time: intended and measured".to_owned(),
             subtitle: vec![
-                self.source.clone(),
+                source,
                 format!("{} back-end", self.backends),
                 format!("the {} of {total} paths whose delay changes most", shown.len()),
                 format!("n = {n} probes on all paths, {} apart on each", self.options.interval),
             ],
             paths: shown.iter().map(path).collect(),
-            end: timeline.end().map_or(0.0, |end| end.as_millis_f64() / 1_000.0),
+            end: cut.map_or(end, |cut| cut.min(end)).as_millis_f64() / 1_000.0,
         }
     }
 }

@@ -42,10 +42,11 @@ Examples:
 
 Every node checks the whole timeline before the first switch, and then switches by its own clock.
 Each switch is printed when all nodes have made it. Ctrl-C ends the replay; what was switched to last stays
-until `longhaul apply` or `longhaul clear`. With --lab it goes with its lab.
+until `longhaul apply` or `longhaul clear`. With --lab it goes with its lab. With --measure every node is cleared,
+and the files are written of what was measured until then.
 
-Exit code: 0 every switch was made, and with --measure within tolerance; 1 some were not;
-2 the input or the system is wrong.")]
+Exit code: 0 every switch was made, and with --measure within tolerance; 1 some were not, or an agent was lost
+and its node without delays until another took the replay up; 130 Ctrl-C; 2 the input or the system is wrong.")]
 pub(super) struct ReplayArgs {
     #[command(flatten)]
     timeline: TimelineArgs,
@@ -127,12 +128,16 @@ impl Run<'_> {
         }
         let mut follow = Follow::new(timeline, start_ns);
         let ending = follow.run(testbed, &signals, args.lab || beside.is_some(), out)?;
-        for line in replay_lines(timeline.names(), follow.summaries()) {
+        for line in replay_lines(timeline.names(), follow.summaries(), follow.gaps()) {
             writeln!(out, "{line}")?;
         }
         let mut fine = !follow.failed();
-        if let (Ending::Over, Some(beside), Some(folder)) = (&ending, beside, &folder) {
-            let (options, measured) = beside.finish()?;
+        if let (Some(beside), Some(folder)) = (beside, &folder) {
+            let (options, measured) = match ending {
+                Ending::Over => beside.finish()?,
+                Ending::Signal(_) => beside.cut_short(testbed)?,
+                Ending::Stopped => return self.end(&ending, fine, out),
+            };
             let dropped = dropped(&testbed::status(testbed)?).saturating_sub(dropped(&statuses));
             let before = applied_matrix(testbed.nodes(), &statuses)?;
             let evidence = Evidence {
@@ -148,6 +153,9 @@ impl Run<'_> {
                 backends,
             };
             fine &= evidence.conclude(folder, out)? == Verdict::Pass;
+            if matches!(ending, Ending::Signal(_)) {
+                testbed::clear(testbed)?;
+            }
         } else if let Some(file) = &args.json {
             std::fs::write(file, follow.json(None)).with_context(|| format!("write {}", file.display()))?;
         }
@@ -162,7 +170,7 @@ impl Run<'_> {
         choices: &[BackendChoice],
         measured: bool,
     ) -> anyhow::Result<(String, Option<Beside>, u64)> {
-        let backends = backends(&testbed::order_replay(testbed, self.timeline, choices)?);
+        let backends = backends(&testbed::order_replay(testbed, &self.args.timeline.place(), self.timeline, choices)?);
         if !measured {
             return Ok((backends, None, testbed::begin_replay(testbed)?));
         }
@@ -183,8 +191,12 @@ impl Run<'_> {
     fn end(&self, ending: &Ending, fine: bool, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         match ending {
             Ending::Signal(number) => {
-                let stays = "what was switched to last stays until `longhaul apply` or `clear`";
-                writeln!(out, "stopped; {}", if self.args.lab { "the lab goes" } else { stays })?;
+                let what = match (self.args.lab, self.args.measure.measure) {
+                    (true, _) => "the lab goes",
+                    (false, true) => "every node is cleared",
+                    (false, false) => "what was switched to last stays until `longhaul apply` or `clear`",
+                };
+                writeln!(out, "stopped; {what}")?;
                 Ok(ExitCode::from(128u8.wrapping_add(*number)))
             }
             Ending::Stopped => {

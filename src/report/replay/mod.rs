@@ -11,9 +11,10 @@ use super::heat::{counted, thousands};
 use super::table::{align, empty_table};
 pub use judge::{Labelled, StepResult, judge, label, results_json, results_lines, results_table, samples_csv};
 
-use crate::timeline::{StepChange, SwitchStamp, Timeline, changes, write_moment};
+use crate::timeline::{ReplayGap, StepChange, SwitchStamp, Timeline, changes, write_moment};
 use crate::topology::{NodeIndex, NodeName};
 use crate::units::Span;
+use crate::wording::OneLine;
 
 /// How far apart nodes may carry out a switch.
 pub const MAX_SKEW: Span = Span::from_millis(20);
@@ -94,8 +95,8 @@ pub(super) fn millis(span: Span) -> String {
     }
 }
 
-/// All switches in a few lines.
-pub fn replay_lines(names: &[NodeName], summaries: &[SwitchSummary]) -> Vec<String> {
+/// All switches in a few lines, and the `gaps` of each node.
+pub fn replay_lines(names: &[NodeName], summaries: &[SwitchSummary], gaps: &[Vec<ReplayGap>]) -> Vec<String> {
     let failed = summaries.iter().filter(|one| !one.failed.is_empty()).count();
     let most = |span: fn(&SwitchSummary) -> Span| summaries.iter().map(span).max().unwrap_or_default();
     let skew = most(|one| one.skew);
@@ -116,15 +117,39 @@ pub fn replay_lines(names: &[NodeName], summaries: &[SwitchSummary]) -> Vec<Stri
         let node = names.get(node).map_or("?", NodeName::as_str);
         format!("note: switch {number} failed on node `{node}`: {why}")
     }));
+    let gaps = gaps.iter().enumerate().flat_map(|(node, gaps)| gaps.iter().map(move |gap| (node, gap)));
+    lines.extend(gaps.take(5).map(|(node, gap)| {
+        let node = names.get(node).map_or("?", NodeName::as_str);
+        format!("note: node `{node}`: {}", gap_text(gap))
+    }));
     lines
 }
 
-/// A replay as JSON: its steps, every switch over all nodes, and the stamps of each node.
+/// When and why a node did nothing of a replay.
+pub fn gap_text(gap: &ReplayGap) -> String {
+    let at = rfc3339(gap.from_ns);
+    let why = OneLine(&gap.why);
+    match gap.until_ns {
+        Some(until) => {
+            let lasted = millis(Span::from_nanos(until.saturating_sub(gap.from_ns)));
+            format!("worker replaced at {at} ({why}); nothing was delayed for {lasted}")
+        }
+        None => format!("worker lost at {at} ({why}); nothing is delayed until another has taken the replay up"),
+    }
+}
+
+/// An instant, given in nanoseconds since 1970, to the millisecond.
+pub fn rfc3339(ns: u64) -> String {
+    humantime::format_rfc3339_millis(std::time::UNIX_EPOCH + std::time::Duration::from_nanos(ns)).to_string()
+}
+
+/// A replay as JSON: its steps, every switch over all nodes, the stamps and gaps of each node, and when it was cut short.
 pub fn replay_json(
     timeline: &Timeline,
     start_ns: u64,
     summaries: &[SwitchSummary],
-    stamps: &[Vec<SwitchStamp>],
+    (stamps, gaps): (&[Vec<SwitchStamp>], &[Vec<ReplayGap>]),
+    cut_short: Option<Span>,
     results: Option<&Value>,
 ) -> String {
     let steps: Vec<_> =
@@ -155,6 +180,8 @@ pub fn replay_json(
         "steps": steps,
         "switches": switches,
         "stamps": stamps,
+        "gaps": gaps,
+        "cut_short_ms": cut_short.map(Span::as_millis_f64),
         "results": results,
     }))
 }
@@ -189,6 +216,9 @@ pub fn plan_table(timeline: &Timeline) -> String {
     let mut text = table.trim_fmt() + "\n";
     if all.len() > SHOWN_STEPS {
         let _ = writeln!(text, "and {} more", counted(all.len() - SHOWN_STEPS, "step"));
+    }
+    if timeline.has_more_than_paths() {
+        text += "note: this is what pings meet; services, exceptions and networks of nodes change beside it\n";
     }
     text
 }
@@ -278,11 +308,15 @@ mod tests {
         let summary = switch_summary(5_000, &[(0, &one), (1, &failed)]).unwrap();
         assert!(switch_line(&timeline(), &summary, 2).ends_with("took 0.330 ms; FAILED on 1 of 2 nodes: bad luck"));
         let names = timeline().names().to_vec();
+        let why = "the worker was killed by SIGKILL".to_owned();
+        let gap = ReplayGap { why, from_ns: 1_500_000_000, until_ns: Some(1_590_000_000) };
         assert_eq!(
-            replay_lines(&names, &[summary]),
+            replay_lines(&names, &[summary], &[vec![], vec![gap]]),
             [
                 "1 switch on 2 nodes: in force within 0.000 ms of each other, at most 0.070 ms late, 1 FAILED",
-                "note: switch 2 failed on node `n2`: bad luck"
+                "note: switch 2 failed on node `n2`: bad luck",
+                "note: node `n2`: worker replaced at 1970-01-01T00:00:01.500Z (the worker was killed by SIGKILL); \
+                 nothing was delayed for 90.0 ms"
             ]
         );
         assert_eq!(switch_summary(0, &[]), None);
