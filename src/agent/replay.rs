@@ -46,6 +46,8 @@ pub fn now_ns() -> u64 {
 pub struct Replay {
     accepted: Option<ReplayOrder>,
     course: Option<Arc<Course>>,
+    /// Whether it was begun here and nobody has ended it.
+    going: bool,
     thread: Option<JoinHandle<()>>,
     shared: Arc<Shared>,
 }
@@ -135,15 +137,25 @@ impl Replay {
         self.accepted = Some(order);
     }
 
-    /// Starts what was accepted, at this instant of the real-time clock.
+    /// Starts what was accepted, at this instant of the real-time clock; or anew what has begun already, as when other nodes
+    /// have missed that start.
     pub fn begin<S: Switching>(&mut self, node: Arc<Mutex<S>>, start_ns: u64) -> Result<(), String> {
-        let order = self.accepted.take().ok_or("there is no replay to begin; order one first")?;
+        let order =
+            self.accepted.take().or_else(|| self.begun()).ok_or("there is no replay to begin; order one first")?;
         let late = now_ns().saturating_sub(start_ns);
         if late > 0 {
             self.accepted = Some(order);
             return Err(format!("{} by {:?}", crate::measure::START_MISSED, Duration::from_nanos(late)));
         }
+        self.stop();
+        self.shared = Arc::default();
+        self.going = true;
         self.go_on(Course::new(order, start_ns), 0, Row::default(), node)
+    }
+
+    /// The order of a replay that was begun here and that nobody has ended.
+    fn begun(&self) -> Option<ReplayOrder> {
+        self.course.as_ref().filter(|_| self.going).map(|course| course.order.clone())
     }
 
     /// Goes on with a replay that began elsewhere: makes the switch that is the latest by now, if there is one, and the
@@ -194,7 +206,7 @@ impl Replay {
 
     /// Ends it; what was switched last stays. Nobody may hold the node's lock meanwhile.
     pub fn stop(&mut self) {
-        self.accepted = None;
+        (self.accepted, self.going) = (None, false);
         {
             let mut progress = lock(&self.shared.progress);
             if matches!(progress.phase, ReplayPhase::Armed | ReplayPhase::Running) {
@@ -428,5 +440,21 @@ mod tests {
         assert_eq!(replay.state(0), ReplayState { phase: ReplayPhase::Running, stamps: vec![], gaps: vec![] });
         drop(replay);
         assert!(told.recv().is_err());
+    }
+
+    #[test]
+    fn what_others_missed_begins_anew_and_what_was_stopped_does_not() {
+        let mut replay = Replay::default();
+        let (first, told) = begin(&mut replay, order(&[(0, 10)], Pace::default()));
+        told.recv().unwrap();
+        let (sender, told) = channel();
+        let node = Arc::new(Mutex::new(Told(sender, None)));
+        let start = now_ns() + 20_000_000;
+        replay.begin(Arc::clone(&node), start).unwrap();
+        told.recv().unwrap();
+        replay.stop();
+        let stamps = replay.state(0).stamps;
+        assert!(stamps.len() == 1 && stamps[0].planned_ns == start && start > first, "{stamps:?}");
+        assert!(replay.begin(node, u64::MAX).is_err());
     }
 }

@@ -19,6 +19,7 @@ mod operate;
 mod panic;
 mod progress;
 mod replay;
+mod signals;
 mod status;
 mod target;
 mod terminal;

@@ -181,7 +181,7 @@ pub(super) fn run_measure(args: &MeasureArgs, out: &mut dyn Write) -> anyhow::Re
         .into_iter()
         .chain(drops_note(&after.statuses))
         .chain(expectation.notes(&comparison));
-    let missing = table::missing_lines(applied.names(), &comparison);
+    let missing = table::missing_lines(applied.names(), &comparison.missing);
     for line in missing.into_iter().chain(beyond_lines(&beyond)).chain(notes) {
         writeln!(out, "{line}")?;
     }
@@ -195,11 +195,6 @@ pub(super) fn run_measure(args: &MeasureArgs, out: &mut dyn Write) -> anyhow::Re
 pub(super) fn in_words(missing: &BTreeMap<String, String>) -> String {
     let all: Vec<String> = missing.iter().map(|(name, why)| format!("{name} ({why})")).collect();
     if all.is_empty() { String::new() } else { format!("; without {}", all.join(", ")) }
-}
-
-/// Packets that the delay elements have dropped so far.
-pub(super) fn dropped(statuses: &[NodeStatus]) -> u64 {
-    statuses.iter().filter_map(|status| status.traffic).map(|traffic| traffic.dropped).sum()
 }
 
 /// The matrix that the nodes say they are applying.

@@ -37,6 +37,11 @@ pub(super) struct HostsArgs {
 }
 
 impl TargetArgs {
+    /// Whether it is hosts.
+    pub(super) fn names_hosts(&self) -> bool {
+        self.hosts.hosts.is_some()
+    }
+
     /// Connects to it.
     pub(super) fn connect(&self) -> anyhow::Result<Target> {
         if let Some(target) = self.hosts.connect()? {

@@ -72,7 +72,7 @@ pub fn round_lines(names: &[NodeName], round: &Round) -> String {
     if outside > NAMED {
         lines.push(format!("outside: {} more", thousands(outside - NAMED)));
     }
-    lines.extend(missing_lines(names, &round.comparison));
+    lines.extend(missing_lines(names, &round.comparison.missing));
     lines.extend(round.notes.iter().cloned());
     lines.iter().flat_map(|line| [&head, " ", line, "\n"]).collect()
 }

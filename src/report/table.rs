@@ -3,7 +3,7 @@
 use comfy_table::{CellAlignment, ContentArrangement, ContentLineStyle, LineStyle, Table, TableStyle};
 
 use super::heat::{number, thousands};
-use crate::measure::{Basis, Comparison, MissingNode, PathResult, Tolerance, Verdict};
+use crate::measure::{Basis, Comparison, Missing, MissingNode, PathResult, Tolerance, Verdict};
 use crate::topology::NodeName;
 use crate::units::{Deviation, Span};
 use crate::wording::OneLine;
@@ -228,13 +228,13 @@ pub fn summary_line(comparison: &Comparison) -> String {
 }
 
 /// One line for each missing node: its words, and how many paths it takes along.
-pub fn missing_lines(names: &[NodeName], comparison: &Comparison) -> Vec<String> {
-    let line = |(node, missing): (&usize, &MissingNode)| {
+pub fn missing_lines(names: &[NodeName], missing: &Missing) -> Vec<String> {
+    let line = |(node, one): (&usize, &MissingNode)| {
         let name = names.get(*node).map_or_else(|| format!("#{node}"), ToString::to_string);
-        let paths = thousands(comparison.missing.paths_of(*node, names.len()));
-        format!("missing: {name} and the {paths} paths from and to it: {}", OneLine(&missing.why))
+        let paths = thousands(missing.paths_of(*node, names.len()));
+        format!("missing: {name} and the {paths} paths from and to it: {}", OneLine(&one.why))
     };
-    comparison.missing.nodes.iter().map(line).collect()
+    missing.nodes.iter().map(line).collect()
 }
 
 /// A tolerance in words: "larger of 5 % and 1 ms".

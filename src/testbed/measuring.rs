@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::operations::{NodeFailure, OperationError, ask_all, failure_of, lead};
+use super::operations::{NodeFailure, OperationError, failure_of, lead};
 use super::{Present, Testbed};
 use crate::agent::protocol::{Request, Response};
 use crate::matrix::DelayMatrix;
@@ -101,9 +101,9 @@ fn measure_once(
     finish(testbed, outcome, options, clocks)
 }
 
-/// Measures every path, each node taking part, by a schedule that starts at this instant of the asker's real-time clock, which
-/// must lie far enough ahead for all nodes to be ready by then. The name in `options` is taken as it is, for
-/// [`finish_measuring`].
+/// Measures every path, each node taking part from the start, by a schedule that starts at this instant of the asker's
+/// real-time clock, which must lie far enough ahead for all nodes to be ready by then. The name in `options` is taken as it is,
+/// for [`finish_measuring`].
 pub fn measure_from(
     testbed: &mut dyn Testbed,
     options: MeasureOptions,
@@ -112,17 +112,20 @@ pub fn measure_from(
 ) -> Result<Measured, OperationError> {
     let clocks = testbed.clocks()?;
     let outcome = probe(&mut Present::all(testbed), options, pattern, &clocks, start_realtime_ns)?;
-    let measured = finish(testbed, outcome, options, &clocks)?;
-    if measured.missing.is_empty() { Ok(measured) } else { Err(failures(testbed.nodes(), &measured.missing)) }
+    finish(testbed, outcome, options, &clocks)
 }
 
-/// Has every node end the measurement of this name, which then has what was sent and seen so far.
+/// Has every node that can be asked end the measurement of this name, which then has what was sent and seen so far.
 pub fn finish_measuring(testbed: &mut dyn Testbed, run: u64) -> Result<(), OperationError> {
-    let finished = ask_all(testbed, &Request::FinishProbe { run }, |response| match response {
-        Response::ProbeFinishes => Ok(()),
-        other => Err(other),
+    let there: Vec<NodeIndex> = (0..testbed.nodes().len()).filter(|node| !testbed.is_lost(*node)).collect();
+    let requests = there.iter().map(|node| (*node, Request::FinishProbe { run })).collect();
+    let refusals = there.into_iter().zip(testbed.ask(requests)?).filter_map(|(node, answer)| match answer {
+        Ok(Response::ProbeFinishes) => None,
+        other => Some((node, failure_of(other))),
     });
-    finished.map(|_| ())
+    // One that was lost just now measures no more.
+    let refusals: BTreeMap<NodeIndex, String> = refusals.filter(|(node, _)| !testbed.is_lost(*node)).collect();
+    if refusals.is_empty() { Ok(()) } else { Err(failures(testbed.nodes(), &refusals)) }
 }
 
 /// What became of the probes: a report of each node of the whole testbed, or why there is none.
@@ -376,10 +379,12 @@ mod tests {
         let expected = "3 nodes failed:\n  n1: no route\n  n2: no route\n  n4: no route";
         assert_eq!(failed(&[0, 1, 3], &[]), expected);
         assert_eq!(failed(&[0, 1], &[3]), "3 nodes failed:\n  n1: no route\n  n2: no route\n  n4: killed");
-        // A start that several things must meet is for all of them.
-        let options = MeasureOptions { run: 7, ..options() };
-        let from = |testbed: &mut Thinned| measure_from(testbed, options, Pattern::Rounds, u64::MAX).map(|_| ());
-        assert_eq!(from(&mut thinned(&[], &[3])).unwrap_err().to_string(), "node `n4`: killed");
-        from(&mut thinned(&[], &[])).unwrap();
+        // Nor by a start that is known before.
+        let from = |testbed: &mut Thinned| {
+            let measured = measure_from(testbed, options(), Pattern::Rounds, u64::MAX);
+            measured.map(|measured| measured.missing).map_err(|error| error.to_string())
+        };
+        assert_eq!(from(&mut thinned(&[], &[0, 1, 3])), Err(expected.replace("no route", "killed")));
+        assert_eq!(from(&mut thinned(&[], &[3])), Ok(BTreeMap::from([(3, "killed".to_owned())])));
     }
 }

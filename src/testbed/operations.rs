@@ -42,6 +42,16 @@ pub enum OperationError {
         /// Those that could not be given back what they had before.
         left: Vec<NodeFailure>,
     },
+    /// Some nodes could not be cleared; the others are.
+    #[error("{}; {}", describe(.failures), others_cleared(*.cleared, *.operations))]
+    NotCleared {
+        /// Which could not.
+        failures: Vec<NodeFailure>,
+        /// How many are.
+        cleared: usize,
+        /// How many operations that took.
+        operations: usize,
+    },
     /// The testbed failed.
     #[error(transparent)]
     Testbed(#[from] TestbedError),
@@ -72,6 +82,14 @@ fn given_back(left: &[NodeFailure]) -> String {
     format!("all others have what they had before; what is left of it here is not known: {}", describe(left))
 }
 
+fn others_cleared(cleared: usize, operations: usize) -> String {
+    match cleared {
+        0 => "none is cleared".to_owned(),
+        1 => format!("the other one is cleared ({operations} writes)"),
+        _ => format!("the other {cleared} are cleared ({operations} writes)"),
+    }
+}
+
 fn describe(failures: &[NodeFailure]) -> String {
     match failures {
         [] => "no node failed".to_owned(),
@@ -94,7 +112,8 @@ pub fn abilities(testbed: &mut dyn Testbed) -> Result<Abilities, OperationError>
     answers.pop().ok_or_else(|| OperationError::Reports("the first node did not answer".to_owned()))
 }
 
-/// Removes everything from every node; the number of operations it took.
+/// Removes everything from every node; the number of operations it took. Those that can be cleared are, whatever becomes of
+/// the others.
 pub fn clear(testbed: &mut dyn Testbed) -> Result<usize, OperationError> {
     testbed.reserve()?;
     let cleared = clear_reserved(testbed);
@@ -103,11 +122,15 @@ pub fn clear(testbed: &mut dyn Testbed) -> Result<usize, OperationError> {
 }
 
 fn clear_reserved(testbed: &mut dyn Testbed) -> Result<usize, OperationError> {
-    let counts = ask_all(testbed, &Request::Clear, |response| match response {
-        Response::Cleared { operations } => Ok(operations),
-        other => Err(other),
-    })?;
-    Ok(counts.into_iter().sum())
+    let answers = testbed.ask((0..testbed.nodes().len()).map(|node| (node, Request::Clear)).collect())?;
+    let (mut cleared, mut operations, mut failures) = (0, 0, Vec::new());
+    for (node, answer) in testbed.nodes().iter().zip(answers) {
+        match answer {
+            Ok(Response::Cleared { operations: own }) => (cleared, operations) = (cleared + 1, operations + own),
+            other => failures.push(NodeFailure { node: node.name.clone(), message: failure_of(other) }),
+        }
+    }
+    if failures.is_empty() { Ok(operations) } else { Err(OperationError::NotCleared { failures, cleared, operations }) }
 }
 
 /// What every node is doing; a node that cannot say is its own matter, in its words.

@@ -88,6 +88,10 @@ impl Testbed for Present<'_> {
         self.whole.ask(placed.collect())
     }
 
+    fn is_lost(&self, node: NodeIndex) -> bool {
+        self.whole.is_lost(self.places[node])
+    }
+
     fn reserve(&mut self) -> Result<(), TestbedError> {
         self.whole.reserve()
     }

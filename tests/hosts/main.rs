@@ -6,5 +6,6 @@ mod bridged_nodes;
 mod ground;
 mod life;
 mod missing;
+mod replay;
 mod trouble;
 mod turns;

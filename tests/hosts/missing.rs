@@ -74,6 +74,14 @@ fn a_host_that_cannot_be_reached_takes_only_its_own_paths_along() {
         let (_, error) = ground.ends(&["apply", "--hosts", "edge.yaml", "other.csv", "--detach", "--for", "1h"], 2);
         assert!(error.starts_with(&format!("error: node `n4`: {words}")), "{error}");
         assert!((60.0..100.0).contains(&ground.ping_ms(0, 1)), "nothing was changed");
+
+        // What can be cleared is, and that is said.
+        let (_, error) = ground.ends(&["clear", "--hosts", "edge.yaml"], 2);
+        let others = error.strip_prefix(&format!("error: node `n4`: {words}; the other 3 are cleared (")).unwrap();
+        assert!(others.ends_with(" writes)\n"), "{error}");
+        for host in 0..3 {
+            assert!(ground.is_clear_within(host, Duration::from_secs(1)), "host {host}");
+        }
     });
 }
 

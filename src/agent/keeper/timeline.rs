@@ -25,6 +25,11 @@ impl Kept {
         Self { order, start_ns, before, gaps: Vec::new() }
     }
 
+    /// It begins anew, at `start_ns`.
+    pub(super) fn begins(&mut self, start_ns: u64) {
+        self.start_ns = start_ns;
+    }
+
     /// Its worker is lost, at `now_ns`. A new one that is lost before it has taken it up makes the gap no new one.
     pub(super) fn lost(&mut self, why: &str, now_ns: u64) {
         if self.gaps.last().is_none_or(|gap| gap.until_ns.is_some()) {

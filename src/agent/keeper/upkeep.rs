@@ -75,9 +75,14 @@ impl Upkeep {
         self.ordered = response.get("replaying").map(|_| order);
     }
 
-    /// The timeline that was accepted last begins.
+    /// The timeline that was accepted last begins, or begins anew.
     pub(super) fn begun(&mut self, start_ns: u64) {
-        let Some(order) = self.ordered.take() else { return };
+        let Some(order) = self.ordered.take() else {
+            if let Some(Wanted { what: Kind::Timeline(kept), .. }) = &mut self.wanted {
+                kept.begins(start_ns);
+            }
+            return;
+        };
         let before = self.wanted.take().and_then(|wanted| match wanted.what {
             Kind::Row(request) => Some(request),
             Kind::Timeline(_) => None,

@@ -12,11 +12,13 @@ use super::follow::Follow;
 use crate::cli::caveats::caveats;
 use crate::cli::host;
 use crate::cli::input::ToleranceText;
-use crate::measure::{Pattern, Plan, ProbeReport, Sample, Verdict};
+use crate::measure::{Basis, Missing, Pattern, Plan, ProbeReport, Sample, Verdict};
+use crate::report::files::missing_words;
 use crate::report::plot::{self, Course, CoursePath, CoursePoint, course};
 use crate::report::replay::{
     Labelled, StepResult, judge, label, results_json, results_lines, results_table, samples_csv,
 };
+use crate::report::table::missing_lines;
 use crate::testbed::{self, MeasureOptions, Measured, OperationError, Testbed};
 use crate::timeline::{Timeline, write_moment};
 use crate::topology::{NodeIndex, NodeName};
@@ -130,6 +132,11 @@ impl Beside {
         }
         let under_way = 2 * self.longest.as_nanos() + UNDER_WAY.as_nanos();
         let (options, mut measured) = self.finish()?;
+        let cut_ns = match measured.clocks.basis() {
+            // By the one clock of all nodes, which need not be this side's.
+            Basis::OneWay => measured.clocks.theirs(0, cut_ns),
+            Basis::RoundTrip => cut_ns,
+        };
         let arrived = |sample: &Sample| (1..cut_ns.saturating_sub(under_way)).contains(&sample.sent_ns);
         measured.collected.samples.retain(arrived);
         Ok((options, measured))
@@ -156,20 +163,29 @@ pub(super) struct Evidence<'a> {
 impl Evidence<'_> {
     /// Prints the tables, writes everything into `folder`, and says whether every switch passed.
     pub(super) fn conclude(&self, folder: &Path, out: &mut dyn std::io::Write) -> anyhow::Result<Verdict> {
-        let samples = &self.measured.collected.samples;
-        let labelled = label(self.timeline, self.follow.stamps(), self.before, samples);
-        let results = judge(self.timeline, &labelled, self.args.tolerance.0)?;
+        let missing = self.missing();
+        let known = |sample: &Sample| !missing.concerns(sample.from, sample.to);
+        let samples: Vec<Sample> = self.measured.collected.samples.iter().copied().filter(known).collect();
+        let clocks = &self.measured.clocks;
+        let labelled = label(self.timeline, clocks, self.follow.stamps(), self.before, &samples);
+        let results = judge(self.timeline, clocks, &missing, &labelled, self.args.tolerance.0)?;
         write!(out, "{}", results_table(self.timeline, self.follow.summaries(), &results, SHOWN.1))?;
         let (lines, verdict) = results_lines(&results, &labelled);
         if let Some(at) = self.follow.cut_short() {
             writeln!(out, "cut short at +{}: what follows is of the time before", write_moment(at))?;
         }
-        for line in lines.into_iter().chain(caveats(self.measured, self.dropped)) {
+        let missing = missing_lines(self.timeline.names(), &missing);
+        for line in lines.into_iter().chain(missing).chain(caveats(self.measured, self.dropped)) {
             writeln!(out, "{line}")?;
         }
         self.write(folder, &labelled, &results)?;
         writeln!(out, "files: {}", folder.display())?;
         Ok(verdict)
+    }
+
+    /// The nodes that did not measure to the end.
+    fn missing(&self) -> Missing {
+        Missing::of(self.measured.missing.clone())
     }
 
     fn write(&self, folder: &Path, labelled: &[Labelled], results: &[StepResult]) -> anyhow::Result<()> {
@@ -207,13 +223,20 @@ impl Evidence<'_> {
             "duplicates": self.measured.collected.duplicates,
             "backwards": self.measured.collected.backwards,
             "emulation_drops": self.dropped,
+            "missing": missing_words(self.timeline.names(), &self.missing()),
             "cut_short_ms": self.follow.cut_short().map(Span::as_millis_f64),
         })
     }
 
+    /// When the replay began, by the clock that samples are by.
+    fn start_ns(&self) -> u64 {
+        let theirs_ns = self.follow.begun().theirs_ns.first().copied().unwrap_or_default();
+        theirs_ns.saturating_add_signed(self.measured.clocks.correction(0, theirs_ns))
+    }
+
     fn course(&self, labelled: &[Labelled]) -> Course {
         let timeline = self.timeline;
-        let start_ns = self.follow.start_ns();
+        let start_ns = self.start_ns();
         let shown = most_changing(timeline, SHOWN.0);
         let (total, n) = (timeline.names().len() * (timeline.names().len() - 1), labelled.len());
         let switches: Vec<_> = self.follow.summaries().iter().map(|one| (one.at, one.step)).collect();

@@ -122,7 +122,7 @@ fn print_all(out: &mut dyn Write, matrix: &DelayMatrix, trial: &Trial, folder: &
     let broken = |text: &str| terminal::hanging("", text, 0, columns);
     writeln!(out, "{}", broken(&table::summary_line(&trial.comparison)))?;
     let applied: Vec<_> = trial.applied.iter().map(|(_, applied)| applied.clone()).collect();
-    let missing = table::missing_lines(matrix.names(), &trial.comparison);
+    let missing = table::missing_lines(matrix.names(), &trial.comparison.missing);
     for line in missing.into_iter().chain(beyond::beyond_lines(&trial.beyond)) {
         writeln!(out, "{}", broken(&line))?;
     }
