@@ -19,8 +19,9 @@ use self::load::TimelineArgs;
 use self::measure::{Beside, Evidence, MeasureArgs};
 use self::signals::Signals;
 use super::agent_session::lab_environment;
+use super::caveats::Faults;
 use super::input::NodeBackendArgs;
-use super::operate::{applied_matrix, dropped};
+use super::operate::applied_matrix;
 use super::target::TargetArgs;
 use super::verify::claim_folder;
 use crate::measure::Verdict;
@@ -138,7 +139,9 @@ impl Run<'_> {
                 Ending::Signal(_) => beside.cut_short(testbed)?,
                 Ending::Stopped => return self.end(&ending, fine, out),
             };
-            let dropped = dropped(&testbed::status(testbed)?).saturating_sub(dropped(&statuses));
+            let faults =
+                |statuses: &[crate::agent::protocol::NodeStatus]| statuses.iter().map(Faults::of).sum::<Faults>();
+            let faults = faults(&testbed::status(testbed)?).since(faults(&statuses));
             let before = applied_matrix(testbed.nodes(), &statuses)?;
             let evidence = Evidence {
                 args: &args.measure,
@@ -147,7 +150,7 @@ impl Run<'_> {
                 options,
                 measured: &measured,
                 before: before.delays(),
-                dropped,
+                faults,
                 started,
                 source: args.timeline.place(),
                 backends,
