@@ -254,6 +254,10 @@ pub struct Traffic {
     /// Whether nobody can tell: netem counts these and the losses that were asked for as one, and `dropped` is 0 then.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub drops_unknown: bool,
+    /// Packets that left the user-space line more than a millisecond after their time: the machine was too busy. netem does
+    /// not say.
+    #[serde(default)]
+    pub late: u64,
 }
 
 /// What applying a row would come to.

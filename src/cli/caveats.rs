@@ -8,13 +8,47 @@ use crate::units::Span;
 /// Probes later than this after their scheduled instant tell of an overloaded machine: schedulers are far more exact.
 const LATE: Span = Span::from_millis(100);
 
-/// In words, one line each; empty when all went well. `dropped` is how many packets the delay elements dropped.
-pub(super) fn caveats(measured: &Measured, dropped: u64) -> Vec<String> {
+/// What delay elements did wrong: errors of the emulation, not of the network.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Faults {
+    /// Packets that did not fit.
+    pub(super) dropped: u64,
+    /// Packets that left more than a millisecond after their time.
+    pub(super) late: u64,
+}
+
+impl Faults {
+    /// So far, on one node.
+    pub(super) fn of(status: &NodeStatus) -> Self {
+        status.traffic.map_or(Self::default(), |traffic| Self { dropped: traffic.dropped, late: traffic.late })
+    }
+
+    /// What came to these after `before`.
+    pub(super) fn since(self, before: Self) -> Self {
+        let (dropped, late) = (self.dropped.saturating_sub(before.dropped), self.late.saturating_sub(before.late));
+        Self { dropped, late }
+    }
+}
+
+impl std::iter::Sum for Faults {
+    fn sum<I: Iterator<Item = Self>>(faults: I) -> Self {
+        faults.fold(Self::default(), |sum, one| Self { dropped: sum.dropped + one.dropped, late: sum.late + one.late })
+    }
+}
+
+/// In words, one line each; empty when all went well.
+pub(super) fn caveats(measured: &Measured, faults: Faults) -> Vec<String> {
     let reports = &measured.reports;
     let sum = |count: fn(&ProbeReport) -> u32| reports.iter().map(|report| u64::from(count(report))).sum::<u64>();
     let refusal = reports.iter().find_map(|report| report.first_refusal.as_deref());
     [
-        (dropped, "packets were dropped by the delay elements: an error of the emulation".to_owned()),
+        (faults.dropped, "packets were dropped by the delay elements: an error of the emulation".to_owned()),
+        (
+            faults.late,
+            "packets left the delay line more than 1ms after their time: this machine is too busy, delays are not the \
+             emulation's alone"
+                .to_owned(),
+        ),
         (
             sum(|report| report.user_stamped),
             "probes were stamped by the prober, not by the kernel: delays are less exact".to_owned(),

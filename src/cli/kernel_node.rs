@@ -122,6 +122,7 @@ impl Kernel {
                 packets: traffic.packets,
                 dropped: if self.drops_are_meant() { 0 } else { traffic.dropped },
                 drops_unknown: self.drops_are_meant(),
+                late: traffic.late,
             }),
         })
     }

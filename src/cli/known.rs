@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::caveats::Faults;
 use crate::agent::protocol::NodeStatus;
 use crate::measure::Missing;
 use crate::testbed::{self, Measured, NodeFailure, OperationError, Testbed};
@@ -33,12 +34,11 @@ impl Known {
         Err(OperationError::Nodes(failures.collect()))
     }
 
-    /// Packets that the delay elements have dropped since `before`, of the nodes that said so both times.
-    pub(super) fn dropped_since(&self, before: &Self) -> u64 {
-        let dropped = |status: &NodeStatus| status.traffic.map_or(0, |traffic| traffic.dropped);
+    /// What the delay elements did wrong since `before`, on the nodes that said so both times.
+    pub(super) fn faults_since(&self, before: &Self) -> Faults {
         let pairs = self.statuses.iter().zip(&before.statuses).enumerate();
         let known = pairs.filter(|(node, _)| !self.silent.contains_key(node) && !before.silent.contains_key(node));
-        known.map(|(_, (after, before))| dropped(after).saturating_sub(dropped(before))).sum()
+        known.map(|(_, (after, before))| Faults::of(after).since(Faults::of(before))).sum()
     }
 
     /// Who is missing from a measurement of what these nodes do.

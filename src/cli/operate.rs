@@ -153,7 +153,7 @@ pub(super) fn run_measure(args: &MeasureArgs, out: &mut dyn Write) -> anyhow::Re
     let measured = testbed::measure(target.testbed(), options, &started)?;
     progress.finish();
     let after = Known::of(target.testbed())?;
-    let dropped = after.dropped_since(&known);
+    let faults = after.faults_since(&known);
     let expectation = expectation(&applied, target.nodes(), statuses, options);
     let samples = &measured.collected.samples;
     let (comparison, beyond) = expectation.judge(&applied, samples, &measured, args.tolerance.0);
@@ -177,10 +177,8 @@ pub(super) fn run_measure(args: &MeasureArgs, out: &mut dyn Write) -> anyhow::Re
         std::fs::write(file, text).with_context(|| format!("write {}", file.display()))?;
     }
     writeln!(out, "{}", table::summary_line(&comparison))?;
-    let notes = caveats(&measured, dropped)
-        .into_iter()
-        .chain(drops_note(&after.statuses))
-        .chain(expectation.notes(&comparison));
+    let notes =
+        caveats(&measured, faults).into_iter().chain(drops_note(&after.statuses)).chain(expectation.notes(&comparison));
     let missing = table::missing_lines(applied.names(), &comparison.missing);
     for line in missing.into_iter().chain(beyond_lines(&beyond)).chain(notes) {
         writeln!(out, "{line}")?;

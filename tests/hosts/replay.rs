@@ -84,7 +84,7 @@ fn hosts_switch_together_and_keep_the_last_step_until_ctrl_c() {
                 let first = pings.iter().position(|(_, rtt)| IS_FAR.contains(rtt)).expect("no ping takes long");
                 assert!(first > 0, "there was no ping before: {pings:?}");
                 let before = pings[..first].iter().filter(|(_, rtt)| IS_NEAR.contains(rtt)).count();
-                assert!(before > first / 2, "{} of {first} pings were near: {pings:?}", before);
+                assert!(before > first / 2, "{before} of {first} pings were near: {pings:?}");
                 pings[first].0
             })
             .collect();
@@ -189,8 +189,11 @@ fn hosts_that_are_lost_take_only_themselves_along() {
         assert!(text.contains("cleared testbed `edge`: ") && text.contains("note: `n4` is lost (ssh: "), "{text}");
         let record = json(&ground, "replay.json");
         assert_eq!(record["lost"]["n4"]["why"], silent, "{record}");
-        let last = &record["switches"][11];
-        assert_eq!((&last["lost"], &last["failed"]), (&serde_json::json!(["n3", "n4"]), &serde_json::json!([])));
+        let final_one = &record["switches"][11];
+        assert_eq!(
+            (&final_one["lost"], &final_one["failed"]),
+            (&serde_json::json!(["n3", "n4"]), &serde_json::json!([]))
+        );
         assert!((0..2).all(|node| record["stamps"][node].as_array().unwrap().len() == 12), "{record}");
         for host in 0..2 {
             assert!(ground.is_clear_within(host, Duration::from_secs(1)), "host {host}");

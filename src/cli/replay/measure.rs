@@ -9,7 +9,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::follow::Follow;
-use crate::cli::caveats::caveats;
+use crate::cli::caveats::{Faults, caveats};
 use crate::cli::host;
 use crate::cli::input::ToleranceText;
 use crate::measure::{Basis, Missing, Pattern, Plan, ProbeReport, Sample, Verdict};
@@ -152,8 +152,8 @@ pub(super) struct Evidence<'a> {
     pub(super) measured: &'a Measured,
     /// What every path took before the replay, row by row.
     pub(super) before: &'a [Delay],
-    /// Packets that the delay elements have dropped meanwhile.
-    pub(super) dropped: u64,
+    /// What the delay elements did wrong meanwhile.
+    pub(super) faults: Faults,
     pub(super) started: SystemTime,
     /// Where the timeline comes from, and by what it was carried out.
     pub(super) source: String,
@@ -175,7 +175,7 @@ impl Evidence<'_> {
             writeln!(out, "cut short at +{}: what follows is of the time before", write_moment(at))?;
         }
         let missing = missing_lines(self.timeline.names(), &missing);
-        for line in lines.into_iter().chain(missing).chain(caveats(self.measured, self.dropped)) {
+        for line in lines.into_iter().chain(missing).chain(caveats(self.measured, self.faults)) {
             writeln!(out, "{line}")?;
         }
         self.write(folder, &labelled, &results)?;
@@ -222,7 +222,7 @@ impl Evidence<'_> {
             "user_stamped": reports.iter().map(|report| report.user_stamped).sum::<u32>(),
             "duplicates": self.measured.collected.duplicates,
             "backwards": self.measured.collected.backwards,
-            "emulation_drops": self.dropped,
+            "emulation_drops": self.faults.dropped,
             "missing": missing_words(self.timeline.names(), &self.missing()),
             "cut_short_ms": self.follow.cut_short().map(Span::as_millis_f64),
         })

@@ -153,7 +153,7 @@ impl Run<'_> {
                 options,
                 measured: &measured,
                 before: applied_before.delays(),
-                dropped: Known::of(target.testbed())?.dropped_since(&before),
+                faults: Known::of(target.testbed())?.faults_since(&before),
                 started,
                 source: args.timeline.place(),
                 backends,

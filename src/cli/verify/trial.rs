@@ -3,9 +3,9 @@
 use std::time::{Duration, SystemTime};
 
 use super::VerifyArgs;
-use crate::agent::protocol::{Applied, NodeStatus, Traffic};
+use crate::agent::protocol::Applied;
 use crate::cli::agent_session::lab_environment;
-use crate::cli::caveats::{caveats, drops_note};
+use crate::cli::caveats::{Faults, caveats, drops_note};
 use crate::cli::expectation::{Expectation, Probes};
 use crate::cli::host::NoiseMeter;
 use crate::cli::known::Known;
@@ -46,8 +46,8 @@ pub(super) struct Trial {
     expectation: Vec<String>,
     /// What the un-impaired paths took.
     pub(super) base: Comparison,
-    /// Packets that the delay elements dropped: errors of the emulation.
-    pub(super) dropped: u64,
+    /// What the delay elements did wrong.
+    faults: Faults,
     /// How well the probes were sent and collected.
     pub(super) measured: Measured,
     /// What else the host did meanwhile.
@@ -69,7 +69,7 @@ impl Trial {
                 .filter_map(|report| Some(report.lateness?.p50))
                 .max()
                 .map(|p50| p50.to_string()),
-            emulation_drops: self.dropped,
+            emulation_drops: self.faults.dropped,
         }
     }
 
@@ -88,7 +88,7 @@ impl Trial {
             )
         });
         let base = self.subtracted.then(|| "note: the bare path's median is subtracted from each path".to_owned());
-        caveats(&self.measured, self.dropped)
+        caveats(&self.measured, self.faults)
             .into_iter()
             .chain(slowed)
             .chain(short)
@@ -127,7 +127,7 @@ pub(super) fn run(args: &VerifyArgs, intended: &Intended, hosts: Option<Target>)
     }
     let measured = measure(target.testbed(), &progress, "measure", options)?;
     let statuses = Known::of(target.testbed())?.statuses;
-    let dropped = statuses.iter().filter_map(traffic).map(|traffic| traffic.dropped).sum();
+    let faults = statuses.iter().map(Faults::of).sum();
     let noise = noise.stop();
     progress.say("take the delays away");
     target.end()?;
@@ -153,7 +153,7 @@ pub(super) fn run(args: &VerifyArgs, intended: &Intended, hosts: Option<Target>)
         comparison,
         beyond,
         base,
-        dropped,
+        faults,
         measured,
         noise,
     })
@@ -193,10 +193,6 @@ fn apply_where_present(
     let (rows, choices) = (present.among(rows), present.among(choices));
     let applied = testbed::apply_rows(&mut present, rows, &choices)?;
     Ok(present.places().iter().copied().zip(applied).collect())
-}
-
-fn traffic(status: &NodeStatus) -> Option<Traffic> {
-    status.traffic
 }
 
 fn base_options(args: &VerifyArgs, unimpaired: &DelayMatrix) -> MeasureOptions {

@@ -196,8 +196,8 @@ impl Rounds {
                 before = after;
                 continue;
             }
-            let dropped = after.dropped_since(&before);
-            let mut notes = caveats(&measured, dropped);
+            let faults = after.faults_since(&before);
+            let mut notes = caveats(&measured, faults);
             if changed {
                 notes.push("note: the delays were changed during this round".to_owned());
             }
@@ -211,7 +211,7 @@ impl Rounds {
             }
             let comparison = comparison.without(before.missing(&measured));
             let at = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
-            return Ok(Round { number, at, comparison, dropped, notes });
+            return Ok(Round { number, at, comparison, dropped: faults.dropped, notes });
         }
         Err(anyhow!("no attempt was made"))
     }
