@@ -21,6 +21,9 @@
 //! - [`measure`]: what is: probe schedule (pure), kernel-stamped probes, comparison with the intention (pure).
 //! - [`agent`]: what runs on a node: the session protocol.
 //! - [`testbed`]: where nodes live: the lab of network namespaces.
+//! - [`serving`]: HTTP servers with watched clients, for the two below.
+//! - [`workload`]: synthetic services, and load on them whose schedule does not wait for answers.
+//! - [`proxy`]: the balancer of a node, around [`balance`].
 //! - [`report`]: pure; tables, plots and files of a run.
 //! - [`cli`]: one file per subcommand; builds the adapters.
 
@@ -33,7 +36,9 @@ pub mod matrix;
 pub mod measure;
 pub mod netlink;
 pub mod parameters;
+pub mod proxy;
 pub mod report;
+pub mod serving;
 pub mod shaping;
 pub mod sim;
 pub mod tc;
@@ -42,3 +47,4 @@ pub mod timeline;
 pub mod topology;
 pub mod units;
 pub mod wording;
+pub mod workload;

@@ -11,7 +11,7 @@ pub(crate) const LINES: (usize, usize) = (400, 500);
 const FUNCTION_LINES: usize = 60;
 
 /// What each room may import, from the ground up. A port sits with its domain; adapters do not know each other.
-const ROOMS: [(&str, &[&str]); 20] = [
+const ROOMS: [(&str, &[&str]); 23] = [
     ("wording", &[]),
     ("units", &["wording"]),
     ("topology", &["wording", "units"]),
@@ -26,6 +26,9 @@ const ROOMS: [(&str, &[&str]); 20] = [
     ("timeline", &["wording", "units", "topology", "matrix", "shaping"]),
     ("report", &["wording", "units", "topology", "matrix", "shaping", "measure", "timeline"]),
     ("agent", &["wording", "units", "topology", "matrix", "shaping", "measure", "timeline"]),
+    ("serving", &["wording", "units"]),
+    ("workload", &["wording", "units", "balance", "sim", "serving"]),
+    ("proxy", &["wording", "units", "parameters", "balance", "sim", "serving"]),
     ("netlink", &[]),
     ("tc", &["wording", "units", "topology", "matrix", "shaping", "netlink"]),
     (
@@ -52,6 +55,9 @@ const ROOMS: [(&str, &[&str]); 20] = [
             "netlink",
             "tc",
             "testbed",
+            "serving",
+            "workload",
+            "proxy",
         ],
     ),
     ("lib", &[]),
@@ -59,7 +65,7 @@ const ROOMS: [(&str, &[&str]); 20] = [
 ];
 
 /// Rooms and files that decide without acting.
-const PURE: [&str; 22] = [
+const PURE: [&str; 33] = [
     "src/wording.rs",
     "src/units.rs",
     "src/topology/",
@@ -80,6 +86,17 @@ const PURE: [&str; 22] = [
     "src/measure/sample.rs",
     "src/measure/rank.rs",
     "src/agent/lease.rs",
+    "src/proxy/config.rs",
+    "src/proxy/headers.rs",
+    "src/proxy/instances.rs",
+    "src/proxy/settings.rs",
+    "src/serving/framing.rs",
+    "src/workload/load/figures.rs",
+    "src/workload/load/record.rs",
+    "src/workload/load/schedule.rs",
+    "src/workload/load/windows.rs",
+    "src/workload/service/time.rs",
+    "src/workload/service/station.rs",
     "src/agent/pulse.rs",
     "src/testbed/lab/turns.rs",
 ];
