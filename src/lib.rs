@@ -8,6 +8,7 @@
 //! ```
 //!
 //! - [`wording`]: pure; how messages repeat foreign text.
+//! - [`yaml`]: pure; what is read from YAML keeps its place in the file.
 //! - [`units`], [`topology`], [`matrix`]: what is asked for. They import nothing above them.
 //! - [`inventory`]: pure; the hosts of a testbed and how ssh reaches them.
 //! - [`parameters`]: pure; what policies let their users set.
@@ -22,14 +23,16 @@
 //! - [`agent`]: what runs on a node: the session protocol.
 //! - [`testbed`]: where nodes live: the lab of network namespaces.
 //! - [`serving`]: HTTP servers with watched clients, for the two below.
-//! - [`workload`]: synthetic services, and load on them whose schedule does not wait for answers.
+//! - [`workload`]: when requests come and how long each takes (pure); synthetic services, and load that does not wait for answers.
 //! - [`proxy`]: the balancer of a node, around [`balance`].
+//! - [`experiment`]: plans, trials and runs; one room for each kind of experiment.
 //! - [`report`]: pure; tables, plots and files of a run.
 //! - [`cli`]: one file per subcommand; builds the adapters.
 
 pub mod agent;
 pub mod balance;
 pub mod cli;
+pub mod experiment;
 pub mod intended;
 pub mod inventory;
 pub mod matrix;
@@ -48,3 +51,4 @@ pub mod topology;
 pub mod units;
 pub mod wording;
 pub mod workload;
+pub mod yaml;

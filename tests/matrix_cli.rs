@@ -148,7 +148,7 @@ fn a_graph_is_a_matrix_like_any_other() {
     let converted = printed(&format!("convert {lossy} --ignore-unsupported --latency-unit us"));
     assert_eq!(
         converted,
-        "# dropped: packet_loss of 1 edges\n# unit: ms\n# kind: one-way\n,0,1\n0,0,0.003\n1,0.003,0\n"
+        "# dropped: packet_loss of edges: 1\n# unit: ms\n# kind: one-way\n,0,1\n0,0,0.003\n1,0.003,0\n"
     );
 }
 

@@ -115,6 +115,14 @@ pub enum Request {
         /// Seconds.
         seconds: u64,
     },
+    /// From now on let nobody else change the node, until [`Request::Release`] or the session's end. A keeper's to answer, at
+    /// once: [`Response::Taken`] while it is another session's turn.
+    Reserve {
+        /// Who asks, for those who then have to wait.
+        by: String,
+    },
+    /// Others may change the node again. A keeper's to answer.
+    Release,
 }
 
 /// What an agent answers.
@@ -170,6 +178,17 @@ pub enum Response {
         /// Seconds after the session's end.
         seconds: u64,
     },
+    /// To [`Request::Reserve`].
+    Reserved,
+    /// To [`Request::Reserve`]: it is another session's turn.
+    Taken {
+        /// Who that session says that it is.
+        by: String,
+        /// Since when, RFC 3339 by the host's clock.
+        since: String,
+    },
+    /// To [`Request::Release`].
+    Released,
     /// To any: it could not be done, and why.
     Failed {
         /// In words.

@@ -221,6 +221,7 @@ fn answer(request: Request, node: &mut dyn NodeControl) -> Response {
         // The measuring thread's.
         Request::Probe(_) | Request::Ready => Err("a measurement cannot be part of another request".to_owned()),
         Request::Detach { .. } => Err("what is applied here lasts as long as the lab".to_owned()),
+        Request::Reserve { .. } | Request::Release => Err("whose turn it is is known to the lab's holder".to_owned()),
     };
     answered.unwrap_or_else(|message| Response::Failed { message })
 }

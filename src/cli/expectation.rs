@@ -51,8 +51,14 @@ impl Expectation {
             let count = f64::from(probes.count) * arriving;
             let (value, (low, high)) = impairment.expected_median(length, count, CHANCE);
             let apart = |one: Delay, other: Delay| Span::from_nanos(one.as_nanos().saturating_sub(other.as_nanos()));
-            let median =
-                Median { value, below: apart(value, low), above: apart(high, value), mean: expected.mean, arriving };
+            let median = Median {
+                value,
+                below: apart(value, low),
+                above: apart(high, value),
+                mean: expected.mean,
+                arriving,
+                bursts: expected.lost.inflation,
+            };
             all.medians.insert(path, median);
             all.beyond.insert(path, expected);
             // A path carries its own probes and the answers to those of the way back.
@@ -103,14 +109,19 @@ impl Expectation {
                 in_microseconds(widest)
             ));
         }
-        if self.crowded > 0 {
-            notes.push(format!(
+        notes.extend(self.crowding());
+        notes
+    }
+
+    /// Whether probes measure themselves too, where a rate is low.
+    pub(super) fn crowding(&self) -> Option<String> {
+        (self.crowded > 0).then(|| {
+            format!(
                 "note: on {} paths probes come faster than the rate lets them through and wait for each other; a longer \
                  --interval measures the path alone",
                 self.crowded
-            ));
-        }
-        notes
+            )
+        })
     }
 }
 

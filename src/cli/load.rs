@@ -13,7 +13,8 @@ use hyper::{Method, Uri};
 use crate::balance::Qos;
 use crate::units::Span;
 use crate::wording::{OneLine, excerpt};
-use crate::workload::load::{self, Arrivals, LoadOptions, Pace, Quantiles, Record, Schedule, Summary, summarise};
+use crate::workload::load::{self, LoadOptions, Quantiles, Record, Schedule, Summary, summarise};
+use crate::workload::{Arrivals, Pace};
 
 /// The most requests of a load: each is remembered to the end.
 const MOST: f64 = 2e7;

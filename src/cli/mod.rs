@@ -17,9 +17,12 @@ mod manual;
 pub mod matrix;
 mod operate;
 mod panic;
+mod plan;
+mod policies;
 mod progress;
 mod proxy;
 mod replay;
+mod run;
 mod service;
 mod status;
 mod target;
@@ -72,7 +75,10 @@ enum CliCommand {
     Status(status::StatusArgs),
     Watch(watch::WatchArgs),
     Clear(operate::ClearArgs),
-    Panic(panic::PanicArgs),
+    Panic(panic::PanicEverywhereArgs),
+    Run(run::RunArgs),
+    Plan(plan::PlanArgs),
+    Policies(policies::PoliciesArgs),
     Bench(bench::BenchArgs),
     Matrix(matrix::MatrixArgs),
     Load(load::LoadArgs),
@@ -135,7 +141,10 @@ fn dispatch(command: CliCommand, out: &mut dyn Write) -> anyhow::Result<ExitCode
         CliCommand::Status(args) => status::run(&args, out),
         CliCommand::Watch(args) => watch::run(&args, out),
         CliCommand::Clear(args) => operate::run_clear(&args, out),
-        CliCommand::Panic(args) => panic::run(&args, out),
+        CliCommand::Panic(args) => panic::run_everywhere(&args, out),
+        CliCommand::Run(args) => run::run(&args, out),
+        CliCommand::Plan(args) => plan::run(&args, out),
+        CliCommand::Policies(args) => policies::run(&args, out),
         CliCommand::Bench(args) => bench::run(&args, out),
         CliCommand::Matrix(args) => matrix::run(args, out),
         CliCommand::Load(args) => load::run(&args, out),

@@ -192,7 +192,7 @@ pub(super) fn applied_matrix(nodes: &[Node], statuses: &[NodeStatus]) -> anyhow:
 }
 
 /// What a measurement should show of what the nodes say they are applying.
-fn expectation(
+pub(super) fn expectation(
     applied: &DelayMatrix,
     nodes: &[Node],
     statuses: &[NodeStatus],

@@ -1,4 +1,5 @@
-//! `longhaul panic`: this host's network namespace is rid of everything of ours, at once, whoever wanted it.
+//! `longhaul panic`: this host's network namespace, or every host of an inventory, is rid of everything of ours, at once,
+//! whoever wanted it.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -6,12 +7,14 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Args;
 
+use super::target::HostsArgs;
 use crate::agent::claim::{self, Held};
 use crate::agent::eviction::{self, Evicted};
 use crate::agent::greeting::Holder;
 use crate::tc;
+use crate::testbed::hosts::Rid;
 
-/// Remove everything that longhaul did to this host, and end who keeps it.
+/// Remove everything that longhaul did to this host, or to all hosts of an inventory, and end who keeps it.
 ///
 /// Works on the network namespace that it runs in. Labs are elsewhere: they end with `longhaul lab down --all`.
 #[derive(Debug, Args)]
@@ -19,9 +22,25 @@ use crate::tc;
 Examples:
   longhaul panic --dry-run
   longhaul panic
+  longhaul panic --hosts edge.yaml
 
 Takes away the filters at our own preferences, the devices lh0 and lh1, and the clsact hook where we made it and nobody
 else uses it. What belongs to others is never touched.
+
+Exit code: 0 nothing of ours is left, 2 something could not be removed, or a host could not be reached.")]
+pub(super) struct PanicEverywhereArgs {
+    #[command(flatten)]
+    here: PanicArgs,
+    #[command(flatten)]
+    hosts: HostsArgs,
+}
+
+/// Remove everything that longhaul did to this host, and end who keeps it.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  longhaul-agent panic --dry-run
+  longhaul-agent panic
 
 Exit code: 0 nothing of ours is left, 2 something could not be removed.")]
 pub(super) struct PanicArgs {
@@ -31,6 +50,35 @@ pub(super) struct PanicArgs {
 }
 
 /// Runs `longhaul panic`.
+pub(super) fn run_everywhere(args: &PanicEverywhereArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
+    let dry_run = args.here.dry_run;
+    let Some(hosts) = args.hosts.rid(dry_run)? else { return run(&args.here, out) };
+    let (mut stuck, mut unknown) = (0, 0);
+    for (name, rid) in &hosts {
+        match rid {
+            Rid::Clear(lines) | Rid::Stuck(lines) => {
+                stuck += usize::from(matches!(rid, Rid::Stuck(_)));
+                lines.iter().try_for_each(|line| writeln!(out, "{name}: {line}"))?;
+            }
+            Rid::Unknown(why) => {
+                unknown += 1;
+                writeln!(out, "{name}: not known: {why}")?;
+            }
+        }
+    }
+    let verb = if dry_run { "looked at" } else { "rid of longhaul" };
+    write!(out, "{} of {} hosts are {verb}", hosts.len() - stuck - unknown, hosts.len())?;
+    if stuck > 0 {
+        write!(out, "; on {stuck} something is left")?;
+    }
+    if unknown > 0 {
+        write!(out, "; {unknown} could not be reached or have no agent")?;
+    }
+    writeln!(out)?;
+    Ok(if stuck + unknown == 0 { ExitCode::SUCCESS } else { ExitCode::from(2) })
+}
+
+/// Runs it here.
 pub(super) fn run(args: &PanicArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     let mut stuck = Vec::new();
     for held in claim::all().context("list the sockets of this network namespace")? {

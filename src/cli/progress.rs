@@ -66,3 +66,31 @@ impl Drop for Progress {
         self.finish();
     }
 }
+
+/// How many trials have ended, and how long the others will take.
+pub(super) struct Trials {
+    bar: ProgressBar,
+}
+
+impl Trials {
+    /// None of `count` has ended.
+    pub(super) fn new(count: usize) -> Self {
+        let bar = ProgressBar::with_draw_target(Some(count as u64), ProgressDrawTarget::stderr());
+        if let Ok(style) = ProgressStyle::with_template("trial {pos}/{len} [{bar:30}] {eta} left, last {msg}") {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        bar.enable_steady_tick(TICK);
+        Self { bar }
+    }
+
+    /// A trial of this strategy has ended.
+    pub(super) fn ended(&self, strategy: &str) {
+        self.bar.set_message(strategy.to_owned());
+        self.bar.inc(1);
+    }
+
+    /// Removes the line.
+    pub(super) fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}

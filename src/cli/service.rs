@@ -8,7 +8,8 @@ use clap::{Args, Parser, ValueEnum};
 use hyper::header::HeaderValue;
 
 use crate::serving::Bounds;
-use crate::workload::service::{self, ServiceOptions, ServiceTime, Work};
+use crate::workload::ServiceTime;
+use crate::workload::service::{self, ServiceOptions, Work};
 
 /// Answers requests after a service time that is known.
 #[derive(Debug, Parser)]
@@ -33,7 +34,7 @@ pub(super) struct ServiceArgs {
     /// Where to listen; port 0 lets the kernel choose
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
     listen: SocketAddr,
-    /// What a request takes of a core: a time, or lognormal:MEAN:CV
+    /// What a request takes of a core: a time, lognormal:MEAN:CV or exponential:MEAN
     #[arg(long, value_name = "TIME", default_value = "lognormal:5.5ms:0.35")]
     time: ServiceTime,
     /// How that time passes

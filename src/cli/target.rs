@@ -7,10 +7,10 @@ use anyhow::Context;
 use clap::Args;
 
 use crate::inventory::{self, Inventory};
-use crate::testbed::hosts::Hosts;
+use crate::testbed::hosts::{Hosts, Rid, rid_all};
 use crate::testbed::lab::{Lab, find_running};
 use crate::testbed::{self, Testbed};
-use crate::topology::{Node, NodeIndex};
+use crate::topology::{Node, NodeIndex, NodeName};
 
 /// The variable that names another program than `ssh`.
 const SSH_VARIABLE: &str = "LONGHAUL_SSH";
@@ -49,11 +49,25 @@ impl TargetArgs {
 impl HostsArgs {
     /// Connects to the hosts, if any are named.
     pub(super) fn connect(&self) -> anyhow::Result<Option<Target>> {
+        let Some((inventory, program)) = self.inventory()? else { return Ok(None) };
+        let hosts = Hosts::connect(&inventory, &program, env!("LONGHAUL_VERSION"), self.push)?;
+        Ok(Some(Target { name: inventory.testbed, testbed: Connected::Hosts(hosts) }))
+    }
+
+    /// Rids the hosts, if any are named, of everything of ours; or with `dry_run` asks what would be done. Their names, and
+    /// what became of them.
+    pub(super) fn rid(&self, dry_run: bool) -> anyhow::Result<Option<Vec<(NodeName, Rid)>>> {
+        let Some((inventory, program)) = self.inventory()? else { return Ok(None) };
+        let all = rid_all(&inventory, &program, env!("LONGHAUL_VERSION"), self.push, dry_run)?;
+        Ok(Some(inventory.hosts.into_iter().map(|host| host.name).zip(all).collect()))
+    }
+
+    /// The inventory, if one is named, and what reaches its hosts.
+    fn inventory(&self) -> anyhow::Result<Option<(Inventory, Vec<String>)>> {
         let Some(file) = &self.hosts else { return Ok(None) };
         let inventory = load(file)?;
         let program = ssh_program(&inventory);
-        let hosts = Hosts::connect(&inventory, &program, env!("LONGHAUL_VERSION"), self.push)?;
-        Ok(Some(Target { name: inventory.testbed, testbed: Connected::Hosts(hosts) }))
+        Ok(Some((inventory, program)))
     }
 }
 

@@ -9,11 +9,11 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::at::{At, Ordered, Text};
 use super::change::DelayChange;
-use super::error::{FileProblem, IntendedError, Spot};
+use super::error::{FileProblem, IntendedError};
 use crate::shaping::{Distribution, FourState, GilbertElliott, Selector, SelectorError, Service};
 use crate::units::{Delay, Probability, Rate, Span};
+use crate::yaml::{self, At, Ordered, Spot, Text};
 
 /// The version of the format.
 const VERSION: &str = "longhaul/v1";
@@ -267,17 +267,6 @@ impl States {
     }
 }
 
-/// The parser's words, without those that are for programmers.
-fn plain(said: &str) -> String {
-    let twice = said.strip_prefix("duplicate mapping key: ").and_then(|rest| rest.split(',').next());
-    match (twice, said) {
-        (Some(key), _) => format!("`{key}` stands twice; keep one of the two"),
-        (None, "expected mapping start") => "names with their values are expected here, as in `loss: 1%`".to_owned(),
-        (None, "unexpected end of input") => "the file ends too early".to_owned(),
-        (None, said) => said.to_owned(),
-    }
-}
-
 fn never() -> Text<Probability> {
     Text(Probability::ZERO)
 }
@@ -304,13 +293,8 @@ impl Document {
 
     /// Reads a file that errors call `name`.
     pub(super) fn parse(name: &str, bytes: &[u8]) -> Result<Self, IntendedError> {
-        let document: Self = serde_saphyr::from_slice(bytes).map_err(|error| {
-            let (text, location) = (error.without_snippet().to_string(), error.location());
-            // The place stands in front already.
-            let place = location.map(|at| format!(" at line {}, column {}", at.line(), at.column()));
-            let said = place.and_then(|place| text.strip_suffix(&place)).unwrap_or(&text);
-            IntendedError::new(name, location.map_or(Spot::FILE, Spot::of), FileProblem::Form(plain(said)))
-        })?;
+        let document: Self = yaml::parse(bytes)
+            .map_err(|complaint| IntendedError::new(name, complaint.spot, FileProblem::Form(complaint.words)))?;
         let version = &document.api_version;
         if version.value != VERSION {
             return Err(IntendedError::new(name, version.spot, FileProblem::Version(version.value.clone())));

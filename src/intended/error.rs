@@ -1,12 +1,11 @@
 //! [`IntendedError`]: what is wrong with an impairment file, where it stands and what to change.
 
-use std::fmt;
-
 use crate::matrix::{MAX_DELAY, MatrixError, ReadError};
 use crate::shaping::{ImpairmentError, TableError};
 use crate::topology::{NameError, NodeName};
 use crate::units::Delay;
 use crate::wording::OneLine;
+use crate::yaml::Spot;
 
 /// Why nothing sensible is intended.
 #[derive(Debug, thiserror::Error)]
@@ -32,45 +31,6 @@ impl IntendedError {
     }
 }
 
-/// A place in a file: line and column from 1, a line, or the file as a whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Spot {
-    /// The file as a whole.
-    #[default]
-    File,
-    /// A line.
-    Line(u64),
-    /// A character.
-    At {
-        /// The line.
-        line: u64,
-        /// The character in it.
-        column: u64,
-    },
-}
-
-impl Spot {
-    /// The file as a whole.
-    pub const FILE: Self = Self::File;
-
-    pub(super) fn of(location: serde_saphyr::Location) -> Self {
-        if location == serde_saphyr::Location::UNKNOWN {
-            return Self::File;
-        }
-        Self::At { line: location.line(), column: location.column() }
-    }
-}
-
-impl fmt::Display for Spot {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File => Ok(()),
-            Self::Line(line) => write!(f, ":{line}"),
-            Self::At { line, column } => write!(f, ":{line}:{column}"),
-        }
-    }
-}
-
 /// What is wrong with an impairment file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FileProblem {
@@ -86,6 +46,9 @@ pub enum FileProblem {
     /// A name or pattern that no node has.
     #[error("there is no node and no region called `{0}`")]
     UnknownNode(String),
+    /// A rule from a node to itself alone.
+    #[error("this rule is for no path: `from` and `to` mean one and the same node")]
+    NoPath,
     /// A region that is not there.
     #[error("there is no region called `{0}`; regions are listed under regions")]
     UnknownRegion(String),

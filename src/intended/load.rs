@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use super::document::{Document, Matrices, Shape};
-use super::error::{FileProblem, IntendedError, Spot};
+use super::error::{FileProblem, IntendedError};
 use super::regions::Nodes;
 use super::resolve::{Resolver, Side, Sides};
 use super::shapes::Shapes;
 use super::{Intended, SideFiles, is_impairment_file, shown};
 use crate::matrix::{self, DelayMatrix, Grid, Quantity, ReadError, ReadOptions};
 use crate::topology::{NodeIndex, NodeName};
+use crate::yaml::Spot;
 
 /// A file of matrices, rules or both, with all that it names.
 pub(super) struct Loader<R> {
@@ -116,7 +117,7 @@ fn order<T: Quantity>(grid: &Grid<T>, names: &[NodeName]) -> Result<Vec<NodeInde
 
 impl Matrices {
     fn files(&self, folder: &Path) -> SideFiles {
-        let file = |at: &Option<super::at::At<PathBuf>>| at.as_ref().map(|at| folder.join(&at.value));
+        let file = |at: &Option<crate::yaml::At<PathBuf>>| at.as_ref().map(|at| folder.join(&at.value));
         SideFiles { jitter: file(&self.jitter), loss: file(&self.loss), rate: file(&self.rate) }
     }
 }

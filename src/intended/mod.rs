@@ -7,7 +7,6 @@
 //!                    matrices, tables, samples ──load──┘
 //! ```
 
-mod at;
 mod change;
 mod document;
 mod error;
@@ -22,7 +21,7 @@ use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
 
-pub use error::{FileProblem, IntendedError, Spot};
+pub use error::{FileProblem, IntendedError};
 
 use crate::matrix::{DelayMatrix, MatrixError, ReadError, ReadOptions};
 use crate::shaping::{Impairment, PathIntent, Row, beyond_delay};

@@ -1,11 +1,11 @@
 //! The nodes of a file and their regions: who is meant by a name, a pattern or a region.
 
-use super::at::At;
 use super::document::{Document, Ends, RegionDelays};
-use super::error::{FileProblem, Spot};
+use super::error::FileProblem;
 use crate::matrix::DelayMatrix;
 use crate::topology::{NodeIndex, NodeName};
 use crate::units::Delay;
+use crate::yaml::{At, Spot};
 
 /// What is wrong, and where in the impairment file.
 pub(super) type Wrong = (Spot, FileProblem);

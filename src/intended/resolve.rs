@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::at::At;
 use super::change::DelayChange;
 use super::document::{Document, Rule};
-use super::error::{FileProblem, IntendedError, Spot};
+use super::error::{FileProblem, IntendedError};
 use super::regions::{Nodes, Wrong};
 use super::rule::{Layer, Origin};
 use super::shapes::{Prepared, Shapes};
@@ -13,6 +12,7 @@ use crate::matrix::{DelayMatrix, Grid, MAX_DELAY};
 use crate::shaping::{Aspect, Impairment, Loss, PathIntent, Service, Share};
 use crate::topology::{NodeIndex, NodeName};
 use crate::units::{Delay, Probability, Rate, Span};
+use crate::yaml::{At, Spot};
 
 /// A table beside the delay matrix, in its order of nodes, and the file that it stands in.
 #[derive(Debug)]
@@ -76,12 +76,14 @@ impl<'a> Resolver<'a> {
             rule.check().map_err(at)?;
             let jitter = rule.jitter.as_ref().map(|jitter| jitter.value.0);
             let shape = rule.distribution.as_ref().map(|shape| shapes.prepared(&shape.value, jitter));
-            Ok(Step {
-                from: nodes.meant(rule.from.as_ref()).map_err(at)?,
-                to: nodes.meant(rule.to.as_ref()).map_err(at)?,
-                shape: shape.transpose()?.flatten(),
-                rule,
-            })
+            let from = nodes.meant(rule.from.as_ref()).map_err(at)?;
+            let to = nodes.meant(rule.to.as_ref()).map_err(at)?;
+            let one = |meant: &[bool]| meant.iter().filter(|meant| **meant).count() == 1;
+            if one(&from) && from == to {
+                let spot = rule.to.as_ref().map_or(Spot::File, |ends| ends.spot);
+                return Err(at((spot, FileProblem::NoPath)));
+            }
+            Ok(Step { from, to, shape: shape.transpose()?.flatten(), rule })
         };
         let steps = document.paths.iter().map(step).collect::<Result<_, _>>()?;
         let defaults = step(&document.defaults)?;

@@ -1,12 +1,12 @@
 //! What a rule says, laid over what was said before, with the place of each part for the errors.
 
-use super::at::{At, Text};
 use super::document::Rule;
-use super::error::{FileProblem, Spot};
+use super::error::FileProblem;
 use super::regions::Wrong;
 use super::shapes::Prepared;
 use crate::shaping::{Aspect, Impairment, Jitter, Loss, Reorder, Share};
 use crate::units::{Probability, Span};
+use crate::yaml::{At, Spot, Text};
 
 /// Where a part of an impairment comes from.
 #[derive(Debug, Clone, Copy)]

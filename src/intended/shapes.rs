@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::document::{Shape, ShapeFile};
-use super::error::{FileProblem, IntendedError, Spot};
+use super::error::{FileProblem, IntendedError};
 use crate::matrix::DelayUnit;
 use crate::shaping::{Distribution, OwnTable};
 use crate::units::{Delay, Span, scaled_decimal};
+use crate::yaml::Spot;
 
 /// The files that distributions are made of.
 #[derive(Debug, Default)]

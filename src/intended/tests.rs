@@ -212,6 +212,10 @@ fn mistakes_are_told_with_their_place() {
             "net.yaml:5:32: the path from a2 to a1: a jitter of 15ms is more than the delay of 10ms; a packet cannot \
              arrive before it is sent",
         ),
+        (
+            "paths:\n  - {from: a1, to: [a1], loss: 1%}\n",
+            "net.yaml:4:20: this rule is for no path: `from` and `to` mean one and the same node",
+        ),
         ("defaults: {from: a1}\n", "net.yaml:3:18: defaults are for every path; `from` and `to` belong under paths"),
         (
             "paths:\n  - {from: a1, delay: -15ms}\n",

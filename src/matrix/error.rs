@@ -5,6 +5,7 @@ use std::fmt;
 use super::delay_matrix::{MAX_DELAY, MAX_NODES, MatrixError};
 use super::graph::GraphProblem;
 use super::ping::PingProblem;
+use super::region_table::TableProblem;
 use super::tcconfig::TcconfigProblem;
 use super::unit::{DelayUnit, UnknownUnit};
 use crate::topology::{NameError, NodeName};
@@ -113,8 +114,8 @@ pub enum Problem {
     /// A NUL byte.
     #[error("has a NUL byte at offset {0}, so it is a binary file; give a text file (CSV or JSON)")]
     Binary(usize),
-    /// A byte-order mark of UTF-16.
-    #[error("is UTF-16 text; save it as UTF-8")]
+    /// A byte-order mark of UTF-16, and then not pairs of bytes that are characters.
+    #[error("is UTF-16 text that is not whole; save it as UTF-8")]
     Utf16,
     /// Bytes that are not UTF-8.
     #[error("byte {byte:#04x} at offset {offset} is not UTF-8; save the file as UTF-8 text")]
@@ -264,7 +265,7 @@ pub enum Problem {
         unit: DelayUnit,
     },
     /// A node that is not at distance zero from itself.
-    #[error("`{text}` from `{name}` to itself; the diagonal must be 0")]
+    #[error("`{text}` from `{name}` to itself; the diagonal must be 0 (`matrix convert --from table` drops it)")]
     Diagonal {
         /// The text there.
         text: String,
@@ -308,9 +309,6 @@ pub enum Problem {
         /// Where it stands first.
         first: u64,
     },
-    /// A pair of a node with itself.
-    #[error("`{0}` is paired with itself; give two different nodes")]
-    SelfPair(NodeName),
     /// Text that starts as JSON but is no matrix.
     #[error("is not a delay matrix in JSON: {0}")]
     Json(#[source] serde_json::Error),
@@ -341,6 +339,9 @@ pub enum Problem {
     /// A file of tcconfig that does not become a matrix.
     #[error(transparent)]
     Tcconfig(#[from] TcconfigProblem),
+    /// A table of regions that does not become a matrix.
+    #[error(transparent)]
+    Table(#[from] TableProblem),
     /// A log of ping that does not become a matrix.
     #[error(transparent)]
     Ping(#[from] PingProblem),

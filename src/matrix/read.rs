@@ -88,6 +88,10 @@ fn open(path: &Path) -> Result<File, Problem> {
 fn slurp(mut reader: impl Read) -> Result<Vec<u8>, Problem> {
     let mut bytes = Vec::new();
     reader.by_ref().take(HEAD_BYTES).read_to_end(&mut bytes).map_err(Problem::Io)?;
+    if is_utf16(&bytes) {
+        reader.take(MAX_BYTES).read_to_end(&mut bytes).map_err(Problem::Io)?;
+        return if bytes.len() as u64 > MAX_BYTES { Err(Problem::TooLarge(MAX_BYTES)) } else { from_utf16(&bytes) };
+    }
     check_text(&bytes)?;
     if bytes.len() as u64 == HEAD_BYTES && csv::first_line_is_too_wide(&bytes) {
         return Err(Problem::TooManyNodes);
@@ -99,9 +103,29 @@ fn slurp(mut reader: impl Read) -> Result<Vec<u8>, Problem> {
     Ok(bytes)
 }
 
+fn is_utf16(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff")
+}
+
+/// UTF-16 with its byte-order mark, which spreadsheets and the shell of Windows write, as UTF-8 without.
+fn from_utf16(bytes: &[u8]) -> Result<Vec<u8>, Problem> {
+    let unit = if bytes[0] == 0xff {
+        |pair: [u8; 2]| u16::from_le_bytes(pair)
+    } else {
+        |pair: [u8; 2]| u16::from_be_bytes(pair)
+    };
+    let (pairs, rest) = bytes[2..].as_chunks::<2>();
+    let units = pairs.iter().map(|pair| unit(*pair));
+    let text: Result<String, _> = char::decode_utf16(units).collect();
+    match text {
+        Ok(text) if rest.is_empty() => Ok(text.into_bytes()),
+        _ => Err(Problem::Utf16),
+    }
+}
+
 /// Tells by the first bytes, or by any NUL, that this is no UTF-8 text, before the rest is read or decoded.
 fn check_text(bytes: &[u8]) -> Result<(), Problem> {
-    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+    if is_utf16(bytes) {
         return Err(Problem::Utf16);
     }
     match bytes.iter().position(|byte| *byte == 0) {
@@ -126,6 +150,19 @@ mod tests {
     #[test]
     fn a_byte_order_mark_is_dropped() {
         assert_eq!(decode(b"\xef\xbb\xbf0,1").unwrap(), "0,1");
+    }
+
+    #[test]
+    fn utf_16_is_read_in_both_orders() {
+        let text = "\u{feff}a,ü\r\n0,1\r\n2,0\r\n";
+        let units = || text.encode_utf16();
+        let (little, big) = (units().flat_map(u16::to_le_bytes), units().flat_map(u16::to_be_bytes));
+        for bytes in [little.collect::<Vec<u8>>(), big.collect()] {
+            let matrix = read_from("x", &bytes[..], ReadOptions::default()).unwrap();
+            assert_eq!((matrix.names()[1].as_str(), matrix.delay(1, 0).as_nanos()), ("ü", 2_000_000));
+            let cut = read_from("x", &bytes[..bytes.len() - 1], ReadOptions::default()).unwrap_err();
+            assert_eq!(cut.to_string(), "x: is UTF-16 text that is not whole; save it as UTF-8");
+        }
     }
 
     #[test]

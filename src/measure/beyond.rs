@@ -223,7 +223,7 @@ fn jitter(samples: &[&Sample], expected: &Expected) -> Option<JitterFound> {
     let spread = ((expected.kurtosis - 1.0).max(0.1) / (4.0 * count)).sqrt();
     let end = |deviations: f64| span(measured * (deviations * spread).exp());
     let needed = jitter_needed(expected.kurtosis);
-    let judgement = if end(JUDGED) < expected.deviation {
+    let judgement = if narrower(measured, expected, count) {
         Judgement::Outside
     } else if (delays.len() as u64) < needed {
         Judgement::NotJudged { needed }
@@ -238,6 +238,16 @@ fn jitter(samples: &[&Sample], expected: &Expected) -> Option<JitterFound> {
         high: end(SHOWN),
         judgement,
     })
+}
+
+/// Whether chance does not explain so small a deviation. The third root of a variance is nearly normal also of a few delays
+/// (Wilson and Hilferty), where its logarithm is not: a handful may lie close together by chance and is never narrower.
+fn narrower(measured: f64, expected: &Expected, count: f64) -> bool {
+    // The variance of a sample's variance, in units of its square.
+    let relative = (expected.kurtosis - (count - 3.0) / (count - 1.0)).max(0.1) / count;
+    let least = (1.0 - relative / 9.0 - JUDGED * relative.sqrt() / 3.0).max(0.0).powi(3);
+    let intended = expected.deviation.as_nanos() as f64;
+    measured * measured < least * intended * intended
 }
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // above zero, and a float saturates
@@ -327,6 +337,26 @@ mod tests {
         assert_eq!(run(0.2, 0.1).verdict(), Verdict::Fail, "no jitter at all");
         assert_eq!(run(0.2, 14.0).verdict(), Verdict::Pass, "a machine's own jitter comes on top");
         assert_eq!(run(0.4, 10.0).verdict(), Verdict::Fail);
+    }
+
+    /// What has the intended jitter is called narrower as seldom as promised, also of very few probes.
+    #[test]
+    fn few_delays_may_lie_close_together() {
+        let mut dice = ChaCha8Rng::seed_from_u64(9);
+        let delay = Impairment::delay(Delay::from_millis(50));
+        for distribution in [Distribution::Uniform, Distribution::Normal] {
+            let jitter = Jitter { span: Span::from_millis(5), distribution, ..Jitter::default() };
+            let mut stray = || match distribution {
+                Distribution::Uniform => 10.0 * (dice.random::<f64>() - 0.5),
+                _ => 5.0 * ((0..12).map(|_| dice.random::<f64>()).sum::<f64>() - 6.0),
+            };
+            for count in [2, 3, 10, 40] {
+                let verdicts = (0..2_000)
+                    .map(|_| judged(&Impairment { jitter, ..delay }, &samples(count, || Some(50.0 + stray()))));
+                let narrower = verdicts.filter(|beyond| beyond.verdict() == Verdict::Fail).count();
+                assert!(narrower <= 3, "{narrower} of 2,000 runs of {count} delays, {distribution:?}");
+            }
+        }
     }
 
     /// Bursts stray more than single losses; the interval takes that in, and so is left as seldom.

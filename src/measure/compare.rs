@@ -21,12 +21,17 @@ pub struct Median {
     pub mean: Delay,
     /// The share of probes that should arrive.
     pub arriving: f64,
+    /// How many times wider than independent ones the losses stray, as variance.
+    pub bursts: f64,
 }
+
+/// Standard deviations that chance exceeds once in 16,000 times.
+const CHANCE: f64 = 4.0;
 
 impl Median {
     /// Of a path that does nothing but delay.
     pub fn of(delay: Delay) -> Self {
-        Self { value: delay, below: Span::ZERO, above: Span::ZERO, mean: delay, arriving: 1.0 }
+        Self { value: delay, below: Span::ZERO, above: Span::ZERO, mean: delay, arriving: 1.0, bursts: 1.0 }
     }
 
     /// Of the way there and back: the two medians together, which are the median of the sum where the distributions are
@@ -41,7 +46,15 @@ impl Median {
             above: sum(self.above, back.above, skew(means, medians)),
             mean: Delay::from_nanos(means.as_nanos()),
             arriving: self.arriving * back.arriving,
+            bursts: self.bursts.max(back.bursts),
         }
+    }
+
+    /// Whether `arrived` of `sent` probes speak for the rest: half of those that should arrive did, or chance explains why not.
+    fn enough(&self, arrived: usize, sent: usize) -> bool {
+        let expected = sent as f64 * self.arriving;
+        let chance = CHANCE * (expected * (1.0 - self.arriving) * self.bursts.max(1.0)).sqrt();
+        arrived as f64 >= (expected / 2.0).min(expected - chance)
     }
 }
 
@@ -57,8 +70,8 @@ pub fn compare_by(clocks: &Clocks, intended: &DelayMatrix, samples: &[Sample], t
 }
 
 /// Judges `samples` by what the `median` of each path should be. A path passes when the median of its one-way delays is
-/// within `tolerance` of that and of what chance explains, and fails when less than half of the probes arrived that should:
-/// then the median of all is not known. Other loss is reported, not judged. A probe is lost when neither it nor its answer
+/// within `tolerance` of that and of what chance explains, and fails when less than half of the probes arrived that should
+/// (unless chance explains that too): then the median of all is not known. Other loss is reported, not judged. A probe is lost when neither it nor its answer
 /// arrived. Samples of paths that the matrix does not have are left out.
 pub fn compare_medians(
     clocks: &Clocks,
@@ -134,10 +147,9 @@ fn path_result(
         Basis::OneWay => tolerance.allows(there.value, error),
         Basis::RoundTrip => tolerance.allows_rtt(there.value.round_trip(back.value), error),
     };
-    let known = 2.0 * arrived as f64 >= samples.len() as f64 * median.arriving;
-    let near = error.is_some_and(|error| allows(beyond_chance(error)));
-    // A path that is to lose everything has no delay to be judged.
-    let within = known && (near || (error.is_none() && median.arriving == 0.0 && !samples.is_empty()));
+    let enough = median.enough(arrived, samples.len());
+    // A path that is to lose everything, or lost its few probes by chance, has no delay to be judged.
+    let within = enough && error.map_or(!samples.is_empty(), |error| allows(beyond_chance(error)));
     let lost = samples.iter().filter(|sample| sample.one_way.is_none() && sample.rtt.is_none()).count();
     PathResult {
         from,
@@ -152,6 +164,7 @@ fn path_result(
         rtt: round_trips,
         sent: count(samples.len()),
         lost: count(lost),
+        chance: (median.below, median.above),
         error,
         verdict: if within { Verdict::Pass } else { Verdict::Fail },
     }
@@ -341,7 +354,9 @@ mod tests {
         let none = |arriving| {
             compare_medians(&Clocks::One, &matrix(2, |_, _| 0), |_, _| median(arriving), &lost, TOLERANCE).verdict
         };
-        assert_eq!((none(0.0), none(0.1)), (Verdict::Pass, Verdict::Fail));
+        assert_eq!((none(0.0), none(0.5), none(0.9)), (Verdict::Pass, Verdict::Pass, Verdict::Fail));
+        assert!(!median(0.5).enough(16, 100) && median(0.5).enough(30, 100), "half, and four deviations of five");
+        assert!(Median { bursts: 9.0, ..median(0.5) }.enough(0, 30) && !median(0.5).enough(0, 30), "bursts");
     }
 
     #[test]

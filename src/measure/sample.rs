@@ -99,6 +99,8 @@ pub struct PathResult {
     pub sent: u32,
     /// Probes of which neither the arrival nor an answer was seen.
     pub lost: u32,
+    /// How far chance may put the median of so many probes below and above the intended one.
+    pub chance: (Span, Span),
     /// Median minus intended median: of the one-way delay or of the round trip, by the comparison's basis.
     pub error: Option<Deviation>,
     /// Whether the median is within tolerance.
@@ -142,5 +144,33 @@ impl Comparison {
             Basis::OneWay => (path.intended.as_millis_f64(), path.one_way.map(|delay| delay.p50.as_millis_f64())),
             Basis::RoundTrip => (path.intended_rtt.as_millis_f64(), path.rtt.map(|rtt| rtt.p50.as_millis_f64())),
         }
+    }
+
+    /// What the median of a path should be, in milliseconds: with jitter or a rate it is not what the path was to take.
+    pub fn expected_ms(&self, path: &PathResult) -> f64 {
+        match self.basis {
+            Basis::OneWay => path.intended_median.as_millis_f64(),
+            Basis::RoundTrip => path.intended_rtt_median.as_millis_f64(),
+        }
+    }
+
+    /// [`Comparison::expected_ms`] where it is not what the path was to take.
+    pub fn shifted_ms(&self, path: &PathResult) -> Option<f64> {
+        let shifted = match self.basis {
+            Basis::OneWay => path.intended_median != path.intended,
+            Basis::RoundTrip => path.intended_rtt_median != path.intended_rtt,
+        };
+        shifted.then(|| self.expected_ms(path))
+    }
+
+    /// The error of a path's median as a share of what is allowed there, by the tolerance and by chance, with its sign; `None`
+    /// when nothing arrived. Beyond ±1 is outside.
+    pub fn share_of_allowed(&self, path: &PathResult) -> Option<f64> {
+        let error = path.error?;
+        let chance = if error.as_nanos() < 0 { path.chance.0 } else { path.chance.1 };
+        let relative = self.expected_ms(path) * 1e6 * self.tolerance.relative;
+        let allowed = relative.max(self.tolerance.absolute.as_nanos() as f64) + chance.as_nanos() as f64;
+        let share = error.magnitude().as_nanos() as f64 / allowed.max(1.0);
+        Some(if error.as_nanos() < 0 { -share } else { share })
     }
 }

@@ -1,10 +1,10 @@
-//! A netlink socket that sends batches, counts every acknowledgement and names each refusal.
+//! A netlink socket that sends batches, waits until the kernel has been through each, and names each refusal.
 
 use std::os::fd::{AsFd, AsRawFd};
 
 use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST,
-    NetlinkDeserializable, NetlinkMessage, NetlinkPayload,
+    Emitable, NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST,
+    NetlinkDeserializable, NetlinkHeader, NetlinkMessage, NetlinkPayload,
 };
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
@@ -13,8 +13,8 @@ use nix::sys::time::{TimeVal, TimeValLike};
 
 use super::error::{BatchError, NetlinkError, Refusal, extended_text};
 
-/// Most requests sent at once: the default receive buffer of 212,992 bytes holds 256 acknowledgements and drops the
-/// rest without a word; half of that leaves room for the kernel's texts.
+/// Most requests sent at once: the default receive buffer of 212,992 bytes holds 256 answers, should all be refused;
+/// half of that leaves room for the kernel's texts.
 const BATCH_MESSAGES: usize = 128;
 
 /// Most bytes sent at once: a batch beyond the send buffer is not sent at all.
@@ -22,6 +22,9 @@ const BATCH_BYTES: usize = 96 * 1024;
 
 /// One receive call's buffer: the kernel fills dumps up to 32 KiB a message.
 const RECEIVE_BYTES: usize = 64 * 1024;
+
+/// The bytes of `struct nlmsghdr`.
+const HEADER: usize = 16;
 
 /// How often a dump that raced with a change is asked for again.
 const DUMP_ATTEMPTS: usize = 16;
@@ -86,7 +89,7 @@ impl Connection {
         let mut done = 0;
         while done < requests.len() {
             let count = self.send_batch(&requests[done..])?;
-            self.await_acknowledgements(&requests[done..done + count], done, &mut refusals)?;
+            self.await_answers(&requests[done..done + count], done, &mut refusals)?;
             done += count;
         }
         if refusals.is_empty() { Ok(()) } else { Err(BatchError { refusals }.into()) }
@@ -106,7 +109,7 @@ impl Connection {
     /// and netlink-packet-route cannot read, where one strange object must not hide the rest.
     pub fn dump_as<T: NetlinkDeserializable>(&mut self, message: &RouteNetlinkMessage) -> Result<Vec<T>, NetlinkError> {
         for _ in 0..DUMP_ATTEMPTS {
-            if let Some(objects) = self.dump_once(message.clone())? {
+            if let Some(objects) = self.dump_once(message)? {
                 return Ok(objects);
             }
         }
@@ -114,7 +117,7 @@ impl Connection {
     }
 
     /// Asks for one object; `None` when there is none (`ENODEV` or `ENOENT`).
-    pub fn get(&mut self, message: RouteNetlinkMessage) -> Result<Option<RouteNetlinkMessage>, NetlinkError> {
+    pub fn get(&mut self, message: &RouteNetlinkMessage) -> Result<Option<RouteNetlinkMessage>, NetlinkError> {
         let sequence = self.send_message(message, NLM_F_REQUEST)?;
         loop {
             for answer in self.receive()? {
@@ -135,37 +138,34 @@ impl Connection {
         }
     }
 
+    /// Sends as many as go at once. Only the last one asks to be acknowledged: the kernel does a batch in order and answers every
+    /// refusal unasked, and to read one answer each takes longer than the kernel takes for the whole batch.
     fn send_batch(&mut self, requests: &[Request]) -> Result<usize, NetlinkError> {
+        let count = fitting(requests);
         let mut bytes = Vec::new();
-        let mut count = 0;
-        for request in requests.iter().take(BATCH_MESSAGES) {
-            let encoded = self.encode(request.message.clone(), request.flags | NLM_F_REQUEST | NLM_F_ACK);
-            if count > 0 && bytes.len() + encoded.len() > BATCH_BYTES {
-                // This one goes with the next batch and gets its number again.
-                self.sequence = self.sequence.wrapping_sub(1);
-                break;
-            }
-            bytes.extend(encoded);
-            count += 1;
+        for (place, request) in requests.iter().take(count).enumerate() {
+            let asked = if place + 1 == count { NLM_F_ACK } else { 0 };
+            self.encode(&mut bytes, &request.message, request.flags | NLM_F_REQUEST | asked);
         }
         self.send_bytes(&bytes)?;
         Ok(count)
     }
 
-    fn await_acknowledgements(
+    /// Takes the answers to a batch, up to that to its last request: by then the kernel has been through all of it.
+    fn await_answers(
         &mut self,
         batch: &[Request],
         offset: usize,
         refusals: &mut Vec<Refusal>,
     ) -> Result<(), NetlinkError> {
         let first = self.sequence.wrapping_sub(u32::try_from(batch.len()).unwrap_or(u32::MAX)).wrapping_add(1);
-        let mut missing = batch.len();
-        while missing > 0 {
+        let mut done = batch.is_empty();
+        while !done {
             for answer in self.receive::<RouteNetlinkMessage>()? {
                 let NetlinkPayload::Error(error) = answer.payload else { continue };
                 let place = answer.header.sequence_number.wrapping_sub(first) as usize;
                 let Some(request) = batch.get(place) else { continue };
-                missing -= 1;
+                done |= place + 1 == batch.len();
                 if error.raw_code() != 0 {
                     refusals.push(Refusal {
                         index: offset + place,
@@ -181,7 +181,7 @@ impl Connection {
 
     fn dump_once<T: NetlinkDeserializable>(
         &mut self,
-        message: RouteNetlinkMessage,
+        message: &RouteNetlinkMessage,
     ) -> Result<Option<Vec<T>>, NetlinkError> {
         let sequence = self.send_message(message, NLM_F_REQUEST | NLM_F_DUMP)?;
         let (mut objects, mut interrupted) = (Vec::new(), false);
@@ -204,22 +204,23 @@ impl Connection {
         }
     }
 
-    fn send_message(&mut self, message: RouteNetlinkMessage, flags: u16) -> Result<u32, NetlinkError> {
-        let bytes = self.encode(message, flags);
+    fn send_message(&mut self, message: &RouteNetlinkMessage, flags: u16) -> Result<u32, NetlinkError> {
+        let mut bytes = Vec::new();
+        self.encode(&mut bytes, message, flags);
         self.send_bytes(&bytes)?;
         Ok(self.sequence)
     }
 
-    fn encode(&mut self, message: RouteNetlinkMessage, flags: u16) -> Vec<u8> {
+    /// Appends a message with the next number.
+    fn encode(&mut self, bytes: &mut Vec<u8>, message: &RouteNetlinkMessage, flags: u16) {
         self.sequence = self.sequence.wrapping_add(1);
-        let mut framed = NetlinkMessage::from(message);
-        framed.header.flags = flags;
-        framed.header.sequence_number = self.sequence;
-        framed.finalize();
-        let mut bytes = vec![0; framed.buffer_len()];
-        framed.serialize(&mut bytes);
-        bytes.resize(bytes.len().next_multiple_of(4), 0);
-        bytes
+        let (start, length) = (bytes.len(), length(message));
+        bytes.resize(start + length.next_multiple_of(4), 0);
+        let mut header = NetlinkHeader::default();
+        header.length = u32::try_from(length).unwrap_or(u32::MAX);
+        (header.message_type, header.flags, header.sequence_number) = (message.message_type(), flags, self.sequence);
+        header.emit(&mut bytes[start..start + HEADER]);
+        message.emit(&mut bytes[start + HEADER..start + length]);
     }
 
     fn send_bytes(&self, bytes: &[u8]) -> Result<(), NetlinkError> {
@@ -243,13 +244,29 @@ impl Connection {
     }
 }
 
+/// The bytes of a message with its header, without what fills it up to the next.
+fn length(message: &RouteNetlinkMessage) -> usize {
+    HEADER + Emitable::buffer_len(message)
+}
+
+/// How many requests go into one batch: at least one, if there is one.
+fn fitting(requests: &[Request]) -> usize {
+    let mut bytes = 0;
+    let fits = |request: &&Request| {
+        let first = bytes == 0;
+        bytes += length(&request.message).next_multiple_of(4);
+        first || bytes <= BATCH_BYTES
+    };
+    requests.iter().take(BATCH_MESSAGES).take_while(fits).count()
+}
+
 /// The messages of a datagram.
 pub(super) fn read_messages<T: NetlinkDeserializable>(mut rest: &[u8]) -> Result<Vec<NetlinkMessage<T>>, NetlinkError> {
     let mut messages = Vec::new();
-    while rest.len() >= 16 {
+    while rest.len() >= HEADER {
         let message =
             NetlinkMessage::<T>::deserialize(rest).map_err(|error| NetlinkError::Malformed(error.to_string()))?;
-        let used = (message.header.length as usize).next_multiple_of(4).max(16);
+        let used = (message.header.length as usize).next_multiple_of(4).max(HEADER);
         messages.push(message);
         rest = rest.get(used..).unwrap_or_default();
     }

@@ -39,7 +39,7 @@ pub fn find(connection: &mut Connection, name: &str) -> Result<Option<Link>, Net
     }
     let mut message = LinkMessage::default();
     message.attributes.push(LinkAttribute::IfName(name.to_owned()));
-    let found = connection.get(RouteNetlinkMessage::GetLink(message))?;
+    let found = connection.get(&RouteNetlinkMessage::GetLink(message))?;
     Ok(found.and_then(|answer| match answer {
         RouteNetlinkMessage::NewLink(link) => Some(read(&link)),
         _ => None,

@@ -1,4 +1,4 @@
-//! The kernel configuration protocol: sockets, batches with checked acknowledgements, links, addresses and neighbours.
+//! The kernel configuration protocol: sockets, batches whose every refusal is named, links, addresses and neighbours.
 //!
 //! Synchronous on purpose: every caller waits for the kernel's answer anyway, and a set-up thread may not move between
 //! network namespaces the way an async task may move between threads. A [`Connection`] belongs to the network namespace of

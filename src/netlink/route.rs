@@ -76,7 +76,7 @@ fn outgoing(connection: &mut Connection, address: IpAddr) -> Result<Option<u32>,
     message.header.address_family = family;
     message.header.destination_prefix_length = length;
     message.attributes.push(RouteAttribute::Destination(destination));
-    let answer = connection.get(RouteNetlinkMessage::GetRoute(message))?;
+    let answer = connection.get(&RouteNetlinkMessage::GetRoute(message))?;
     let Some(RouteNetlinkMessage::NewRoute(route)) = answer else {
         return Err(NetlinkError::Malformed("the kernel answered without a route".to_owned()));
     };

@@ -6,14 +6,14 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use hyper::header::HeaderName;
-use serde::Deserialize;
-use serde_saphyr::{Location, Spanned};
+use serde::de::DeserializeOwned;
 
 use super::settings::{Document, LimitFields, ProbeFields, ServiceFields, Text, TimeoutFields};
 use crate::balance::{POLICIES, Policy, Qos, find};
 use crate::parameters::{Given, Parameters};
 use crate::units::Span;
 use crate::wording::{OneLine, excerpt};
+use crate::yaml::{self, At, Spot};
 
 /// The language of the files.
 pub(super) const API_VERSION: &str = "longhaul/v1";
@@ -23,14 +23,12 @@ const SERVICE_HEADER: &str = "x-longhaul-service";
 
 /// What is wrong with a file, and where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{file}{}", OneLine(format_args!(":{line}:{column}: {message}")))]
+#[error("{file}{}", OneLine(format_args!("{spot}: {message}")))]
 pub struct ConfigError {
     /// The file as it was given.
     pub file: String,
-    /// The line, from 1.
-    pub line: u64,
-    /// The character in it, from 1.
-    pub column: u64,
+    /// Where in it.
+    pub spot: Spot,
     /// What is wrong, and what to change.
     pub message: String,
 }
@@ -138,30 +136,24 @@ pub struct Config {
 }
 
 /// Where, and what is wrong.
-pub(super) type Complaint = (Location, String);
+pub(super) type Complaint = (Spot, String);
 
 /// Reads a configuration; `file` is what errors call it.
 pub fn parse(file: &str, text: &str) -> Result<Config, ConfigError> {
     config(&document(file, text)?).map_err(|complaint| error(file, complaint))
 }
 
-pub(super) fn error(file: &str, (at, message): Complaint) -> ConfigError {
-    ConfigError { file: file.to_owned(), line: at.line().max(1), column: at.column().max(1), message }
+pub(super) fn error(file: &str, (spot, message): Complaint) -> ConfigError {
+    ConfigError { file: file.to_owned(), spot, message }
 }
 
 /// Reads the fields of either file.
-pub(super) fn document<'a, D: Deserialize<'a>>(file: &str, text: &'a str) -> Result<D, ConfigError> {
-    serde_saphyr::from_str(text).map_err(|wrong| {
-        let place = wrong.location().unwrap_or(Location::UNKNOWN);
-        // The place stands in front already.
-        let words = wrong.without_snippet().to_string();
-        let tail = format!(" at line {}, column {}", place.line(), place.column());
-        error(file, (place, words.strip_suffix(&tail).unwrap_or(&words).to_owned()))
-    })
+pub(super) fn document<D: DeserializeOwned>(file: &str, text: &str) -> Result<D, ConfigError> {
+    yaml::parse(text.as_bytes()).map_err(|complaint| error(file, (complaint.spot, complaint.words)))
 }
 
-pub(super) fn at<T>(field: &Spanned<T>, message: impl Into<String>) -> Complaint {
-    (field.referenced, message.into())
+pub(super) fn at<T>(field: &At<T>, message: impl Into<String>) -> Complaint {
+    (field.spot, message.into())
 }
 
 pub(super) fn check_version(version: &Text) -> Result<(), Complaint> {
@@ -229,7 +221,7 @@ fn time(field: Option<&Text>, unless_told: Span, least: Span, most: Span) -> Res
     Err(at(field, format!("{span} is out of bounds; from {least} to {most}")))
 }
 
-fn count(field: Option<&Spanned<u64>>, unless_told: usize, least: usize, most: usize) -> Result<usize, Complaint> {
+fn count(field: Option<&At<u64>>, unless_told: usize, least: usize, most: usize) -> Result<usize, Complaint> {
     let Some(field) = field else { return Ok(unless_told) };
     let fine = usize::try_from(field.value).ok().filter(|count| (least..=most).contains(count));
     fine.ok_or_else(|| at(field, format!("{} is out of bounds; from {least} to {most}", field.value)))
@@ -257,7 +249,7 @@ fn timeouts(fields: &TimeoutFields) -> Result<Timeouts, Complaint> {
     })
 }
 
-fn services(fields: &Spanned<Vec<ServiceFields>>) -> Result<BTreeMap<String, ServiceConfig>, Complaint> {
+fn services(fields: &At<Vec<ServiceFields>>) -> Result<BTreeMap<String, ServiceConfig>, Complaint> {
     let mut services = BTreeMap::new();
     for one in &fields.value {
         let name = service_name(&one.name)?;

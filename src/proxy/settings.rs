@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde_saphyr::Spanned;
+
+use crate::yaml::At;
 
 /// A text with its place.
-pub(super) type Text = Spanned<String>;
+pub(super) type Text = At<String>;
 
 /// The configuration.
 #[derive(Debug, Deserialize)]
@@ -24,7 +25,7 @@ pub(super) struct Document {
     pub(super) limits: LimitFields,
     #[serde(default)]
     pub(super) timeouts: TimeoutFields,
-    pub(super) services: Spanned<Vec<ServiceFields>>,
+    pub(super) services: At<Vec<ServiceFields>>,
 }
 
 /// Probes to peers.
@@ -39,9 +40,9 @@ pub(super) struct ProbeFields {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub(super) struct LimitFields {
-    pub(super) connections: Option<Spanned<u64>>,
-    pub(super) in_flight: Option<Spanned<u64>>,
-    pub(super) head_bytes: Option<Spanned<u64>>,
+    pub(super) connections: Option<At<u64>>,
+    pub(super) in_flight: Option<At<u64>>,
+    pub(super) head_bytes: Option<At<u64>>,
 }
 
 /// How long things may take.
@@ -73,7 +74,7 @@ pub(super) struct ServiceFields {
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub(super) struct QosFields {
     pub(super) within: Option<Text>,
-    pub(super) at_least: Option<Spanned<f64>>,
+    pub(super) at_least: Option<At<f64>>,
     pub(super) window: Option<Text>,
 }
 

@@ -34,20 +34,10 @@ impl Round {
     }
 }
 
-/// The error of a path's median as a share of what the tolerance allows there, with its sign; `None` when nothing arrived.
-pub fn share_of_tolerance(comparison: &Comparison, path: &PathResult) -> Option<f64> {
-    let error = path.error?;
-    let tolerance = comparison.tolerance;
-    let intended_ns = comparison.judged_ms(path).0 * 1e6;
-    let allowed = (intended_ns * tolerance.relative).max(tolerance.absolute.as_nanos() as f64);
-    let share = error.magnitude().as_nanos() as f64 / allowed.max(1.0);
-    Some(if error.as_nanos() < 0 { -share } else { share })
-}
-
-/// The `most` worst paths: outside the tolerance first, of these the unmeasured first, then by their share of the tolerance.
+/// The `most` worst paths: outside the tolerance first, of these the unmeasured first, then by their share of what is allowed.
 pub fn worst_paths(comparison: &Comparison, most: usize) -> Vec<&PathResult> {
     let badness = |path: &PathResult| {
-        let share = share_of_tolerance(comparison, path).unwrap_or(f64::INFINITY);
+        let share = comparison.share_of_allowed(path).unwrap_or(f64::INFINITY);
         // Non-negative floats are in the order of their bits.
         (path.verdict == Verdict::Fail, share.abs().to_bits())
     };
@@ -107,8 +97,10 @@ fn worst_of(names: &[NodeName], round: &Round) -> String {
 fn path_sentence(names: &[NodeName], comparison: &Comparison, path: &PathResult) -> String {
     let (applied, measured) = comparison.judged_ms(path);
     let measured = measured.map_or("nothing".to_owned(), |measured| millis(measured, false));
+    let expected = comparison.shifted_ms(path).map(|expected| format!(", expected {}", millis(expected, false)));
+    let expected = expected.unwrap_or_default();
     format!(
-        "{} applied {}, measured {measured}, error {}, {} of {} lost",
+        "{} applied {}{expected}, measured {measured}, error {}, {} of {} lost",
         path_name(names, path),
         millis(applied, false),
         error_text(path),
@@ -197,6 +189,9 @@ struct PathLine {
     from: String,
     to: String,
     applied_ms: f64,
+    /// Only where it is not what is applied.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expected_ms: Option<f64>,
     measured_ms: Option<f64>,
     error_ms: Option<f64>,
     sent: u32,
@@ -211,6 +206,7 @@ impl PathLine {
             from: name(path.from),
             to: name(path.to),
             applied_ms,
+            expected_ms: comparison.shifted_ms(path),
             measured_ms,
             error_ms: path.error.map(crate::units::Deviation::as_millis_f64),
             sent: path.sent,
@@ -224,6 +220,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::report::small_run::{comparison, matrix, numbered, sample, three_nodes};
+    use crate::units::{Delay, Deviation};
     use proptest::prelude::*;
 
     fn round(comparison: Comparison) -> Round {
@@ -240,6 +237,19 @@ mod tests {
         2026-11-21T23:00:00Z round 3: outside: Rome, "IT"→Paris applied 20 ms, measured 23.5 ms, error +3.5 ms, 0 of 2 lost
         2026-11-21T23:00:00Z round 3: note: 2 packets were dropped
         "#);
+    }
+
+    #[test]
+    fn what_a_path_is_judged_by_is_told_where_it_is_not_its_delay() {
+        let (names, _, mut comparison) = three_nodes();
+        let path = comparison.paths.iter_mut().find(|path| (path.from, path.to) == (2, 0)).unwrap();
+        (path.intended_median, path.error) = (Delay::from_micros(19_500), Some(Deviation::from_nanos(4_000_000)));
+        path.chance = (Span::from_millis(90), Span::from_millis(1));
+        let path = comparison.paths.iter().find(|path| (path.from, path.to) == (2, 0)).unwrap();
+        // 1 ms by the tolerance and 1 ms by chance, on this side.
+        assert_eq!(comparison.share_of_allowed(path), Some(2.0));
+        let lines = round_lines(&names, &round(comparison));
+        assert!(lines.contains("applied 20 ms, expected 19.5 ms, measured 23.5 ms, error +4 ms"), "{lines}");
     }
 
     #[test]

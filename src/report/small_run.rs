@@ -63,6 +63,7 @@ fn path_result(matrix: &DelayMatrix, samples: &[Sample], (from, to): (usize, usi
         to,
         intended,
         intended_median: intended,
+        chance: (Span::ZERO, Span::ZERO),
         intended_rtt: matrix.round_trip(from, to),
         intended_rtt_median: matrix.round_trip(from, to),
         one_way,

@@ -97,8 +97,8 @@ pub fn path_table(names: &[NodeName], comparison: &Comparison, most: usize, colu
         paths.sort_by_key(|path| std::cmp::Reverse(badness(path)));
     }
     let (shown, rest) = paths.split_at(paths.len().min(most));
-    let rows: Vec<_> = shown.iter().map(|path| path_row(names, path)).collect();
-    let without = |dropped: &&[usize]| columns_table(comparison.basis, &rows, dropped);
+    let rows: Vec<_> = shown.iter().map(|path| path_row(names, comparison, path)).collect();
+    let without = |dropped: &&[usize]| columns_table(comparison, &rows, dropped);
     let fits = DROPPED.iter().find(|dropped| width(&without(dropped)) <= columns);
     let mut text = without(fits.unwrap_or(&DROPPED[DROPPED.len() - 1])) + "\n";
     if !rest.is_empty() {
@@ -108,10 +108,11 @@ pub fn path_table(names: &[NodeName], comparison: &Comparison, most: usize, colu
 }
 
 /// The header of the table of paths.
-const HEADER: [&str; 11] = [
+const HEADER: [&str; 12] = [
     "from",
     "to",
     "intended\nms",
+    "expected\np50 ms",
     "one-way\np50 ms",
     "one-way\np99 ms",
     "clocks\n± ms",
@@ -123,29 +124,38 @@ const HEADER: [&str; 11] = [
 ];
 
 /// Which columns are left out, by how much room is missing.
-const DROPPED: [&[usize]; 3] = [&[], &[4], &[4, 7, 8]];
+const DROPPED: [&[usize]; 3] = [&[], &[5], &[5, 8, 9]];
+
+/// What the median should be: a column only where that is not the delay of every path.
+const EXPECTED: usize = 3;
 
 /// How far clocks may be apart: a column only where they are.
-const CLOCKS: usize = 5;
+const CLOCKS: usize = 6;
 
 /// The error's column.
-const ERROR: usize = 6;
+const ERROR: usize = 7;
 
-fn columns_table(basis: Basis, rows: &[[String; 11]], dropped: &[usize]) -> String {
-    let round_trips = basis == Basis::RoundTrip;
+fn columns_table(comparison: &Comparison, rows: &[[String; 12]], dropped: &[usize]) -> String {
+    let round_trips = comparison.basis == Basis::RoundTrip;
+    let shifted = comparison.paths.iter().any(|path| comparison.shifted_ms(path).is_some());
     let shown = |column: &usize| {
         // What the error is about is never left out.
-        let needed = round_trips && [7, 8].contains(column);
-        (needed || !dropped.contains(column)) && (round_trips || *column != CLOCKS)
+        let needed = round_trips && [8, 9].contains(column);
+        let called_for = (round_trips || *column != CLOCKS) && (shifted || *column != EXPECTED);
+        (needed || !dropped.contains(column)) && called_for
     };
     let kept: Vec<usize> = (0..HEADER.len()).filter(shown).collect();
     let mut table = empty_table();
-    let title = |column: usize| if column == ERROR && round_trips { "rtt error\nµs" } else { HEADER[column] };
+    let title = |column: usize| match column {
+        ERROR if round_trips => "rtt error\nµs",
+        EXPECTED if round_trips => "expected\nrtt ms",
+        _ => HEADER[column],
+    };
     table.set_header(kept.iter().map(|column| title(*column)));
     for row in rows {
         table.add_row(kept.iter().map(|column| row[*column].as_str()));
     }
-    align(&mut table, |place| (2..=9).contains(&kept[place]));
+    align(&mut table, |place| (2..=10).contains(&kept[place]));
     table.trim_fmt()
 }
 
@@ -155,13 +165,14 @@ fn badness(path: &PathResult) -> (bool, bool, Span) {
     (path.verdict == Verdict::Fail, path.error.is_none(), size)
 }
 
-fn path_row(names: &[NodeName], path: &PathResult) -> [String; 11] {
+fn path_row(names: &[NodeName], comparison: &Comparison, path: &PathResult) -> [String; 12] {
     let name = |node: usize| names.get(node).map_or_else(|| format!("#{node}"), ToString::to_string);
     let absent = || "-".to_owned();
     [
         name(path.from),
         name(path.to),
         shortest(path.intended.as_millis_f64()),
+        shortest(comparison.expected_ms(path)),
         path.one_way.map_or_else(absent, |delay| millis(delay.p50.as_millis_f64())),
         path.one_way.map_or_else(absent, |delay| millis(delay.p99.as_millis_f64())),
         path.clock_bound.map_or_else(absent, |bound| millis(bound.as_millis_f64())),
@@ -281,6 +292,15 @@ mod tests {
         ! outside the tolerance
         ? no probe arrived
         "#);
+    }
+
+    #[test]
+    fn a_median_that_is_not_the_delay_is_shown() {
+        let (names, _, mut comparison) = three_nodes();
+        comparison.paths[0].intended_median = crate::units::Delay::from_micros(9_870);
+        let table = path_table(&names, &comparison, 6, 100);
+        let row = |line: usize| table.lines().nth(line).unwrap().split_whitespace().collect::<Vec<_>>();
+        assert_eq!((row(0)[3], &row(3)[..4]), ("expected", &["Paris", "Oslo", "10", "9.87"][..]), "{table}");
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 use super::heat::number;
 use super::palette::{Rgb, diverging, sequential};
-use super::rounds::share_of_tolerance;
 use crate::measure::{Comparison, PathResult};
 use crate::topology::{NodeIndex, NodeName};
 
@@ -98,7 +97,7 @@ pub fn legend(comparison: &Comparison, quantity: Quantity) -> (String, Vec<Rgb>,
     let steps = (0..12).map(|step| f64::from(step) / 11.0);
     match quantity {
         Quantity::Delay => ("0".to_owned(), steps.map(sequential).collect(), format!("{:.0} ms", most(comparison))),
-        Quantity::Error => ("−100".to_owned(), steps.map(diverging).collect(), "+100 % of tolerance".to_owned()),
+        Quantity::Error => ("−100".to_owned(), steps.map(diverging).collect(), "+100 % of allowed".to_owned()),
     }
 }
 
@@ -123,7 +122,7 @@ impl Scene<'_> {
     fn value(&self, path: &PathResult) -> Option<f64> {
         match self.quantity {
             Quantity::Delay => self.comparison.judged_ms(path).1,
-            Quantity::Error => share_of_tolerance(self.comparison, path).map(|share| share * 100.0),
+            Quantity::Error => self.comparison.share_of_allowed(path).map(|share| share * 100.0),
         }
     }
 

@@ -24,7 +24,8 @@ impl Streams {
         rng
     }
 
-    /// The seed of the `index`th part of a kind that has streams of its own.
+    /// The streams of the `index`th part of a kind that has streams of its own.
+    #[must_use]
     pub fn below(self, kind: &str, index: u64) -> Self {
         Self { seed: self.stream(kind, index).next_u64() }
     }
@@ -57,7 +58,7 @@ mod tests {
     /// So that a run of today can be repeated with the version of tomorrow.
     #[test]
     fn the_numbers_of_a_seed_stay_what_they_are() {
-        assert_eq!(fnv1a(b"foobar".iter().copied()), 0x85944171f73967e8);
-        assert_eq!(Streams::new(7).stream("clients", 0).next_u64(), Streams::new(7).stream("clients", 0).next_u64());
+        assert_eq!(fnv1a(b"foobar".iter().copied()), 0x8594_4171_f739_67e8);
+        assert_eq!(Streams::new(7).stream("clients", 0).next_u64(), 14_598_778_730_912_025_930);
     }
 }

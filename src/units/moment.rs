@@ -75,6 +75,7 @@ impl Span {
     }
 
     /// What is left after `other` of it; nothing, if that is longer.
+    #[must_use]
     pub const fn saturating_sub(self, other: Self) -> Self {
         Self::from_nanos(self.as_nanos().saturating_sub(other.as_nanos()))
     }

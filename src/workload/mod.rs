@@ -1,7 +1,13 @@
-//! What is put on a testbed to be measured: synthetic services, and open-loop load on them.
+//! Work for services: when requests come ([`Arrivals`]) and how long each keeps a core busy ([`ServiceTime`]), pure and the same in
+//! a simulation; and, live, synthetic services and load on them.
 
+mod arrivals;
 pub mod load;
 pub mod service;
+mod service_time;
+
+pub use arrivals::{Arrivals, Pace, PaceError};
+pub use service_time::{ServiceTime, ServiceTimeError};
 
 /// The header by which a service says which of its instances answered.
 pub const INSTANCE_HEADER: &str = "x-longhaul-instance";

@@ -115,6 +115,14 @@ impl Ground {
         self.write(name, &(head + &hosts.collect::<Vec<String>>().concat()));
     }
 
+    /// Writes an inventory with the hosts of another one in the opposite order.
+    pub(crate) fn reversed(&self, of: &str, name: &str) {
+        let text = fs::read_to_string(self.path(of)).unwrap();
+        let (hosts, head): (Vec<&str>, Vec<&str>) = text.lines().partition(|line| line.starts_with("  - {name"));
+        let lines = head.into_iter().chain(hosts.into_iter().rev());
+        self.write(name, &lines.flat_map(|line| [line, "\n"]).collect::<String>());
+    }
+
     /// Starts the sshd of a host and waits until it listens.
     fn serve(&mut self, host: usize, own_kernel: bool) {
         let own = self.path(&format!("h{host}"));
@@ -223,6 +231,26 @@ impl Ground {
         times.fold(f64::INFINITY, f64::min)
     }
 
+    /// The devices and rules of a host, without what counts or grows older.
+    pub(crate) fn everything(&self, host: usize) -> String {
+        let links = self.on(host, "ip -o -br link");
+        let disciplines = self.on(host, "tc qdisc show");
+        links + &disciplines + &self.on(host, "tc filter show dev eth0 egress")
+    }
+
+    /// The keeper of a host, its worker and its guardian: those that the kernel shows in its network namespace.
+    pub(crate) fn processes(&self, host: usize) -> Vec<Pid> {
+        let own = self.on(host, "readlink /proc/thread-self/ns/net");
+        let entries = fs::read_dir("/proc").unwrap().flatten();
+        let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+        let ours = pids.filter(|pid| {
+            let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+            let place = fs::read_link(format!("/proc/{pid}/ns/net")).unwrap_or_default();
+            name.starts_with("lh-") && place.to_str() == Some(own.trim())
+        });
+        ours.map(Pid::from_raw).collect()
+    }
+
     /// Waits until nothing of longhaul is in the kernel of a host: no filter, no device.
     pub(crate) fn is_clear_within(&self, host: usize, patience: Duration) -> bool {
         let deadline = Instant::now() + patience;
@@ -241,6 +269,9 @@ impl Ground {
 impl Drop for Ground {
     fn drop(&mut self) {
         for host in 0..self.servers.len() {
+            // What was detached would outlive the test, in a namespace that nobody can enter any more.
+            let end = || Command::new(env!("CARGO_BIN_EXE_longhaul")).arg("panic").stdout(Stdio::null()).status();
+            let _ = self.bridged.nodes[host].begin(end)();
             self.end_server(host);
         }
     }

@@ -6,3 +6,4 @@ mod bridged_nodes;
 mod ground;
 mod life;
 mod trouble;
+mod turns;

@@ -3,6 +3,8 @@
 use std::fs;
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+
 use super::bridged_nodes::{v4, v6};
 use super::ground::{Ground, by_v4, in_own_namespaces};
 
@@ -103,8 +105,47 @@ fn an_agent_is_pushed_where_it_is_missing() {
         assert_eq!((pushed(), before.len()), (before, 1));
         // One that is broken is replaced.
         let name = fs::read_dir(ground.path("h1/cache/longhaul")).unwrap().next().unwrap().unwrap().path();
+        // A file that is still being run, as by a keeper that is just ending, cannot be written to; its name can be given away.
+        fs::remove_file(&name).unwrap();
         fs::write(&name, "#!/bin/sh\n").unwrap();
+        fs::set_permissions(&name, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         ground.ends(&status, 1);
         ground.ends(&pushing, 0);
+    });
+}
+
+#[test]
+fn panic_rids_every_host_that_can_be_reached() {
+    in_own_namespaces("trouble::panic_rids_every_host_that_can_be_reached", || {
+        let mut ground = Ground::new(4);
+        ground.inventory("edge.yaml", by_v4, addresses);
+        ground.write("net.csv", "0,10,10,10\n10,0,10,10\n10,10,0,10\n10,10,10,0\n");
+        let before: Vec<String> = (0..4).map(|host| ground.everything(host)).collect();
+        ground.ends(&["apply", "--hosts", "edge.yaml", "net.csv", "--detach", "--for", "1h"], 0);
+        // On one host nothing of ours answers any more, on another one nothing lives that could, and one is out of reach.
+        for pid in ground.processes(1) {
+            kill(pid, Signal::SIGSTOP).unwrap();
+        }
+        for pid in ground.processes(2) {
+            kill(pid, Signal::SIGKILL).unwrap();
+        }
+        ground.end_server(3);
+        let during = ground.everything(0);
+        let (would, _) = ground.ends(&["panic", "--hosts", "edge.yaml", "--dry-run"], 2);
+        assert!(would.contains("n1: would end: the keeper of eth0 (process "), "{would}");
+        assert!(would.contains("n2: would kill: the keeper of eth0, which does not answer\n"), "{would}");
+        assert_eq!(ground.everything(0), during, "a dry run changes nothing");
+        let (did, _) = ground.ends(&["panic", "--hosts", "edge.yaml"], 2);
+        assert!(did.contains("n1: ended: the keeper of eth0 (process "), "{did}");
+        assert!(did.contains("n2: killed: the keeper of eth0, which did not answer (processes "), "{did}");
+        for (host, before) in before.iter().take(3).enumerate() {
+            assert!(did.contains(&format!("n{}: nothing of longhaul is left", host + 1)), "{did}");
+            assert_eq!(&ground.everything(host), before, "host {host}");
+            assert_eq!(ground.processes(host), [], "host {host}");
+        }
+        let refused = "n4: not known: ssh: connect to host 10.9.0.4 port 22: Connection refused\n";
+        let summary = "3 of 4 hosts are rid of longhaul; 1 could not be reached or have no agent\n";
+        assert!(did.contains(refused) && did.ends_with(summary), "{did}");
+        assert_ne!(ground.everything(3), before[3], "what cannot be reached keeps its delays");
     });
 }

@@ -32,6 +32,22 @@ fn rounds_are_lines_in_a_pipe() {
     }
 }
 
+/// What is judged is what the impairments make of the delay: here a path that loses everything, one whose jitter strays further
+/// than the tolerance, one that loses most of its few probes now and then, and one whose rate adds to every packet.
+#[test]
+fn impairments_are_no_errors() {
+    for user in User::all() {
+        user.write("net.csv", MATRIX);
+        let rules = "{from: n1, to: n2, loss: 100%}, {from: n1, to: n3, jitter: 190ms, distribution: normal}, \
+                     {from: n2, to: n1, loss: 40%}, {from: n2, to: n3, rate: 200kbit}";
+        user.write("net.yaml", &format!("apiVersion: longhaul/v1\nmatrix: net.csv\nseed: 3\npaths: [{rules}]\n"));
+        user.succeed(&["lab", "up", "net.yaml", "--detach"]);
+        let printed = user.succeed(&["watch", "--rounds", "3", "--interval", "1s", WIDE[0], WIDE[1]]);
+        assert_eq!(printed.matches(" lost, none outside").count(), 3, "{printed}");
+        user.succeed(&["lab", "down"]);
+    }
+}
+
 #[test]
 fn a_path_outside_the_tolerance_is_named_and_decides_the_exit_code() {
     for user in User::all() {

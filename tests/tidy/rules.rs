@@ -11,8 +11,9 @@ pub(crate) const LINES: (usize, usize) = (400, 500);
 const FUNCTION_LINES: usize = 60;
 
 /// What each room may import, from the ground up. A port sits with its domain; adapters do not know each other.
-const ROOMS: [(&str, &[&str]); 23] = [
+const ROOMS: [(&str, &[&str]); 25] = [
     ("wording", &[]),
+    ("yaml", &[]),
     ("units", &["wording"]),
     ("topology", &["wording", "units"]),
     ("matrix", &["wording", "units", "topology"]),
@@ -21,14 +22,18 @@ const ROOMS: [(&str, &[&str]); 23] = [
     ("balance", &["wording", "units", "parameters"]),
     ("shaping", &["wording", "units", "topology", "matrix"]),
     ("sim", &["wording", "units", "topology", "matrix", "shaping"]),
-    ("intended", &["wording", "units", "topology", "matrix", "shaping"]),
+    ("serving", &["wording", "units"]),
+    ("workload", &["wording", "units", "balance", "sim", "serving"]),
+    (
+        "experiment",
+        &["wording", "yaml", "units", "topology", "matrix", "parameters", "balance", "sim", "workload", "report"],
+    ),
+    ("intended", &["wording", "yaml", "units", "topology", "matrix", "shaping"]),
     ("measure", &["wording", "units", "topology", "matrix", "shaping"]),
     ("timeline", &["wording", "units", "topology", "matrix", "shaping"]),
     ("report", &["wording", "units", "topology", "matrix", "shaping", "measure", "timeline"]),
     ("agent", &["wording", "units", "topology", "matrix", "shaping", "measure", "timeline"]),
-    ("serving", &["wording", "units"]),
-    ("workload", &["wording", "units", "balance", "sim", "serving"]),
-    ("proxy", &["wording", "units", "parameters", "balance", "sim", "serving"]),
+    ("proxy", &["wording", "yaml", "units", "parameters", "balance", "sim", "serving"]),
     ("netlink", &[]),
     ("tc", &["wording", "units", "topology", "matrix", "shaping", "netlink"]),
     (
@@ -39,6 +44,7 @@ const ROOMS: [(&str, &[&str]); 23] = [
         "cli",
         &[
             "wording",
+            "yaml",
             "units",
             "topology",
             "matrix",
@@ -47,6 +53,8 @@ const ROOMS: [(&str, &[&str]); 23] = [
             "parameters",
             "balance",
             "sim",
+            "workload",
+            "experiment",
             "intended",
             "measure",
             "timeline",
@@ -56,7 +64,6 @@ const ROOMS: [(&str, &[&str]); 23] = [
             "tc",
             "testbed",
             "serving",
-            "workload",
             "proxy",
         ],
     ),
@@ -65,8 +72,9 @@ const ROOMS: [(&str, &[&str]); 23] = [
 ];
 
 /// Rooms and files that decide without acting.
-const PURE: [&str; 33] = [
+const PURE: [&str; 39] = [
     "src/wording.rs",
+    "src/yaml.rs",
     "src/units.rs",
     "src/topology/",
     "src/matrix/",
@@ -74,6 +82,12 @@ const PURE: [&str; 33] = [
     "src/parameters/",
     "src/balance/",
     "src/sim/",
+    "src/workload/arrivals.rs",
+    "src/workload/service_time.rs",
+    "src/experiment/plan/",
+    "src/experiment/balancing/",
+    "src/experiment/outcome.rs",
+    "src/experiment/run/description.rs",
     "src/shaping/",
     "src/timeline/",
     "src/intended/",
@@ -95,7 +109,6 @@ const PURE: [&str; 33] = [
     "src/workload/load/record.rs",
     "src/workload/load/schedule.rs",
     "src/workload/load/windows.rs",
-    "src/workload/service/time.rs",
     "src/workload/service/station.rs",
     "src/agent/pulse.rs",
     "src/testbed/lab/turns.rs",

@@ -13,6 +13,7 @@
 mod guardian;
 mod requests;
 mod sessions;
+mod turn;
 mod upkeep;
 mod worker;
 
@@ -28,6 +29,7 @@ use nix::poll::{PollFd, PollFlags, poll};
 use self::guardian::Guardian;
 use self::requests::Pending;
 use self::sessions::Session;
+use self::turn::Turn;
 use self::upkeep::Upkeep;
 use self::worker::Worker;
 use super::lease::{Leases, Moment};
@@ -91,6 +93,8 @@ pub struct Keeper<'a> {
     sessions: BTreeMap<u64, Session>,
     next_session: u64,
     leases: Leases,
+    /// Whose turn it is to change the node; nobody's: everybody may.
+    turn: Option<Turn>,
     /// How long a failure may go unnoticed: the shortest lease of those that are or were there.
     limit: Duration,
     worker: Option<Worker>,
@@ -129,6 +133,7 @@ impl<'a> Keeper<'a> {
             sessions: BTreeMap::new(),
             next_session: 0,
             leases: Leases::default(),
+            turn: None,
             limit,
             worker: None,
             guardian: None,

@@ -88,6 +88,9 @@ impl Keeper<'_> {
 
     fn ask(&mut self, session: u64, line: RequestLine<Value>) {
         let id = line.id;
+        if let Some(response) = self.answer_by_turn(session, &line.request) {
+            return self.answer(session, id, response);
+        }
         if line.request.get("detach").is_some() {
             let response = match serde_json::from_value(line.request) {
                 Ok(Request::Detach { seconds }) => {

@@ -135,6 +135,7 @@ impl Keeper<'_> {
     fn leave(&mut self, number: u64) {
         let now = self.now();
         self.leases.leave(number, now);
+        self.end_turn(number);
         self.set_limit();
         self.cancel_requests_of(number);
         let Some(session) = self.sessions.get_mut(&number) else { return };
@@ -169,6 +170,7 @@ impl Keeper<'_> {
         self.full = false;
         let now = self.now();
         self.leases.leave(number, now);
+        self.end_turn(number);
         self.set_limit();
         self.cancel_requests_of(number);
     }

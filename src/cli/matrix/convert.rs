@@ -22,6 +22,7 @@ Examples:
   longhaul matrix convert matrices/trade.csv --to gml
   longhaul matrix convert matrices/trade.csv --to tcconfig --node n1 > n1.json
   longhaul matrix convert --from tcconfig a=a.json b=b.json --addresses ip.csv
+  longhaul matrix convert --from table --split-rtt halves azure.csv -o net.csv
   longhaul matrix convert --from ping --split-rtt halves a=a.log b=b.log
   curl -s https://example.org/net.json | longhaul matrix convert - > delays.csv
 

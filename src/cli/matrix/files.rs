@@ -96,7 +96,7 @@ pub(super) fn read(path: &Path, options: ReadOptions) -> anyhow::Result<DelayMat
 }
 
 /// The bytes of a file, or of standard input for `-`.
-fn bytes_of(path: &Path) -> Result<Vec<u8>, ReadError> {
+pub(super) fn bytes_of(path: &Path) -> Result<Vec<u8>, ReadError> {
     if path == Path::new("-") {
         matrix::read_bytes_from("<stdin>", std::io::stdin().lock())
     } else {
@@ -110,7 +110,8 @@ pub(super) struct Target {
     /// File to write, or - for standard output
     #[arg(long, short, value_name = "FILE", default_value = "-")]
     output: PathBuf,
-    /// Format of the file [default: json for FILE.json, gml for FILE.gml, otherwise csv]
+    /// Format of the file [default: json for FILE.json, gml for FILE.gml, graphml for
+    /// FILE.graphml, otherwise csv]
     #[arg(long, value_name = "FORMAT")]
     to: Option<Format>,
     /// Node whose row is written, for --to tcconfig
@@ -141,6 +142,8 @@ enum Format {
     Json,
     /// A complete directed graph with `latency` on its edges
     Gml,
+    /// The same as XML
+    Graphml,
     /// JSON of tcconfig: the row of the node that --node names
     Tcconfig,
 }
@@ -159,6 +162,7 @@ impl Target {
             Format::Csv => to_csv(matrix, self.csv_options()),
             Format::Json => matrix::to_json(matrix),
             Format::Gml => matrix::to_gml(matrix),
+            Format::Graphml => matrix::to_graphml(matrix),
             Format::Tcconfig => foreign::row(matrix, self.node.as_deref(), self.addresses.as_deref(), &self.device)?,
         };
         if self.output == Path::new("-") {
@@ -171,6 +175,7 @@ impl Target {
         let by_name = match self.output.extension().and_then(|extension| extension.to_str()) {
             Some("json") => Format::Json,
             Some("gml") => Format::Gml,
+            Some("graphml") => Format::Graphml,
             _ => Format::Csv,
         };
         self.to.unwrap_or(by_name)

@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
+use super::files::bytes_of;
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 
 use crate::matrix::generate::parse_pairs;
 use crate::matrix::{
-    AddressList, DelayMatrix, PingLog, ReadOptions, parse_pings, parse_tcconfig, read_bytes, to_tcconfig,
+    AddressList, DelayMatrix, PingLog, ReadOptions, parse_pings, parse_table, parse_tcconfig, read_bytes, to_tcconfig,
 };
 use crate::testbed::lab::addressing;
 use crate::topology::NodeName;
@@ -17,8 +18,10 @@ use crate::topology::NodeName;
 pub(super) enum ForeignFormat {
     /// JSON of tcconfig, one NAME=FILE for each host
     Tcconfig,
-    /// Logs of ping or fping: NAME=FILE for the log of a host, or FROM,TO=FILE for that of a pair
+    /// Logs of ping, fping or hping: NAME=FILE for the log of a host, or FROM,TO=FILE for that of a pair
     Ping,
+    /// A table of regions with gaps, in any order of rows
+    Table,
     /// A list of pairs, such as `from,to,there` lines
     Pairs,
 }
@@ -50,9 +53,13 @@ pub(super) fn read(
             }
             Ok(parse_pings(&logs, &address_list(addresses, &names)?, options)?)
         }
+        ForeignFormat::Table => {
+            let [file] = inputs else { bail!("--from table: give one file, not {}", inputs.len()) };
+            Ok(parse_table(file, &bytes_of(Path::new(file))?, options)?)
+        }
         ForeignFormat::Pairs => {
             let [file] = inputs else { bail!("--from pairs: give one file, not {}", inputs.len()) };
-            Ok(parse_pairs(file, &read_bytes(Path::new(file))?, options)?.generate()?)
+            Ok(parse_pairs(file, &bytes_of(Path::new(file))?, options)?.generate()?)
         }
     }
 }

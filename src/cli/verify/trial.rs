@@ -166,6 +166,8 @@ fn bring_up(args: &VerifyArgs, matrix: &DelayMatrix, progress: &Progress) -> any
 
 /// Hosts that do nothing yet: the bare paths are measured first, and all is removed in the end.
 fn untouched(mut hosts: Target) -> anyhow::Result<Target> {
+    // Until its end: what is measured is to be what was applied here. The end of the sessions releases them.
+    hosts.testbed().reserve()?;
     let statuses = testbed::status(hosts.testbed())?;
     if let Some(busy) = statuses.iter().position(|status| status.backend.is_some()) {
         let name = hosts.name_of(busy);

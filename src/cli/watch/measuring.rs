@@ -8,9 +8,10 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::anyhow;
 
 use crate::cli::caveats::caveats;
-use crate::cli::operate::{applied_matrix, dropped};
+use crate::cli::operate::{applied_matrix, dropped, expectation};
 use crate::cli::target::Target;
-use crate::measure::{Tolerance, compare_by};
+use crate::measure::{Tolerance, Verdict};
+use crate::report::beyond::beyond_lines;
 use crate::report::rounds::Round;
 use crate::testbed::{self, MeasureOptions};
 use crate::units::Span;
@@ -192,7 +193,14 @@ impl Rounds {
             if changed {
                 notes.push("note: the delays were changed during this round".to_owned());
             }
-            let comparison = compare_by(&measured.clocks, &applied, &measured.collected.samples, self.tolerance);
+            let expectation = expectation(&applied, self.target.nodes(), &before, options);
+            let samples = &measured.collected.samples;
+            let (comparison, beyond) = expectation.judge(&applied, samples, &measured, self.tolerance);
+            notes.extend(expectation.crowding());
+            // Few probes judge no losses; that is said by `measure`, not again and again here.
+            if beyond.verdict() == Verdict::Fail {
+                notes.extend(beyond_lines(&beyond));
+            }
             let at = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
             return Ok(Round { number, at, comparison, dropped, notes });
         }

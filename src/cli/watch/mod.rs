@@ -13,6 +13,7 @@ use clap::Args;
 use self::measuring::{Event, Measuring, Pace};
 use super::input::ToleranceText;
 use super::target::{Kind, TargetArgs};
+use crate::measure::Verdict;
 use crate::report::rounds::{TestbedName, round_json, round_lines};
 use crate::units::{Span, UnitError};
 
@@ -88,13 +89,16 @@ pub(super) fn run(args: &WatchArgs, out: &mut dyn Write) -> anyhow::Result<ExitC
                 let text = if args.json { round_json(name, &names, &round) } else { round_lines(&names, &round) };
                 out.write_all(text.as_bytes())?;
                 out.flush()?;
-                code = exit_code(round.outside());
+                code = exit_code(round.comparison.verdict);
             }
         }
     }
 }
 
 /// What the last round says.
-fn exit_code(outside: usize) -> ExitCode {
-    if outside == 0 { ExitCode::SUCCESS } else { ExitCode::from(1) }
+fn exit_code(verdict: Verdict) -> ExitCode {
+    match verdict {
+        Verdict::Pass => ExitCode::SUCCESS,
+        Verdict::Fail => ExitCode::from(1),
+    }
 }

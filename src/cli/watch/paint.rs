@@ -86,7 +86,7 @@ fn totals(screen: &Screen) -> Line<'static> {
 
 fn worst(screen: &Screen, round: &Round, area: Rect) -> Vec<Line<'static>> {
     let mut lines =
-        vec![Line::styled(format!("{:13}{:>8}{:>8}{:>9}", "worst, in ms", "applied", "p50", "error"), bold())];
+        vec![Line::styled(format!("{:13}{:>8}{:>8}{:>9}", "worst, in ms", "expected", "p50", "error"), bold())];
     let most = usize::from(area.height).saturating_sub(1);
     for path in worst_paths(&round.comparison, most) {
         let style = if path.verdict == Verdict::Fail { bold() } else { Style::new() };
@@ -101,18 +101,18 @@ fn list_line(screen: &Screen, comparison: &Comparison, path: &PathResult) -> Str
         name = name.chars().take(12).chain(['…']).collect();
     }
     let lost = if path.lost > 0 { format!(" {}/{} lost", path.lost, path.sent) } else { String::new() };
-    let (applied, measured) = comparison.judged_ms(path);
+    let (expected, (_, measured)) = (comparison.expected_ms(path), comparison.judged_ms(path));
+    let mark = if path.verdict == Verdict::Fail { "!" } else { " " };
     match (measured, path.error) {
         (Some(p50), Some(error)) if lost.is_empty() => {
-            let mark = if path.verdict == Verdict::Fail { "!" } else { " " };
             let error = error.as_millis_f64();
-            format!("{mark}{name:13}{applied:7.1}{p50:8.2}{error:+9.2}")
+            format!("{mark}{name:13}{expected:7.1}{p50:8.2}{error:+9.2}")
         }
         (Some(p50), Some(error)) => {
             let error = error.as_millis_f64();
-            format!("!{name:13}{applied:7.1}{p50:6.0}{error:+5.0}{lost}")
+            format!("{mark}{name:13}{expected:7.1}{p50:6.0}{error:+5.0}{lost}")
         }
-        _ => format!("!{name:13}{applied:7.1}{lost}"),
+        _ => format!("{mark}{name:13}{expected:7.1}{lost}"),
     }
 }
 
@@ -225,12 +225,12 @@ mod tests {
         insta::assert_snapshot!(drawn(&screen(4), (80, 14), Colour::None).0, @r#"
         lab trade · 4 nodes · round 3 of 2026-11-21T23:00:00Z, 4 s ago · waiting
         in all: 12 probes, 1 lost, 2 dropped by the back-ends, rounds outside: 1
-                  n1       n2       n3       n4   worst, in ms  applied     p50    error
+                  n1       n2       n3       n4   worst, in ms expected     p50    error
         n1         ·     +999       +5       +5   !n4→n3           10.0 1/1 lost
         n2        +5        ·       +5       +5   !n1→n2           10.0   45.00   +35.00
         n3        +5       +5        ·       +5    n1→n3           10.0   10.05    +0.05
         n4        +5       +5        ?        ·    n1→n4           10.0   10.05    +0.05
-        −100 to +100 % of tolerance                n2→n1           10.0   10.05    +0.05
+        −100 to +100 % of allowed                  n2→n1           10.0   10.05    +0.05
                                                    n2→n3           10.0   10.05    +0.05
                                                    n2→n4           10.0   10.05    +0.05
                                                    n3→n1           10.0   10.05    +0.05
@@ -247,7 +247,7 @@ mod tests {
         insta::assert_snapshot!(drawn(&screen, (80, 12), Colour::None).0, @r#"
         lab trade · 3 nodes · round 3 of 2026-11-21T23:00:00Z, 4 s ago · waiting
         in all: 6 probes, 1 lost, 2 dropped by the back-ends, rounds outside: 1
-                   n1        n2        n3         worst, in ms  applied     p50    error
+                   n1        n2        n3         worst, in ms expected     p50    error
         n1          ·        45        10         !n3→n2           10.0 1/1 lost
         n2         10         ·        10         !n1→n2           10.0   45.00   +35.00
         n3         10         ?         ·          n1→n3           10.0   10.05    +0.05

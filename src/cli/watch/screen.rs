@@ -1,5 +1,6 @@
 //! What the live view knows and how keys and rounds change it. Pure: no terminal, no clock.
 
+use crate::measure::Verdict;
 use crate::report::rounds::Round;
 use crate::report::tiles::Quantity;
 use crate::topology::NodeName;
@@ -94,7 +95,7 @@ impl Screen {
         self.totals.sent += round.comparison.sent;
         self.totals.lost += round.comparison.lost;
         self.totals.dropped += round.dropped;
-        self.totals.failed += u32::from(round.outside() > 0);
+        self.totals.failed += u32::from(round.comparison.verdict == Verdict::Fail);
         self.round = Some(round);
     }
 

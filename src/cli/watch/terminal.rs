@@ -21,7 +21,7 @@ use super::measuring::{Event, Measuring};
 use super::paint::{Drawn, paint};
 use super::screen::{Effect, Key, Screen};
 use crate::cli::matrix::terminal_colour;
-use crate::report::rounds::Round;
+use crate::measure::Verdict;
 
 /// How long a key waits for its effect at most, and how long a round for its picture.
 const TICK: Duration = Duration::from_millis(50);
@@ -64,7 +64,9 @@ fn show(screen: &mut Screen, measuring: &Measuring, signals: &SignalFd) -> anyho
                     changed = true;
                 }
                 Some(Event::Finished) => {
-                    return Ok(exit_code(screen.round.as_ref().map_or(0, Round::outside)));
+                    return Ok(exit_code(
+                        screen.round.as_ref().map_or(Verdict::Pass, |round| round.comparison.verdict),
+                    ));
                 }
             }
             while event::poll(Duration::ZERO).context("ask the terminal for keys")? {

@@ -41,6 +41,11 @@ impl<'a> Header<'a> {
         Ok(())
     }
 
+    /// Whether a line gives the kind.
+    pub(in crate::matrix) fn says_kind(&self) -> bool {
+        self.kind_line > 0
+    }
+
     fn take(&mut self, comment: &str, number: u64) -> Result<(), Problem> {
         let (key, value) = key_and_value(comment).unwrap_or_default();
         match key {

@@ -86,7 +86,8 @@ pub(in crate::matrix) fn shortest_ways(neighbours: &[Vec<(NodeIndex, Delay)>], s
 }
 
 /// Reads a list of pairs: `from,to,there` or `from,to,there,back` lines, with the `#` lines of a matrix and with or
-/// without a header; `file` is what errors call it. Nodes are numbered as they appear.
+/// without a header; `file` is what errors call it. Nodes are numbered as they appear. The way back is as long as the way there
+/// unless its line says it, or a line of its own; a pair of a node with itself is left out.
 pub fn parse_pairs(file: &str, bytes: &[u8], options: ReadOptions) -> Result<Pairs, ReadError> {
     let text = decode(bytes).map_err(|problem| ReadError::new(file, Place::File, problem))?;
     let header = Header::scan(file, text)?;
@@ -99,7 +100,11 @@ pub fn parse_pairs(file: &str, bytes: &[u8], options: ReadOptions) -> Result<Pai
             list.add(&lines, &row, &header)?;
         }
     }
-    Ok(Pairs { names: list.names, given: list.given, metadata: header.metadata })
+    let mut metadata = header.metadata;
+    if list.own > 0 {
+        metadata.comments.push(format!("dropped: pairs of a node with itself: {}", list.own));
+    }
+    Ok(Pairs { names: list.names, given: list.given, metadata })
 }
 
 /// The list as far as it has been read.
@@ -108,7 +113,10 @@ struct List {
     names: Vec<NodeName>,
     places: HashMap<NodeName, NodeIndex>,
     given: BTreeMap<(NodeIndex, NodeIndex), Delay>,
+    /// The line of each way that a line gives.
     lines: HashMap<(NodeIndex, NodeIndex), u64>,
+    /// Pairs of a node with itself.
+    own: usize,
 }
 
 impl List {
@@ -125,11 +133,23 @@ impl List {
         let at = |column| Place::Column { line: row.line, column };
         let from = self.place(from).map_err(|error| lines.error(at(1), error))?;
         let to = self.place(to).map_err(|error| lines.error(at(2), error))?;
-        self.check_new(from, to, row.line).map_err(|problem| lines.error(at(2), problem))?;
         let delay = |text: &str| cell::parse(text, header.kind, header.unit).map(|ns| one_way(ns, header.kind));
         let (there, _) = delay(there).map_err(|problem| lines.error(at(3), problem))?;
         let (_, back) = delay(back).map_err(|problem| lines.error(at(fields.len()), problem))?;
-        self.given.extend([((from, to), there), ((to, from), back)]);
+        if from == to {
+            self.own += 1;
+            return Ok(());
+        }
+        let ways = [(from, to), (to, from)];
+        let said = if fields.len() == 4 { 2 } else { 1 };
+        for way in &ways[..said] {
+            self.check_new(*way, row.line).map_err(|problem| lines.error(at(2), problem))?;
+        }
+        self.given.insert(ways[0], there);
+        // A way back that a line of its own gives stays, before or behind this one.
+        if said == 2 || !self.lines.contains_key(&ways[1]) {
+            self.given.insert(ways[1], back);
+        }
         Ok(())
     }
 
@@ -142,11 +162,8 @@ impl List {
         }))
     }
 
-    fn check_new(&mut self, from: NodeIndex, to: NodeIndex, line: u64) -> Result<(), Problem> {
-        if from == to {
-            return Err(Problem::SelfPair(self.names[from].clone()));
-        }
-        if let Some(first) = self.lines.insert((from.min(to), from.max(to)), line) {
+    fn check_new(&mut self, (from, to): (NodeIndex, NodeIndex), line: u64) -> Result<(), Problem> {
+        if let Some(first) = self.lines.insert((from, to), line) {
             return Err(Problem::ListedTwice { name: format!("{}, {}", self.names[from], self.names[to]), first });
         }
         Ok(())
@@ -190,6 +207,17 @@ mod tests {
     }
 
     #[test]
+    fn each_way_may_have_its_line_and_nodes_with_themselves_are_left_out() {
+        for text in ["a,a,1\na,b,10\nb,a,12\n", "b,a,12\na,b,10\na,a,1\n"] {
+            let matrix = parse(text).unwrap().generate().unwrap();
+            let place = |name: &str| matrix.names().iter().position(|other| other.as_str() == name).unwrap();
+            assert_eq!(matrix.delay(place("a"), place("b")), Delay::from_millis(10));
+            assert_eq!(matrix.delay(place("b"), place("a")), Delay::from_millis(12));
+            assert_eq!(matrix.metadata.comments[0], "dropped: pairs of a node with itself: 1");
+        }
+    }
+
+    #[test]
     fn round_trips_are_halved() {
         let matrix = parse("# kind: rtt\na,b,10,7\n").unwrap().generate().unwrap();
         assert_eq!((matrix.delay(0, 1), matrix.delay(1, 0)), (Delay::from_millis(5), Delay::from_micros(3_500)));
@@ -199,8 +227,8 @@ mod tests {
     fn wrong_lists_are_refused_where_they_are_wrong() {
         for (text, message) in [
             ("a,b\n", "p.csv:1: has 2 fields; a line is `from,to,there,back`"),
-            ("a,b,1\na,a,2\n", "p.csv:2: column 2: `a` is paired with itself; give two different nodes"),
-            ("a,b,1\nb,a,2\n", "p.csv:2: column 2: `b, a` stands already in line 1; keep one of the two"),
+            ("a,b,1\na,b,2\n", "p.csv:2: column 2: `a, b` stands already in line 1; keep one of the two"),
+            ("a,b,1,2\nb,a,2\n", "p.csv:2: column 2: `b, a` stands already in line 1; keep one of the two"),
             ("a,b,-1\n", "p.csv:1: column 3: `-1` is negative; a one-way delay is 0 or more milliseconds"),
         ] {
             assert_eq!(parse(text).unwrap_err().to_string(), message);

@@ -1,6 +1,6 @@
 //! GML: keys with numbers, texts and lists in brackets, read to a [`Graph`].
 
-use super::{DIRECT, Edge, Graph, GraphProblem, UNSUPPORTED, Vertex};
+use super::{DIRECT, Edge, Graph, GraphProblem, LATENCY, UNSUPPORTED, Vertex};
 use crate::matrix::csv::cell::excerpt;
 use crate::matrix::error::Problem;
 
@@ -82,7 +82,7 @@ fn graph_of(list: &[Entry<'_>]) -> Result<Graph, Failure> {
 }
 
 fn edge_of(list: &[Entry<'_>], line: u64, both_ways: bool) -> Result<Edge, Failure> {
-    let latency = list.iter().find(|entry| entry.key == "latency");
+    let latency = LATENCY.iter().find_map(|name| list.iter().find(|entry| entry.key == *name));
     Ok(Edge {
         source: required(list, line, "an edge", "source")?,
         target: required(list, line, "an edge", "target")?,

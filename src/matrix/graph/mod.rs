@@ -1,4 +1,4 @@
-//! Graphs with latency on their edges, GML and GraphML: read and collapsed to a matrix, and a matrix written as GML.
+//! Graphs with latency on their edges, GML and GraphML: read and collapsed to a matrix, and a matrix written as one.
 
 mod gml;
 mod graphml;
@@ -6,7 +6,7 @@ mod problem;
 mod write;
 
 pub use problem::GraphProblem;
-pub use write::to_gml;
+pub use write::{to_gml, to_graphml};
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -24,7 +24,7 @@ use crate::units::Delay;
 struct Graph {
     vertices: Vec<Vertex>,
     edges: Vec<Edge>,
-    /// Whether each edge is a whole path, so that none goes over others: what [`to_gml`] writes.
+    /// Whether each edge is a whole path, so that none goes over others: what [`to_gml`] and [`to_graphml`] write.
     direct: bool,
     metadata: Metadata,
 }
@@ -51,7 +51,10 @@ struct Edge {
 /// Attributes of an edge that impair packets otherwise than by delay, in the spellings of the known simulators.
 const UNSUPPORTED: [&str; 4] = ["packet_loss", "packetloss", "loss", "jitter"];
 
-/// How [`to_gml`] marks a graph whose edges are whole paths.
+/// What the latency of an edge is called, the usual name first.
+const LATENCY: [&str; 3] = ["latency", "Latency", "delay"];
+
+/// How [`to_gml`] and [`to_graphml`] mark a graph whose edges are whole paths.
 const DIRECT: (&str, &str) = ("paths", "direct");
 
 /// Whether the text is GML by its first words, past comments and the name of its maker.
@@ -152,9 +155,9 @@ impl Edges {
                 edges.neighbours[target].push((source, delay));
             }
         }
-        edges.notes.extend(dropped.iter().map(|(key, count)| format!("dropped: {key} of {count} edges")));
+        edges.notes.extend(dropped.iter().map(|(key, count)| format!("dropped: {key} of edges: {count}")));
         if loops > 0 {
-            edges.notes.push(format!("dropped: {loops} edges from a node to itself, where a matrix has 0"));
+            edges.notes.push(format!("dropped: edges from a node to itself, where a matrix has 0: {loops}"));
         }
         Ok(edges)
     }

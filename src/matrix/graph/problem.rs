@@ -54,7 +54,7 @@ pub enum GraphProblem {
     UnknownId(String),
     /// No edge has a latency.
     #[error(
-        "no edge has a `latency` (graphs of the Internet Topology Zoo have none); \
+        "no edge has a `latency` or `delay` (graphs of the Internet Topology Zoo have none); \
          add `latency \"10 ms\"` to each edge"
     )]
     NoLatencies,

@@ -35,7 +35,7 @@ fn a_graph_becomes_the_matrix_of_its_shortest_ways() {
     let matrix = read(SHADOW).unwrap();
     let expected = vec![0.0, 10.0, 12.5, 10.0, 0.0, 2.5, 12.5, 2.5, 0.0];
     assert_eq!(table(&matrix), (vec!["café \"x\"", "7", "c"], expected));
-    assert_eq!(matrix.metadata.comments, ["dropped: 1 edges from a node to itself, where a matrix has 0"]);
+    assert_eq!(matrix.metadata.comments, ["dropped: edges from a node to itself, where a matrix has 0: 1"]);
 }
 
 #[test]
@@ -75,7 +75,16 @@ fn graphml_says_what_its_keys_mean() {
     let options = ReadOptions { latency_unit: Some(DelayUnit::Us), ..options };
     let matrix = parse("g.xml", GRAPHML.as_bytes(), options).unwrap();
     assert_eq!(table(&matrix), (vec!["Paris & Lyon", "b"], vec![0.0, 10.000_001, 0.012, 0.0]));
-    assert_eq!(matrix.metadata.comments, ["dropped: packetloss of 1 edges"]);
+    assert_eq!(matrix.metadata.comments, ["dropped: packetloss of edges: 1"]);
+}
+
+#[test]
+fn graphml_has_defaults_and_other_names_for_latency() {
+    let text = GRAPHML
+        .replace("\"latency\" attr.type=\"string\"/>", "\"delay\" attr.type=\"string\"><default>3 ms</default></key>");
+    let text = text.replace("<data key=\"d7\">12</data>", "").replace("0.25", "0");
+    assert_eq!(table(&read(&text).unwrap()).1, vec![0.0, 10.000_001, 3.0, 0.0]);
+    assert_eq!(table(&read(&SHADOW.replace(" latency ", " delay ")).unwrap()), table(&read(SHADOW).unwrap()));
 }
 
 #[test]
@@ -129,7 +138,8 @@ fn graphml_tells_the_line_of_each_element() {
 proptest! {
     #[test]
     fn what_is_written_reads_back_whole(matrix in matrices()) {
-        prop_assert_eq!(read(&to_gml(&matrix)), Ok(matrix));
+        prop_assert_eq!(read(&to_gml(&matrix)), Ok(matrix.clone()));
+        prop_assert_eq!(read(&to_graphml(&matrix)), Ok(matrix));
     }
 
     #[test]

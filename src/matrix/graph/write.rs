@@ -1,4 +1,4 @@
-//! Writing a delay matrix as a complete directed graph in GML.
+//! Writing a delay matrix as a complete directed graph in GML or GraphML.
 
 use std::fmt::Write as _;
 
@@ -29,6 +29,42 @@ pub fn to_gml(matrix: &DelayMatrix) -> String {
     }
     text.push_str("]\n");
     text
+}
+
+/// The matrix as GraphML, with the same nodes, edges and mark as [`to_gml`].
+pub fn to_graphml(matrix: &DelayMatrix) -> String {
+    let mut text =
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<graphml xmlns=\"http://graphml.graphdrawing.org/xmlns\">\n"
+            .to_owned();
+    let metadata = &matrix.metadata;
+    let comments = (!metadata.comments.is_empty()).then(|| metadata.comments.join("\n"));
+    let direct = Some(DIRECT.1.to_owned());
+    let whole = [(DIRECT.0, &direct), ("source", &metadata.source), ("date", &metadata.date), ("comment", &comments)];
+    let whole = || whole.iter().filter_map(|(key, value)| value.as_ref().map(|value| (*key, value)));
+    let keys = whole().map(|(key, _)| ("graph", key)).chain([("node", "label"), ("edge", "latency")]);
+    for (of, key) in keys {
+        // Writing to a `String` cannot fail.
+        let _ = writeln!(text, "  <key id=\"{key}\" for=\"{of}\" attr.name=\"{key}\" attr.type=\"string\"/>");
+    }
+    text.push_str("  <graph edgedefault=\"directed\">\n");
+    for (key, value) in whole() {
+        let _ = writeln!(text, "    <data key=\"{key}\">{}</data>", in_xml(value));
+    }
+    for (id, name) in matrix.names().iter().enumerate() {
+        let label = in_xml(name.as_str());
+        let _ = writeln!(text, "    <node id=\"{id}\"><data key=\"label\">{label}</data></node>");
+    }
+    for (from, to) in matrix.paths() {
+        let latency = DelayUnit::Ms.format(matrix.delay(from, to).as_nanos());
+        let data = format!("<data key=\"latency\">{latency} ms</data>");
+        let _ = writeln!(text, "    <edge source=\"{from}\" target=\"{to}\">{data}</edge>");
+    }
+    text.push_str("  </graph>\n</graphml>\n");
+    text
+}
+
+fn in_xml(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 /// The text in the 7-bit characters that GML has.

@@ -1,4 +1,5 @@
-//! The lines of a log: of ping (iputils and busybox, with and without `-D`) and of fping (`-c` and `-C`).
+//! The lines of a log: of ping (iputils with and without `-D`, busybox, macOS and the BSDs, Windows), of fping (`-c`, `-C` and
+//! `-e`) and of hping.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -51,7 +52,7 @@ impl Target {
 }
 
 /// Beginnings of lines that say nothing about a round trip.
-const OTHER_LINES: [&str; 12] = [
+const OTHER_LINES: [&str; 21] = [
     "---",
     "rtt ",
     "round-trip ",
@@ -64,7 +65,26 @@ const OTHER_LINES: [&str; 12] = [
     "WARNING",
     "Warning",
     "^C",
+    // A reply whose bytes are not those that were sent, byte by byte.
+    "wrong data byte",
+    "#",
+    // The header of a packet that did not get there, as the BSDs show it.
+    "Vr HL TOS",
+    "4  5  ",
+    // Windows.
+    "Request timed out.",
+    "Ping statistics for ",
+    "Approximate round trip times",
+    "Minimum = ",
+    "Control-C",
 ];
+
+/// What stands in a reply of somebody on the way instead of a time.
+const NO_REPLY: [&str; 6] =
+    ["unreachable", "exceeded", "redirect", "source quench", "expired in transit", "packet filtered"];
+
+/// What a reply of Windows that took less than a millisecond is counted as: the middle of what it may have been.
+const UNDER_A_MILLISECOND: Rtt = Rtt::from_micros(500);
 
 /// Reads all targets of a log, in their order.
 pub(super) fn read(text: &str) -> Result<Vec<Target>, (u64, Problem)> {
@@ -88,24 +108,37 @@ struct Reader {
 
 impl Reader {
     fn take(&mut self, line: &str) -> Result<(), Problem> {
-        if let Some(header) = line.strip_prefix("PING ") {
+        if let Some(header) = header(line) {
             let end = header.find([' ', '(']).unwrap_or(header.len());
             let place = self.target(&header[..end]);
-            self.targets[place].address = header.split([' ', '(', ')']).find_map(address);
+            self.targets[place].address = header.split([' ', '(', ')', '[', ']']).find_map(address);
             self.current = Some(place);
             return Ok(());
         }
         if line.is_empty() || OTHER_LINES.iter().any(|start| line.starts_with(start)) {
             return Ok(());
         }
-        if line.contains(" bytes from ") {
+        if line.contains(" bytes from ") || line.starts_with("Reply from ") || line.starts_with("len=") {
             return self.reply(line);
         }
-        if line.contains(" packets transmitted, ") {
-            let sent = leading_number(line);
+        if line.starts_with("DUP! len=") {
+            return Ok(());
+        }
+        if line.contains(" packets transmitted, ") || line.starts_with("Packets: Sent = ") {
+            let sent = leading_number(line.trim_start_matches("Packets: Sent = "));
             let target = self.current.ok_or(PingProblem::NoHeader)?;
             let before = self.targets[target].transmitted.unwrap_or(0);
             self.targets[target].transmitted = sent.map(|sent| before.saturating_add(sent));
+            return Ok(());
+        }
+        if let Some((target, time)) = line.strip_suffix(')').and_then(|line| line.split_once(" is alive (")) {
+            let (place, sample) = (self.target(target), round_trip(time)?);
+            self.targets[place].replies.push(sample);
+            return Ok(());
+        }
+        if let Some(target) = line.strip_suffix(" is unreachable") {
+            let place = self.target(target);
+            self.targets[place].timeouts += 1;
             return Ok(());
         }
         match line.split_once(" : ") {
@@ -120,9 +153,15 @@ impl Reader {
         if line.contains("DUP!") {
             return Ok(());
         }
-        let (_, time) = line.split_once("time=").ok_or(PingProblem::NoTime)?;
-        let end = time.find('(').unwrap_or(time.len());
-        self.targets[target].replies.push(round_trip(&time[..end])?);
+        let time = [" time=", " rtt="].iter().find_map(|key| line.split_once(key));
+        let sample = match time {
+            // Windows puts its TTL behind, others a remark in brackets.
+            Some((_, time)) => round_trip(&time[..time.find(['(', 'T']).unwrap_or(time.len())])?,
+            None if line.contains(" time<1ms") => UNDER_A_MILLISECOND,
+            None if NO_REPLY.iter().any(|words| line.to_ascii_lowercase().contains(words)) => return Ok(()),
+            None => return Err(PingProblem::NoTime.into()),
+        };
+        self.targets[target].replies.push(sample);
         Ok(())
     }
 
@@ -174,6 +213,14 @@ impl Reader {
         self.places.insert(text.to_owned(), place);
         place
     }
+}
+
+/// Who is pinged, and what follows, if the line says so.
+fn header(line: &str) -> Option<&str> {
+    if line.starts_with("PING6(") {
+        return line.split_once(" --> ").map(|(_, target)| target);
+    }
+    ["PING ", "HPING ", "Pinging "].iter().find_map(|start| line.strip_prefix(start))
 }
 
 fn unknown(line: &str) -> Problem {

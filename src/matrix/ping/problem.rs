@@ -12,7 +12,9 @@ pub enum PingProblem {
     )]
     SplitNeeded,
     /// A line that neither program prints.
-    #[error("`{0}` is no line of ping or fping; give the output of `ping`, `fping -c N` or `fping -C N` as it is")]
+    #[error(
+        "`{0}` is no line of ping, fping or hping in English; give the output of `ping`, `fping -c N` or `fping -C N` as it is"
+    )]
     Line(String),
     /// A reply before the line that says who is pinged.
     #[error("a reply stands before any `PING …` line; keep the whole output of ping")]

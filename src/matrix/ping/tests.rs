@@ -83,7 +83,7 @@ fn wrong_logs_are_refused_where_they_are_wrong() {
         ("", ": has no output of ping or fping; give the log of a finished run"),
         (
             "PING b (10.77.0.2) 56(84) bytes of data.\nhello\n",
-            ":2: `hello` is no line of ping or fping; give the output of `ping`, `fping -c N` or `fping -C N` as it is",
+            ":2: `hello` is no line of ping, fping or hping in English; give the output of `ping`, `fping -c N` or `fping -C N` as it is",
         ),
         (
             "64 bytes from 10.77.0.2: icmp_seq=1 ttl=64 time=1 ms\n",
@@ -143,4 +143,59 @@ proptest! {
         let (lower, upper) = (us[(us.len() - 1) / 2], us[us.len() / 2]);
         prop_assert_eq!(targets[0].median(), Some(Rtt::from_nanos((lower + upper) * 500)));
     }
+}
+
+#[test]
+fn other_systems_print_otherwise() {
+    let mac = "PING n2 (10.77.0.2): 56 data bytes
+64 bytes from 10.77.0.2: icmp_seq=0 ttl=64 time=10.000 ms
+Request timeout for icmp_seq 1
+64 bytes from 10.77.0.2: icmp_seq=2 ttl=64 time=12.000 ms (DUP!)
+92 bytes from 10.0.0.1: Time to live exceeded
+Vr HL TOS  Len   ID Flg  off TTL Pro  cks      Src      Dst
+ 4  5  00 5400 7a1c   0 0000  01  01 1a2b 10.0.0.9  10.77.0.2
+
+--- n2 ping statistics ---
+4 packets transmitted, 1 packets received, +1 duplicates, 75.0% packet loss
+round-trip min/avg/max/stddev = 10.000/10.000/10.000/0.000 ms
+";
+    let mac6 = "PING6(56=40+8+8 bytes) fd4c:48::9 --> fd4c:48::2
+16 bytes from fd4c:48::2, icmp_seq=0 hlim=64 time=10.000 ms
+
+--- n2 ping6 statistics ---
+4 packets transmitted, 1 packets received, 75.0% packet loss
+round-trip min/avg/max/std-dev = 10.000/10.000/10.000/0.000 ms
+";
+    let windows = "\r
+Pinging n2 [10.77.0.2] with 32 bytes of data:\r
+Reply from 10.77.0.2: bytes=32 time=10ms TTL=64\r
+Request timed out.\r
+Reply from 10.77.0.1: Destination host unreachable.\r
+Request timed out.\r
+\r
+Ping statistics for 10.77.0.2:\r
+    Packets: Sent = 4, Received = 2, Lost = 2 (50% loss),\r
+Approximate round trip times in milli-seconds:\r
+    Minimum = 10ms, Maximum = 10ms, Average = 10ms\r
+Control-C\r
+";
+    let hping = "HPING 10.77.0.2 (eth0 10.77.0.2): S set, 40 headers + 0 data bytes
+len=44 ip=10.77.0.2 ttl=64 DF id=0 sport=80 flags=SA seq=0 win=64240 rtt=10.0 ms
+DUP! len=44 ip=10.77.0.2 ttl=64 DF id=0 sport=80 flags=SA seq=0 win=64240 rtt=99.0 ms
+
+--- 10.77.0.2 hping statistic ---
+4 packets transmitted, 1 packets received, 75% packet loss
+round-trip min/avg/max = 10.0/10.0/10.0 ms
+";
+    for text in [mac, mac6, windows, hping] {
+        let (ms, comments) = read(&[log("a", Some("b"), text)]).unwrap();
+        assert_eq!(ms, [0.0, 5.0, 5.0, 0.0], "{text}");
+        assert!(comments.contains(&"lost from a to b: 3 of 4".to_owned()), "{comments:?} {text}");
+    }
+    let quick = "Pinging b [10.77.0.2] with 32 bytes of data:\nReply from 10.77.0.2: bytes=32 time<1ms TTL=64\n";
+    assert_eq!(read(&[log("a", None, quick)]).unwrap().0, [0.0, 0.25, 0.25, 0.0]);
+    let alive = "b is alive (10.0 ms)\nc is unreachable\n";
+    assert!(read(&[log("a", None, alive)]).unwrap_err().contains("no single round trip to `c`"));
+    let german = "Ping wird ausgeführt für 10.0.0.2 mit 32 Bytes Daten:\n";
+    assert!(refused(german).contains("in English"), "{}", refused(german));
 }

@@ -16,6 +16,7 @@ mod assembler;
 mod program;
 mod syscall;
 mod tables;
+mod trie;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::thread::sleep;

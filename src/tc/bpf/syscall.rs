@@ -4,17 +4,12 @@
 #![allow(unsafe_code)] // bpf(2) has no safe wrapper
 
 use std::ffi::CStr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use nix::errno::Errno;
 
 use super::assembler::Instruction;
 
-const MAP_CREATE: i32 = 0;
-const MAP_LOOKUP: i32 = 1;
-const MAP_UPDATE: i32 = 2;
-const MAP_DELETE: i32 = 3;
-const MAP_NEXT_KEY: i32 = 4;
 const PROGRAM_LOAD: i32 = 5;
 const PROGRAM_BY_ID: i32 = 13;
 const INFO: i32 = 15;
@@ -24,18 +19,12 @@ const LINK_UPDATE: i32 = 29;
 const LINK_BY_ID: i32 = 30;
 const LINK_DETACH: i32 = 34;
 
-const MAP_TYPE_LPM_TRIE: u32 = 11;
-/// Demanded of such maps: memory is taken as entries come.
-const NO_PREALLOCATION: u32 = 1;
 const PROGRAM_TYPE_CLASSIFIER: u32 = 3;
 const TCX_EGRESS: u32 = 47;
 /// So much of the verifier's log is kept.
 const LOG: usize = 1 << 16;
 /// The kernel gives up loading when a signal comes in between.
 const LOADS: usize = 5;
-/// A value of a table, and its bytes.
-pub(super) type Value = [u32; 2];
-const VALUE: u32 = 8;
 /// More programs than the kernel lets be on one interface.
 const MOST_PROGRAMS: usize = 64;
 
@@ -58,29 +47,6 @@ pub(super) struct Refused {
     pub(super) errno: Errno,
     /// What the verifier says; empty when it was not asked.
     pub(super) log: String,
-}
-
-#[repr(C)]
-#[derive(Default)]
-struct MapCreate {
-    kind: u32,
-    key_size: u32,
-    value_size: u32,
-    most: u32,
-    flags: u32,
-    inner: u32,
-    node: u32,
-    name: Name,
-}
-
-#[repr(C)]
-struct Element {
-    map: u32,
-    padding: u32,
-    key: u64,
-    /// The value, or where the next key goes.
-    other: u64,
-    flags: u64,
 }
 
 #[repr(C)]
@@ -185,7 +151,7 @@ pub(super) struct ProgramInfo {
 ///
 /// # Safety
 /// `T` must be the start of `union bpf_attr` for `command`, and every address in it must be valid for that command.
-unsafe fn call<T>(command: i32, attributes: &mut T) -> Result<i32, Errno> {
+pub(super) unsafe fn call<T>(command: i32, attributes: &mut T) -> Result<i32, Errno> {
     // SAFETY: the kernel reads and writes at most the given size of the structure; the rest is the caller's promise.
     let answer = unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_mut(attributes), size_of::<T>()) };
     Errno::result(answer).map(|answer| i32::try_from(answer).unwrap_or(-1))
@@ -195,73 +161,13 @@ unsafe fn call<T>(command: i32, attributes: &mut T) -> Result<i32, Errno> {
 ///
 /// # Safety
 /// `descriptor` must be one that nobody else owns.
-unsafe fn own(descriptor: i32) -> OwnedFd {
+pub(super) unsafe fn own(descriptor: i32) -> OwnedFd {
     // SAFETY: the caller's promise.
     unsafe { OwnedFd::from_raw_fd(descriptor) }
 }
 
-fn number(descriptor: BorrowedFd<'_>) -> u32 {
+pub(super) fn number(descriptor: BorrowedFd<'_>) -> u32 {
     descriptor.as_raw_fd().cast_unsigned()
-}
-
-/// A trie for longest-prefix lookups. Keys start with their length in bits; values are two numbers.
-#[derive(Debug)]
-pub(super) struct Trie<const KEY: usize>(OwnedFd);
-
-impl<const KEY: usize> Trie<KEY> {
-    /// Makes an empty one for at most `most` entries.
-    pub(super) fn make(name: Name, most: u32) -> Result<Self, Errno> {
-        let mut attributes = MapCreate {
-            kind: MAP_TYPE_LPM_TRIE,
-            key_size: u32::try_from(KEY).unwrap_or(0),
-            value_size: VALUE,
-            most,
-            flags: NO_PREALLOCATION,
-            name,
-            ..MapCreate::default()
-        };
-        // SAFETY: the structure has no addresses; a new descriptor is returned.
-        unsafe { call(MAP_CREATE, &mut attributes).map(|descriptor| Self(own(descriptor))) }
-    }
-
-    /// The descriptor, for programs to name it by.
-    pub(super) fn descriptor(&self) -> RawFd {
-        self.0.as_raw_fd()
-    }
-
-    /// Puts an entry in, or sets it anew, at once.
-    pub(super) fn set(&self, key: &[u8; KEY], value: Value) -> Result<(), Errno> {
-        self.element(MAP_UPDATE, key.as_ptr() as u64, value.as_ptr() as u64)
-    }
-
-    /// Takes an entry out.
-    pub(super) fn remove(&self, key: &[u8; KEY]) -> Result<(), Errno> {
-        self.element(MAP_DELETE, key.as_ptr() as u64, 0)
-    }
-
-    /// All entries.
-    pub(super) fn entries(&self) -> Result<Vec<([u8; KEY], Value)>, Errno> {
-        let mut entries: Vec<([u8; KEY], Value)> = Vec::new();
-        let (mut next, mut value) = ([0u8; KEY], Value::default());
-        loop {
-            let last = entries.last().map_or(0, |(key, _)| key.as_ptr() as u64);
-            match self.element(MAP_NEXT_KEY, last, next.as_mut_ptr() as u64) {
-                Ok(()) => {}
-                Err(Errno::ENOENT) => return Ok(entries),
-                Err(errno) => return Err(errno),
-            }
-            // With the key's own length, the longest match is the key itself.
-            self.element(MAP_LOOKUP, next.as_ptr() as u64, value.as_mut_ptr() as u64)?;
-            entries.push((next, value));
-        }
-    }
-
-    fn element(&self, command: i32, key: u64, other: u64) -> Result<(), Errno> {
-        let mut attributes = Element { map: number(self.0.as_fd()), padding: 0, key, other, flags: 0 };
-        // SAFETY: all callers above give addresses of live keys of `KEY` bytes and of values, which are the sizes
-        // that the map was made with, and writable ones where the command writes.
-        unsafe { call(command, &mut attributes).map(drop) }
-    }
 }
 
 /// Loads a classifier.

@@ -6,7 +6,8 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::BpfError;
 use super::program::{PASS, PORT_BITS, PROFILE_BITS, PROTOCOL_BITS, TAKE, TAKEN};
-use super::syscall::{Name, Trie, Value};
+use super::syscall::Name;
+use super::trie::{Trie, Value};
 use crate::shaping::{Block, Catch, Profile, Verdict, Verdicts};
 
 /// The most entries of one table. Memory is taken as they come.

@@ -388,3 +388,22 @@ fn a_verdict_takes_well_below_a_microsecond() {
         cost(&format!("{count} destinations, IPv6, passed"), &Packet::to("2001:db8::1"));
     }
 }
+
+#[test]
+fn tables_of_any_size_are_read_whole() {
+    let Some(capture) = capture("tables_of_any_size_are_read_whole") else { return };
+    let prefix = |n: u32, bits: u8| IpNet::new(IpAddr::from((0x0a00_0000 | n << 8).to_be_bytes()), bits).unwrap();
+    let mut expected = BTreeMap::new();
+    assert_eq!(capture.prefixes().unwrap(), []);
+    // As many as are read at once, one fewer and one more, and more than twice as many; short prefixes around long ones.
+    for (count, at) in [(1_023, 0), (1_024, 1_023), (1_025, 1_024), (2_048, 1_025), (2_500, 2_048)] {
+        for n in at..count {
+            let (prefix, catch) = if n % 5 == 0 { (prefix(n, 24), Catch::Pass) } else { (prefix(n, 32), Catch::Take) };
+            capture.set_prefix(&prefix, Some(catch)).unwrap();
+            expected.insert(prefix, catch);
+        }
+        let read = capture.prefixes().unwrap();
+        assert_eq!(read.len(), expected.len());
+        assert_eq!(read.into_iter().collect::<BTreeMap<_, _>>(), expected);
+    }
+}

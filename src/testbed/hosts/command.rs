@@ -57,7 +57,6 @@ pub(super) struct SessionOrder<'a> {
 
 /// What runs on `host`: the agent that the inventory names, or else the one that was pushed, or else the one in the path.
 pub(super) fn session_script(host: &Host, order: SessionOrder<'_>) -> String {
-    let sudo = if host.sudo { "sudo -n " } else { "" };
     let mut words = vec!["session".to_owned(), "--interface".to_owned()];
     match &host.interface {
         Interface::Named(name) => words.push(quoted(name)),
@@ -67,7 +66,18 @@ pub(super) fn session_script(host: &Host, order: SessionOrder<'_>) -> String {
         }
     }
     words.extend(["--testbed".to_owned(), quoted(order.testbed), "--lease".to_owned(), LEASE.to_owned()]);
-    let words = words.join(" ");
+    agent_script(host, order, &words.join(" "))
+}
+
+/// What rids `host` of everything of ours: the same agent as for a session.
+pub(super) fn panic_script(host: &Host, order: SessionOrder<'_>, dry_run: bool) -> String {
+    agent_script(host, order, if dry_run { "panic --dry-run" } else { "panic" })
+}
+
+/// Runs the agent with these words: the one that the inventory names, or else the one that was pushed, or else the one in the
+/// path.
+fn agent_script(host: &Host, order: SessionOrder<'_>, words: &str) -> String {
+    let sudo = if host.sudo { "sudo -n " } else { "" };
     if let Some(agent) = host.agent.as_ref().filter(|_| !order.use_pushed) {
         return by_sh(&format!("exec {sudo}{} {words}", quoted(agent)));
     }

@@ -10,9 +10,11 @@
 mod command;
 mod complaint;
 mod nodes;
+mod panic;
 mod push;
 mod session;
 mod timeline;
+mod turn;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -21,6 +23,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+
+pub use self::panic::{Rid, rid_all};
 
 use self::command::SessionOrder;
 use self::session::{Heard, Session};
@@ -75,6 +79,29 @@ pub enum HostsError {
         /// Its interface.
         interface: String,
     },
+    /// Somebody else changes a host, and did not end.
+    #[error(
+        "host `{node}` is being changed by {by} since {since}; waited {} for the end of that: try again, or end that command",
+        humantime::format_duration(*.waited)
+    )]
+    Busy {
+        /// The host.
+        node: NodeName,
+        /// Who, by their own words.
+        by: String,
+        /// Since when, RFC 3339 by the host's clock.
+        since: String,
+        /// How long this side waited.
+        waited: Duration,
+    },
+    /// A host does not say whether it may be changed.
+    #[error("ask host `{node}` whether it may be changed: {message}")]
+    NoTurn {
+        /// The host.
+        node: NodeName,
+        /// Its words.
+        message: String,
+    },
     /// A request cannot be written as a line.
     #[error("write a request: {0}")]
     Line(#[from] serde_json::Error),
@@ -109,6 +136,8 @@ pub struct Hosts {
     heard: Receiver<(NodeIndex, Heard)>,
     timeline: Timeline,
     last_id: u64,
+    /// How many of those who reserved the hosts have not released them: an operation may be a part of another.
+    reservations: usize,
 }
 
 impl Hosts {
@@ -125,6 +154,7 @@ impl Hosts {
             heard,
             timeline: Timeline::start(),
             last_id: 0,
+            reservations: 0,
         };
         hosts.call_all(inventory, program, version, pushed, &sender)?;
         let hello = serde_json::to_value(Request::Hello)?;
@@ -310,6 +340,21 @@ impl Testbed for Hosts {
         let answers = self.ask_values(values, patience)?;
         let read = |answer: Answer| serde_json::from_value(answer.value).map_err(|error| error.to_string());
         Ok(answers.into_iter().map(|answer| answer.and_then(read)).collect())
+    }
+
+    fn reserve(&mut self) -> Result<(), TestbedError> {
+        if self.reservations == 0 {
+            self.take_turns()?;
+        }
+        self.reservations += 1;
+        Ok(())
+    }
+
+    fn release(&mut self) {
+        self.reservations = self.reservations.saturating_sub(1);
+        if self.reservations == 0 {
+            self.give_turns_back(&(0..self.links.len()).collect::<Vec<_>>());
+        }
     }
 }
 

@@ -13,5 +13,5 @@ mod windows;
 pub use figures::{ClientFigures, InstanceFigures, Quantiles, Summary, summarise};
 pub use record::{Ending, Record};
 pub use run::{LoadError, LoadOptions, run};
-pub use schedule::{Arrivals, Pace, PaceError, Schedule, Slot};
+pub use schedule::{Schedule, Slot};
 pub use windows::{Quality, quality};

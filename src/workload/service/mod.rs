@@ -1,12 +1,10 @@
 //! A synthetic service: answers after a service time that is drawn from a known distribution, on cores that take requests in
-//! the order of their coming. `ServiceTime` and `Station` are pure; [`serve`] is the shell.
+//! the order of their coming. `Station` is pure; [`serve`] is the shell.
 
 mod burner;
 mod metrics;
 mod server;
 mod station;
-mod time;
 
 pub use server::{Ready, ServiceError, ServiceOptions, Work, serve};
 pub use station::{Full, Station};
-pub use time::{ServiceTime, ServiceTimeError};

@@ -10,13 +10,13 @@ use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{Request, Response, StatusCode};
 
+use super::Station;
 use super::burner::Burner;
 use super::metrics::Metrics;
-use super::{ServiceTime, Station};
 use crate::serving::{self, Alarms, Bounds, Clock, Listening, Stopper};
 use crate::sim::Streams;
 use crate::units::{Moment, Span};
-use crate::workload::{INSTANCE_HEADER, PROCESSING_HEADER};
+use crate::workload::{INSTANCE_HEADER, PROCESSING_HEADER, ServiceTime};
 
 /// How requests spend their time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

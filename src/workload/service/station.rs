@@ -2,9 +2,9 @@
 
 use rand_chacha::ChaCha8Rng;
 
-use super::ServiceTime;
 use crate::sim::Fifo;
 use crate::units::{Moment, Span};
+use crate::workload::ServiceTime;
 
 /// The queue has no place left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

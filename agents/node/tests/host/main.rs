@@ -12,3 +12,4 @@ mod node;
 mod panic;
 mod refusal;
 mod session;
+mod turn;

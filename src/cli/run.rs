@@ -1,0 +1,147 @@
+//! `longhaul run`: a plan's trials, kept in a directory as they end.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Instant, SystemTime};
+
+use anyhow::Context;
+use clap::Args;
+use nix::sys::signal::{SigSet, Signal};
+use serde_json::json;
+
+use super::host;
+use super::progress::Trials;
+use super::verify::claim_folder;
+use crate::experiment::plan::{Plan, Testbed, Trial};
+use crate::experiment::run::{self, Description, Ended, RunDirectory, Simulation};
+use crate::matrix;
+
+/// Run the trials of a plan and write their report.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  longhaul run experiments/qos-load-balancing/plan.yaml
+  longhaul run plan.yaml --dry-run
+  longhaul run plan.yaml --only QEdgeProxy --output runs/mine
+  longhaul run plan.yaml --output runs/mine --resume
+
+Ctrl-C ends the run after the trials that are under way; --resume goes on with it.
+A plan that runs in simulation gives the same files each time.
+Exit code: 0 every trial was run, 1 some are left, 2 the plan or the system is wrong.")]
+pub(super) struct RunArgs {
+    /// The plan, a YAML file
+    plan: PathBuf,
+    /// Only this strategy, by its name in the plan; may be given several times
+    #[arg(long, value_name = "STRATEGY")]
+    only: Vec<String>,
+    /// Where to keep the run [default: runs/NAME-TIME]
+    #[arg(long, short, value_name = "DIR")]
+    output: Option<PathBuf>,
+    /// Go on with the run in --output: trials that are there are not run again
+    #[arg(long, requires = "output")]
+    resume: bool,
+    /// Say what would be run, and run nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Trials at the same time, in simulation [default: one per processor]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    workers: Option<u16>,
+}
+
+/// Runs `longhaul run`.
+pub(super) fn run(args: &RunArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
+    let plan = Plan::load(&args.plan, matrix::read_bytes)?;
+    check_names(&plan, &args.only)?;
+    let wanted = |trial: &Trial| args.only.is_empty() || args.only.contains(&trial.strategy.name);
+    let trials: Vec<Trial> = plan.trials().filter(wanted).collect();
+    if args.dry_run {
+        out.write_all(super::plan::overview(&plan, &trials).as_bytes())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if plan.testbed == Testbed::Lab {
+        anyhow::bail!("{}: the lab does not run this kind of plan yet; write testbed: simulation", args.plan.display());
+    }
+    let started = SystemTime::now();
+    let folder = match &args.output {
+        Some(folder) => folder.clone(),
+        None => claim_folder(&plan.name, started)?,
+    };
+    let description = Description::new(&plan, env!("LONGHAUL_VERSION"));
+    let directory = RunDirectory::open(&folder, &plan, &description, args.resume)?;
+    let left: Vec<Trial> = trials.iter().filter(|trial| !directory.has(trial.id)).copied().collect();
+    let ended = run_all(args, &directory, &left, started)?;
+    finish(&ended, &folder, &args.plan, out)
+}
+
+fn run_all(args: &RunArgs, directory: &RunDirectory, trials: &[Trial], started: SystemTime) -> anyhow::Result<Ended> {
+    let (noise, begun) = (host::NoiseMeter::start(), Instant::now());
+    let workers = args.workers.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
+    let (simulation, progress) = (Simulation::default(), Trials::new(trials.len()));
+    let told = |trial: &Trial, _: &_| progress.ended(&trial.strategy.name);
+    let stop = stop_on_signal()?;
+    let ended = run::run(trials, directory, &simulation, workers, &stop, &told)?;
+    progress.finish();
+    let seconds = begun.elapsed().as_secs_f64();
+    let record = json!({
+        "version": env!("LONGHAUL_VERSION"),
+        "revision": option_env!("LONGHAUL_REVISION"),
+        "command": std::env::args().collect::<Vec<_>>(),
+        "started": humantime::format_rfc3339_seconds(started).to_string(),
+        "seconds": seconds,
+        "trials": ended.run,
+        "left": ended.left,
+        "workers": workers,
+        "events": simulation.events(),
+        "eventsPerSecond": simulation.events() as f64 / seconds,
+        "kernel": host::kernel(),
+        "machine": host::machine(),
+        "hostNoise": noise.stop(),
+    });
+    directory.write("run.json", &format!("{record:#}\n"))?;
+    Ok(ended)
+}
+
+fn finish(ended: &Ended, folder: &Path, plan: &Path, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
+    writeln!(out, "{} trials run, in {}", ended.run, folder.display())?;
+    if ended.left == 0 {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let (plan, folder) = (plan.display(), folder.display());
+    writeln!(out, "{} trials left; go on with longhaul run {plan} --output {folder} --resume", ended.left)?;
+    Ok(ExitCode::from(1))
+}
+
+fn check_names(plan: &Plan, only: &[String]) -> anyhow::Result<()> {
+    let names: Vec<&str> =
+        plan.points.iter().flat_map(|point| &point.strategies).map(|one| one.name.as_str()).collect();
+    match only.iter().find(|name| !names.contains(&name.as_str())) {
+        Some(name) => {
+            let mut known = names;
+            known.dedup();
+            anyhow::bail!("the plan has no strategy `{name}`; it has {}", known.join(", "))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Set by the first Ctrl-C or SIGTERM; the second ends the program at once.
+fn stop_on_signal() -> anyhow::Result<Arc<AtomicBool>> {
+    let mut signals = SigSet::empty();
+    signals.extend([Signal::SIGINT, Signal::SIGTERM]);
+    // Threads that are made from here on have them blocked, so that only the one below hears of them.
+    signals.thread_block().context("block SIGINT and SIGTERM")?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let set = Arc::clone(&stop);
+    std::thread::spawn(move || {
+        if signals.wait().is_ok() {
+            set.store(true, Ordering::Relaxed);
+        }
+        if let Ok(signal) = signals.wait() {
+            std::process::exit(128 + signal as i32);
+        }
+    });
+    Ok(stop)
+}

@@ -1,0 +1,343 @@
+//! Request balancing in virtual time.
+
+mod instance;
+mod requests;
+
+use crate::balance::{Balancer, Completion, InstanceId, Outcome as Ending, Setting, build};
+use crate::experiment::outcome::Outcome;
+use crate::experiment::plan::{Strategy, Trial};
+use crate::sim::{Network, Queue};
+use crate::topology::NodeIndex;
+use crate::units::{Moment, Span};
+
+use self::instance::Instance;
+use self::requests::{Client, Request, Requests};
+use super::layout::{Layout, crowd, find};
+use super::tally::{Ended, Tally};
+use super::{Balancing, Change, Crowd};
+
+/// What comes next.
+#[derive(Debug, Clone, Copy)]
+enum Next {
+    /// A client sends.
+    Send(u32),
+    /// A request is at its instance.
+    Arrive(u32),
+    /// A request ends so, if it has not ended before.
+    End(u32, Ending),
+    /// An instance that shares its cores may be done with something; only if nothing has come since.
+    Check(u32, u32),
+    /// A node's balancer does what it does at intervals.
+    Maintain(u32),
+    /// A node's balancer hears how far instances are.
+    Probe(u32),
+    /// Something of the plan happens.
+    Change(u32),
+}
+
+/// A trial in virtual time.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Simulated {
+    /// What it gives.
+    pub outcome: Outcome,
+    /// How many events it took.
+    pub events: u64,
+}
+
+/// Runs a trial.
+pub fn simulate(balancing: &Balancing, trial: &Trial) -> Simulated {
+    let mut world = World::new(balancing, trial);
+    world.start();
+    // What is on its way at the end is waited for, so that slow requests count as what they are.
+    let last = Moment::from_nanos(u64::MAX);
+    while let Some((now, next)) = world.queue.next_until(last) {
+        world.step(now, next);
+    }
+    let names: Vec<String> = trial.topology.matrix.names().iter().map(ToString::to_string).collect();
+    Simulated { outcome: world.tally.outcome(&names), events: world.queue.taken() }
+}
+
+struct World<'a> {
+    plan: &'a Balancing,
+    trial: &'a Trial<'a>,
+    end: Moment,
+    queue: Queue<Next>,
+    network: Network,
+    balancers: Vec<Box<dyn Balancer>>,
+    instances: Vec<Instance>,
+    clients: Vec<Client>,
+    requests: Requests,
+    tally: Tally,
+}
+
+impl<'a> World<'a> {
+    fn new(plan: &'a Balancing, trial: &'a Trial<'a>) -> Self {
+        let network = Network::new(&trial.topology.matrix, plan.local_rtt);
+        let balancers = (0..network.nodes()).map(|node| balancer(trial.strategy, plan, trial, node)).collect();
+        Self {
+            plan,
+            trial,
+            end: Moment::START + plan.duration,
+            queue: Queue::new(),
+            network,
+            balancers,
+            instances: Vec::new(),
+            clients: Vec::new(),
+            requests: Requests::default(),
+            tally: Tally::new(plan.qos, plan.warm_up, plan.duration),
+        }
+    }
+
+    fn start(&mut self) {
+        let layout = Layout::new(self.plan, &self.trial.topology.matrix, self.trial.layout);
+        for node in layout.instances {
+            self.add_instance(Moment::START, node);
+        }
+        for node in 0..self.network.nodes() {
+            for _ in 0..self.plan.clients.each {
+                self.add_client(Moment::START, node);
+            }
+            // Balancers of different nodes were not started at the same instant.
+            let mut dice = self.trial.streams.stream("phase", node as u64);
+            let number = index(node);
+            self.queue.at(Moment::START + part(self.plan.probe_every, &mut dice), Next::Probe(number));
+            if let Some(interval) = self.balancers[node].interval() {
+                self.queue.at(Moment::START + part(interval, &mut dice), Next::Maintain(number));
+            }
+        }
+        for (number, event) in self.plan.events.iter().enumerate() {
+            self.queue.at(event.at, Next::Change(index(number)));
+        }
+    }
+
+    fn step(&mut self, now: Moment, next: Next) {
+        match next {
+            Next::Send(client) => self.send(now, client as usize),
+            Next::Arrive(slot) => self.arrive(now, slot),
+            Next::End(slot, ending) => self.end(now, slot, ending),
+            Next::Check(instance, version) => self.check(now, instance as usize, version),
+            Next::Maintain(node) => self.maintain(now, node as usize),
+            Next::Probe(node) => self.probe(now, node as usize),
+            Next::Change(number) => self.change(now, number as usize),
+        }
+    }
+
+    fn send(&mut self, now: Moment, number: usize) {
+        let client = &mut self.clients[number];
+        if client.left || now >= self.end {
+            return;
+        }
+        let (work, pause) = client.draw(self.plan);
+        let node = client.node;
+        self.queue.after(pause, Next::Send(index(number)));
+        let id = self.requests.next_id();
+        let picked = self.balancers[node].pick(now, id).map(|instance| instance.0 as usize);
+        let Some(instance) = picked.filter(|instance| *instance < self.instances.len()) else {
+            let (latency, processing) = (Span::ZERO, None);
+            let ended = Ended { client: number, instance: None, sent: now, latency, answered: false, processing };
+            self.tally.end(&ended);
+            return;
+        };
+        let slot = self.requests.insert(Request::new(id, number, instance, now, work));
+        match self.network.way(node, self.instances[instance].node) {
+            Some(way) => self.queue.after(way, Next::Arrive(slot)),
+            None => self.lose(slot),
+        }
+    }
+
+    /// What nobody answers ends with the balancer's patience.
+    fn lose(&mut self, slot: u32) {
+        self.requests[slot].served = true;
+        let patience = self.requests[slot].sent + self.plan.timeout;
+        self.plan_end(patience, slot, Ending::TimedOut);
+    }
+
+    fn plan_end(&mut self, at: Moment, slot: u32, ending: Ending) {
+        self.requests[slot].ends_planned += 1;
+        self.queue.at(at, Next::End(slot, ending));
+    }
+
+    fn arrive(&mut self, now: Moment, slot: u32) {
+        let (number, work) = (self.requests[slot].instance, self.requests[slot].work);
+        let node = self.clients[self.requests[slot].client].node;
+        let instance = &mut self.instances[number];
+        self.requests[slot].arrived = now;
+        if !instance.is_open() {
+            // Nobody listens: the refusal goes back at once.
+            self.requests[slot].served = true;
+            let from = instance.node;
+            match self.network.way(from, node) {
+                Some(way) => self.plan_end(now + way, slot, Ending::Failed),
+                None => self.lose(slot),
+            }
+            return;
+        }
+        if let Some(done) = instance.take(now, slot, work) {
+            self.answer(slot, done);
+        } else {
+            let patience = self.requests[slot].sent + self.plan.timeout;
+            self.plan_end(patience, slot, Ending::TimedOut);
+            self.look_again(number);
+        }
+    }
+
+    /// The answer leaves the instance at `done`, and is there in time or not.
+    fn answer(&mut self, slot: u32, done: Moment) {
+        let request = &mut self.requests[slot];
+        (request.served, request.done) = (true, done);
+        let (from, to) = (self.instances[request.instance].node, self.clients[request.client].node);
+        let patience = request.sent + self.plan.timeout;
+        match self.network.way(from, to).map(|way| done + way).filter(|back| *back <= patience) {
+            Some(back) => self.plan_end(back, slot, Ending::Answered),
+            None => self.plan_end(patience, slot, Ending::TimedOut),
+        }
+    }
+
+    fn look_again(&mut self, number: usize) {
+        let instance = &mut self.instances[number];
+        if let Some((next, version)) = instance.next_check() {
+            self.queue.at(next, Next::Check(index(number), version));
+        }
+    }
+
+    fn check(&mut self, now: Moment, number: usize, version: u32) {
+        if !self.instances[number].is_current(version) {
+            return;
+        }
+        for slot in self.instances[number].done(now) {
+            if self.requests[slot].ended {
+                self.requests[slot].served = true;
+                self.requests.remove_if_over(slot);
+            } else {
+                self.answer(slot, now);
+            }
+        }
+        self.look_again(number);
+    }
+
+    fn end(&mut self, now: Moment, slot: u32, ending: Ending) {
+        self.requests[slot].ends_planned -= 1;
+        let request = self.requests[slot];
+        if request.ended {
+            self.requests.remove_if_over(slot);
+            return;
+        }
+        let instance = &self.instances[request.instance];
+        let node = self.clients[request.client].node;
+        let lost = ending == Ending::Answered
+            && (instance.lost(request.done) || self.network.way(instance.node, node).is_none());
+        if lost {
+            self.lose(slot);
+            return;
+        }
+        self.requests[slot].ended = true;
+        let latency = now.since(request.sent);
+        let completion =
+            Completion { request: request.id, instance: InstanceId(index(request.instance)), latency, outcome: ending };
+        self.balancers[node].complete(now, &completion);
+        let answered = ending == Ending::Answered;
+        self.tally.end(&Ended {
+            client: request.client,
+            instance: Some(request.instance),
+            sent: request.sent,
+            latency,
+            answered,
+            processing: answered.then(|| request.done.since(request.arrived)),
+        });
+        self.requests.remove_if_over(slot);
+    }
+
+    fn maintain(&mut self, now: Moment, node: NodeIndex) {
+        self.balancers[node].maintain(now);
+        if let Some(interval) = self.balancers[node].interval().filter(|_| now < self.end) {
+            self.queue.after(interval.max(Span::from_micros(1)), Next::Maintain(index(node)));
+        }
+    }
+
+    fn probe(&mut self, now: Moment, node: NodeIndex) {
+        for (number, instance) in self.instances.iter().enumerate().filter(|(_, instance)| instance.is_open()) {
+            if self.network.way(node, instance.node).is_some() {
+                let rtt = self.network.round_trip(node, instance.node);
+                self.balancers[node].measured(now, InstanceId(index(number)), rtt);
+            }
+        }
+        if now < self.end {
+            self.queue.after(self.plan.probe_every, Next::Probe(index(node)));
+        }
+    }
+
+    fn change(&mut self, now: Moment, number: usize) {
+        let matrix = &self.trial.topology.matrix;
+        match &self.plan.events[number].change {
+            Change::Join(who) => {
+                for node in crowd(&who.nodes, matrix, self.trial.layout, number) {
+                    (0..who.each).for_each(|_| self.add_client(now, node));
+                }
+            }
+            Change::Leave(who) => self.leave(who, number),
+            Change::Add(name) => {
+                if let Some(node) = find(matrix, name) {
+                    self.add_instance(now, node);
+                }
+            }
+            Change::Remove(instance) => {
+                self.instances[*instance].close();
+                self.tell_removed(now, *instance);
+            }
+            Change::Fail(instance) => {
+                self.instances[*instance].fail(now);
+                self.tell_removed(now, *instance);
+            }
+            Change::Cut(name) | Change::Rejoin(name) => {
+                let apart = matches!(self.plan.events[number].change, Change::Cut(_));
+                if let Some(node) = find(matrix, name) {
+                    self.network.cut(node, apart);
+                }
+            }
+            Change::Matrix(other) => self.network.change(other),
+        }
+    }
+
+    fn tell_removed(&mut self, now: Moment, instance: usize) {
+        for balancer in &mut self.balancers {
+            balancer.remove(now, InstanceId(index(instance)));
+        }
+    }
+
+    fn leave(&mut self, who: &Crowd, number: usize) {
+        for node in crowd(&who.nodes, &self.trial.topology.matrix, self.trial.layout, number) {
+            let there = self.clients.iter_mut().rev().filter(|client| client.node == node && !client.left);
+            there.take(who.each as usize).for_each(|client| client.left = true);
+        }
+    }
+
+    fn add_instance(&mut self, now: Moment, node: NodeIndex) {
+        let number = self.tally.instance(node);
+        self.instances.push(Instance::new(node, self.plan.service));
+        for (place, balancer) in self.balancers.iter_mut().enumerate() {
+            balancer.add(now, InstanceId(index(number)), Some(self.network.round_trip(place, node)));
+        }
+    }
+
+    fn add_client(&mut self, now: Moment, node: NodeIndex) {
+        let number = self.tally.client(node);
+        let mut client = Client::new(node, self.trial.streams, number as u64);
+        let first = client.first(self.plan);
+        self.clients.push(client);
+        self.queue.at(now + first, Next::Send(index(number)));
+    }
+}
+
+fn balancer(strategy: &Strategy, plan: &Balancing, trial: &Trial, node: NodeIndex) -> Box<dyn Balancer> {
+    let stream = trial.streams.stream("balancer", node as u64);
+    build(strategy.policy, Setting { qos: plan.qos, parameters: strategy.parameters.clone(), stream })
+}
+
+fn part(span: Span, dice: &mut rand_chacha::ChaCha8Rng) -> Span {
+    Span::from_millis_f64(span.as_millis_f64() * crate::sim::unit_interval(dice)).unwrap_or_default()
+}
+
+/// Numbers of things in a world: far below 2^32.
+fn index(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,177 @@
+//! From the document to a [`Plan`]: everything is looked up, and every point of the sweep is a plan that could stand alone.
+
+use std::path::Path;
+
+use crate::balance::{POLICIES, find};
+use crate::experiment::balancing::balancing;
+use crate::matrix::{self, ReadOptions};
+use crate::parameters::{Given, Parameters};
+use crate::units::Span;
+use crate::yaml::{self, At, Spot};
+
+use super::document::{Document, StrategyDocument};
+use super::error::{PlanError, PlanProblem, Wrong};
+use super::topology::{Failure, Reader, topology};
+use super::{Plan, Point, Strategy, Subject, Testbed, claim, sweep};
+
+/// The version of the format.
+const VERSION: &str = "longhaul/v1";
+
+/// The plan in `bytes`, which errors call `file`.
+pub(super) fn plan(file: &str, bytes: &[u8], read: Reader) -> Result<Plan, PlanError> {
+    let located = |(spot, problem): Wrong| PlanError::Plan { file: file.to_owned(), spot, problem: Box::new(problem) };
+    let failed = |failure| match failure {
+        Failure::Plan(wrong) => located(wrong),
+        Failure::File(error) => PlanError::Read(error),
+    };
+    let document = parse(bytes).map_err(located)?;
+    let written = point(&document, read).map_err(failed)?;
+    let metrics: Vec<&str> = written.subject.metrics().iter().map(|metric| metric.name).collect();
+    let claims = document.claims.iter().map(|one| claim::claim(one, &written, &metrics));
+    let claims = claims.collect::<Result<_, _>>().map_err(located)?;
+    let mut points = vec![written];
+    points.extend(varied(&document, bytes, read).map_err(failed)?);
+    let plan = Plan {
+        name: name(&document.name).map_err(located)?,
+        question: document.question.trim().to_owned(),
+        testbed: testbed(&document.testbed).map_err(located)?,
+        seed: document.seed.as_ref().map_or(1, |at| at.value),
+        repetitions: repetitions(&document).map_err(located)?,
+        time_scale: time_scale(&document).map_err(located)?,
+        points,
+        claims,
+        text: String::from_utf8_lossy(bytes).into_owned(),
+    };
+    let trials: u64 = plan.points.iter().map(|point| (point.topologies.len() * point.strategies.len()) as u64).sum();
+    let trials = trials * u64::from(plan.repetitions);
+    if trials > super::MAX_TRIALS {
+        return Err(located((Spot::File, PlanProblem::TooMany(trials))));
+    }
+    Ok(plan)
+}
+
+fn parse(bytes: &[u8]) -> Result<Document, Wrong> {
+    let document: Document =
+        yaml::parse(bytes).map_err(|complaint| (complaint.spot, PlanProblem::Form(complaint.words)))?;
+    let version = &document.api_version;
+    if version.value != VERSION {
+        return Err((version.spot, PlanProblem::Version(version.value.clone())));
+    }
+    Ok(document)
+}
+
+/// The points of the sweep, beside the plan as written.
+fn varied(document: &Document, bytes: &[u8], read: Reader) -> Result<Vec<Point>, Failure> {
+    if document.sweep.is_empty() {
+        return Ok(Vec::new());
+    }
+    let tree: serde_json::Value =
+        yaml::parse(bytes).map_err(|complaint| (complaint.spot, PlanProblem::Form(complaint.words)))?;
+    let spot = document.sweep.first().map_or(Spot::File, |axis| axis.over.spot);
+    let points = sweep::varied(&tree, &document.sweep)?.into_iter().map(|varied| {
+        let what = varied.values.iter().map(|(name, value)| format!("{name} {value}")).collect::<Vec<_>>().join(", ");
+        let made = parse(varied.text.as_bytes()).map_err(Failure::Plan).and_then(|document| point(&document, read));
+        match made {
+            Ok(point) => Ok(Point { varied: varied.values, ..point }),
+            Err(Failure::Plan((_, problem))) => {
+                Err(Failure::Plan((spot, PlanProblem::Point { what, problem: Box::new(problem) })))
+            }
+            Err(Failure::File(error)) => {
+                let problem = Box::new(PlanProblem::PointFile(error.to_string()));
+                Err(Failure::Plan((spot, PlanProblem::Point { what, problem })))
+            }
+        }
+    });
+    points.collect()
+}
+
+fn point(document: &Document, read: Reader) -> Result<Point, Failure> {
+    if document.topologies.value.is_empty() {
+        return Err((document.topologies.spot, PlanProblem::NoneOf("topology")).into());
+    }
+    let topologies = document.topologies.value.iter().enumerate();
+    let topologies = topologies.map(|(number, entry)| topology(entry, number, read)).collect::<Result<Vec<_>, _>>()?;
+    let names = topologies.iter().map(|topology| topology.name.as_str());
+    once(names, "topologies").map_err(|problem| (document.topologies.spot, problem))?;
+    if document.strategies.value.is_empty() {
+        return Err((document.strategies.spot, PlanProblem::NoneOf("strategy")).into());
+    }
+    let strategies = document.strategies.value.iter().map(strategy).collect::<Result<Vec<_>, _>>()?;
+    let names = strategies.iter().map(|strategy| strategy.name.as_str());
+    once(names, "strategies").map_err(|problem| (document.strategies.spot, problem))?;
+    let Some(subject) = &document.balancing else {
+        return Err((document.name.spot, PlanProblem::NoSubject).into());
+    };
+    let timeline: Vec<(Span, _)> =
+        document.timeline.iter().map(|entry| (entry.value.at.0, &entry.value.event)).collect();
+    let other = |path: &Path| -> Result<_, Failure> {
+        Ok(matrix::parse(&path.display().to_string(), &read(path)?, ReadOptions::default())?)
+    };
+    let subject = Subject::Balancing(balancing(&subject.value, &timeline, &topologies, other)?);
+    Ok(Point { varied: Vec::new(), topologies, strategies, subject })
+}
+
+fn once<'a>(names: impl Iterator<Item = &'a str>, what: &'static str) -> Result<(), PlanProblem> {
+    let mut seen = Vec::new();
+    for name in names {
+        if seen.contains(&name) {
+            return Err(PlanProblem::Twice { what, name: name.to_owned() });
+        }
+        seen.push(name);
+    }
+    Ok(())
+}
+
+fn strategy(document: &StrategyDocument) -> Result<Strategy, Wrong> {
+    let policy = find(&document.policy.value).ok_or_else(|| {
+        let known = POLICIES.iter().map(|policy| policy.name).collect::<Vec<_>>().join(", ");
+        (document.policy.spot, PlanProblem::Policy { name: document.policy.value.clone(), known })
+    })?;
+    let name = document.name.as_ref().map_or_else(|| policy.name.to_owned(), |name| name.value.clone());
+    // One by one, so that the error stands where the wrong one does.
+    let mut given = Given::new();
+    for (key, value) in &document.parameters.0 {
+        let alone = Given::from([(key.value.clone(), value.value.clone())]);
+        Parameters::new(policy.name, policy.parameters, &alone).map_err(|error| (value.spot, error.into()))?;
+        given.extend(alone);
+    }
+    let parameters = Parameters::new(policy.name, policy.parameters, &given);
+    let parameters = parameters.map_err(|error| (document.policy.spot, error.into()))?;
+    Ok(Strategy { name, policy, parameters })
+}
+
+fn name(at: &At<String>) -> Result<String, Wrong> {
+    let allowed = |character: char| character.is_ascii_alphanumeric() || "-_.".contains(character);
+    let good = at.value.len() <= 100
+        && at.value.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && at.value.chars().all(allowed);
+    if good { Ok(at.value.clone()) } else { Err((at.spot, PlanProblem::Name(at.value.clone()))) }
+}
+
+fn testbed(at: &At<String>) -> Result<Testbed, Wrong> {
+    match at.value.as_str() {
+        "simulation" => Ok(Testbed::Simulation),
+        "lab" => Ok(Testbed::Lab),
+        other => Err((at.spot, PlanProblem::Testbed(other.to_owned()))),
+    }
+}
+
+fn repetitions(document: &Document) -> Result<u32, Wrong> {
+    match &document.repetitions {
+        Some(at) if !(1..=10_000).contains(&at.value) => {
+            let value = at.value.to_string();
+            Err((at.spot, PlanProblem::Bounds { what: "repetitions", value, wanted: "from 1 to 10000" }))
+        }
+        at => Ok(at.as_ref().map_or(1, |at| at.value)),
+    }
+}
+
+fn time_scale(document: &Document) -> Result<f64, Wrong> {
+    match &document.time_scale {
+        Some(at) if !(0.001..=1_000.0).contains(&at.value) => {
+            let value = at.value.to_string();
+            Err((at.spot, PlanProblem::Bounds { what: "timeScale", value, wanted: "from 0.001 to 1000" }))
+        }
+        at => Ok(at.as_ref().map_or(1.0, |at| at.value)),
+    }
+}

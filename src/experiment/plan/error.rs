@@ -1,0 +1,140 @@
+//! [`PlanError`]: what is wrong with a plan, where it stands and what to change.
+
+use crate::matrix::generate::GenerateError;
+use crate::matrix::{MatrixError, ReadError};
+use crate::parameters::ParameterError;
+use crate::wording::{OneLine, excerpt};
+use crate::yaml::Spot;
+
+/// A plan that cannot be run.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// A file that it names.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// Something in the plan.
+    #[error("{file}{}", OneLine(format_args!("{}: {}", .spot, .problem)))]
+    Plan {
+        /// The plan as it was given.
+        file: String,
+        /// Where in it.
+        spot: Spot,
+        /// What is wrong.
+        problem: Box<PlanProblem>,
+    },
+}
+
+/// A problem and where it is.
+pub(crate) type Wrong = (Spot, PlanProblem);
+
+/// What is wrong with a plan.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanProblem {
+    /// It is no YAML, or not of this form.
+    #[error("{0}")]
+    Form(String),
+    /// Another version of the format.
+    #[error("apiVersion is `{}`; this longhaul reads longhaul/v1", excerpt(.0))]
+    Version(String),
+    /// A name that cannot be one of a folder.
+    #[error("`{}` cannot name a folder; use letters, digits, `-`, `_` and `.`, beginning with a letter or digit", excerpt(.0))]
+    Name(String),
+    /// A testbed that there is not.
+    #[error("there is no testbed `{}`; write lab or simulation", excerpt(.0))]
+    Testbed(String),
+    /// Nothing to do.
+    #[error("the plan says nothing to do on the topology; write `balancing:`")]
+    NoSubject,
+    /// A list that must not be empty.
+    #[error("there has to be at least one {0}")]
+    NoneOf(&'static str),
+    /// Two of the same name.
+    #[error("there are two {what} called `{}`", excerpt(.name))]
+    Twice {
+        /// What they are.
+        what: &'static str,
+        /// Their name.
+        name: String,
+    },
+    /// No source, or several.
+    #[error("a topology has one of matrix, cities, random and regions; this has {0}")]
+    Sources(usize),
+    /// A field that belongs to another source.
+    #[error("{field} belongs to {to}")]
+    Belongs {
+        /// The field.
+        field: &'static str,
+        /// Where it belongs.
+        to: &'static str,
+    },
+    /// A number outside its bounds.
+    #[error("{what} is {value}; it has to be {wanted}")]
+    Bounds {
+        /// What it is.
+        what: &'static str,
+        /// The value, for reading.
+        value: String,
+        /// What would be right.
+        wanted: &'static str,
+    },
+    /// A policy that there is not.
+    #[error("there is no policy `{}`; there are {known}", excerpt(.name))]
+    Policy {
+        /// The name as given.
+        name: String,
+        /// Those that there are.
+        known: String,
+    },
+    /// A parameter of a policy.
+    #[error(transparent)]
+    Parameter(#[from] ParameterError),
+    /// A generator's parameters.
+    #[error(transparent)]
+    Generate(#[from] GenerateError),
+    /// Delays that cannot be.
+    #[error(transparent)]
+    Matrix(#[from] MatrixError),
+    /// A name that nothing has.
+    #[error("there is no {what} `{}`{known}", excerpt(.name))]
+    Unknown {
+        /// What was looked for.
+        what: &'static str,
+        /// The name as given.
+        name: String,
+        /// Those that there are, for reading; may be empty.
+        known: String,
+    },
+    /// A place in the plan that a sweep is to vary and that is not there.
+    #[error("there is nothing at `{}` to vary: {missing}", excerpt(.path))]
+    NothingToVary {
+        /// The path as given.
+        path: String,
+        /// Which part of it.
+        missing: String,
+    },
+    /// A value of a sweep makes a wrong plan.
+    #[error("with {what}: {problem}")]
+    Point {
+        /// The values of the point.
+        what: String,
+        /// What is then wrong.
+        problem: Box<PlanProblem>,
+    },
+    /// A file that is wrong only with some values of a sweep.
+    #[error("{0}")]
+    PointFile(String),
+    /// Too many trials to be meant.
+    #[error("the plan asks for {0} trials; at most {most} can be run", most = super::MAX_TRIALS)]
+    TooMany(u64),
+    /// A claim that says nothing that can be tested.
+    #[error("a claim has a metric and `of` with `between` or `above`, or else notTestable")]
+    Claim,
+    /// Something happens after the end.
+    #[error("this happens at {at}, after the end at {end}")]
+    AfterEnd {
+        /// When.
+        at: crate::units::Span,
+        /// The end.
+        end: crate::units::Span,
+    },
+}

@@ -1,0 +1,121 @@
+//! Plans: an experiment as YAML, checked as a whole before anything is run. Pure; files are read by who calls.
+//!
+//! ```text
+//! text ─document─► fields with places ─build─► Plan: points (one per value of the sweep), each with topologies,
+//!                                               strategies, events and what is done ─trials─► Trial, Trial, …
+//! ```
+
+mod build;
+mod claim;
+mod document;
+mod error;
+mod sweep;
+mod topology;
+mod trials;
+
+pub use claim::{Claim, Expectation};
+pub(crate) use document::{CrowdDocument, EventDocument};
+pub(crate) use error::Wrong;
+pub use error::{PlanError, PlanProblem};
+pub use topology::Topology;
+pub use trials::{Trial, TrialId};
+
+use std::path::{Path, PathBuf};
+
+use crate::balance::Policy;
+use crate::experiment::balancing::{Balancing, METRICS};
+use crate::experiment::outcome::Metric;
+use crate::matrix::ReadError;
+use crate::parameters::Parameters;
+
+/// The most trials of a plan.
+pub const MAX_TRIALS: u64 = 100_000;
+
+/// Where a plan runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Testbed {
+    /// In virtual time.
+    Simulation,
+    /// In network namespaces of this machine, in real time.
+    Lab,
+}
+
+/// An experiment.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// What its run directory and report are called.
+    pub name: String,
+    /// What it is to find out.
+    pub question: String,
+    /// Where it runs.
+    pub testbed: Testbed,
+    /// Where all randomness comes from.
+    pub seed: u64,
+    /// How often each strategy is tried on each topology, each time with other random numbers.
+    pub repetitions: u32,
+    /// How many seconds of the plan pass in a second of a testbed with a clock of its own.
+    pub time_scale: f64,
+    /// What is varied; the first point is the plan as written.
+    pub points: Vec<Point>,
+    /// What was said before.
+    pub claims: Vec<Claim>,
+    /// The text, for the run directory.
+    pub text: String,
+}
+
+/// The plan with one set of values of what is varied.
+#[derive(Debug, Clone)]
+pub struct Point {
+    /// What is varied and to what; empty for the plan as written.
+    pub varied: Vec<(String, String)>,
+    /// Where it is tried.
+    pub topologies: Vec<Topology>,
+    /// What is tried.
+    pub strategies: Vec<Strategy>,
+    /// What is done there.
+    pub subject: Subject,
+}
+
+/// What is done on a topology. A new kind of experiment is a room beside [`balancing`](crate::experiment::balancing) and
+/// a line here.
+#[derive(Debug, Clone)]
+pub enum Subject {
+    /// Requests are balanced among instances of a service.
+    Balancing(Balancing),
+}
+
+impl Subject {
+    /// What trials are judged by.
+    pub fn metrics(&self) -> &'static [Metric] {
+        match self {
+            Self::Balancing(_) => &METRICS,
+        }
+    }
+
+    /// What is done, as names and values for reading.
+    pub fn words(&self) -> Vec<(String, String)> {
+        match self {
+            Self::Balancing(balancing) => balancing.words(),
+        }
+    }
+}
+
+/// A policy with its parameters, under the name that figures have.
+#[derive(Debug, Clone)]
+pub struct Strategy {
+    /// The name.
+    pub name: String,
+    /// The policy.
+    pub policy: &'static Policy,
+    /// All of its parameters.
+    pub parameters: Parameters,
+}
+
+impl Plan {
+    /// Reads and checks a plan; `read` gives the bytes of a file. What it names lies beside it.
+    pub fn load(path: &Path, read: impl Fn(&Path) -> Result<Vec<u8>, ReadError>) -> Result<Self, PlanError> {
+        let bytes = read(path)?;
+        let folder = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
+        build::plan(&path.display().to_string(), &bytes, &|file: &Path| read(&folder.join(file)))
+    }
+}
