@@ -171,22 +171,11 @@ impl Proxy {
         request: Request<Incoming>,
         deadline: Moment,
     ) -> Tried {
-        let upstream = Arc::clone(&flight.upstream);
-        let mut sender = match upstream.kept() {
-            Some(sender) => sender,
-            None => {
-                let limit = (self.clock.now() + routes.timeouts.connect).min(deadline);
-                match tokio::time::timeout_at(self.clock.instant(limit).into(), upstream.connect()).await {
-                    Ok(Ok(sender)) => sender,
-                    // Nothing was sent, so nothing happens twice.
-                    failed => {
-                        let late = failed.is_err()
-                            || matches!(failed, Ok(Err(error)) if error.kind() == io::ErrorKind::TimedOut);
-                        flight.end(if late { Outcome::TimedOut } else { Outcome::Failed });
-                        return if self.clock.now() < deadline { Tried::Again(request) } else { Tried::No(LATE) };
-                    }
-                }
-            }
+        let mut sender = match self.sender(routes, flight, deadline).await {
+            Ok(sender) => sender,
+            // Nothing was sent, so nothing happens twice.
+            Err(()) if self.clock.now() < deadline => return Tried::Again(request),
+            Err(()) => return Tried::No(LATE),
         };
         let repeatable = request.method().is_idempotent();
         let sent = async {
@@ -209,6 +198,28 @@ impl Proxy {
             Err(_) => {
                 flight.end(Outcome::TimedOut);
                 Tried::No(LATE)
+            }
+        }
+    }
+}
+
+impl Proxy {
+    /// A connection to the flight's instance, kept or new. When there is none, the policy has been told.
+    async fn sender(&self, routes: &Routes, flight: &mut Flight, deadline: Moment) -> Result<Sender, ()> {
+        if let Some(sender) = flight.upstream.kept() {
+            return Ok(sender);
+        }
+        let limit = (self.clock.now() + routes.timeouts.connect).min(deadline);
+        let connecting = tokio::time::timeout_at(self.clock.instant(limit).into(), flight.upstream.connect());
+        match connecting.await {
+            Ok(Ok(sender)) => Ok(sender),
+            Ok(Err(error)) if error.kind() != io::ErrorKind::TimedOut => {
+                flight.end(Outcome::Failed);
+                Err(())
+            }
+            _ => {
+                flight.end(Outcome::TimedOut);
+                Err(())
             }
         }
     }

@@ -17,6 +17,10 @@ use crate::units::{Moment, Span};
 /// How an HTTP/2 connection begins (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
+/// What the library gets in the place of a head that is refused: no head may have that byte, wherever it stands, and looking for
+/// it begins where a head ends. So the library answers those before it, and then says 400.
+const NO_HEAD: &[u8] = b"\0\r\n\r\n";
+
 /// How long clients may take.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Patience {
@@ -74,8 +78,10 @@ impl Waiting {
 #[derive(Debug)]
 pub(super) struct Guarded {
     stream: TcpStream,
-    /// What was read to tell the version, until it is read again.
+    /// What comes before what is read next: what was read to tell the version, or what refuses a head.
     begun: Vec<u8>,
+    /// Nothing more is taken from the client.
+    refused: bool,
     /// Of HTTP/1.1; HTTP/2 has frames.
     framing: Option<Framing>,
     clock: Clock,
@@ -89,7 +95,7 @@ impl Guarded {
         let version = tokio::time::timeout(limit, version(&stream, &mut begun));
         let new = version.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         let framing = (!new).then(Framing::default);
-        Ok(Self { stream, begun, framing, clock, waiting: Arc::default() })
+        Ok(Self { stream, begun, refused: false, framing, clock, waiting: Arc::default() })
     }
 
     /// Whether it is HTTP/2.
@@ -119,13 +125,23 @@ impl Guarded {
         match judged {
             Ok(()) => Ok(()),
             Err(refusal) if refusal.in_head => {
-                // The library answers those before it, and then refuses this byte, which no head may have, wherever it is.
                 buf.set_filled(before + refusal.at);
-                buf.put_slice(b"\0");
+                self.begun = NO_HEAD.to_vec();
+                self.refused = true;
+                self.replay(buf);
                 Ok(())
             }
             Err(refusal) => Err(io::Error::new(io::ErrorKind::InvalidData, refusal)),
         }
+    }
+}
+
+impl Guarded {
+    /// Gives as much as fits of what comes before what is read.
+    fn replay(&mut self, buf: &mut ReadBuf<'_>) {
+        let length = self.begun.len().min(buf.remaining());
+        buf.put_slice(&self.begun[..length]);
+        self.begun.drain(..length);
     }
 }
 
@@ -151,6 +167,9 @@ impl AsyncRead for Guarded {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         if self.begun.is_empty() {
+            if self.refused {
+                return Poll::Ready(Ok(()));
+            }
             let read = Pin::new(&mut self.stream).poll_read(cx, buf);
             if read.is_pending() && self.waiting.reading.load(Ordering::Relaxed) == 0 {
                 self.waiting.reading.store(self.now(), Ordering::Relaxed);
@@ -158,9 +177,10 @@ impl AsyncRead for Guarded {
             ready!(read)?;
             self.waiting.reading.store(0, Ordering::Relaxed);
         } else {
-            let length = self.begun.len().min(buf.remaining());
-            let begun: Vec<u8> = self.begun.drain(..length).collect();
-            buf.put_slice(&begun);
+            self.replay(buf);
+        }
+        if self.refused {
+            return Poll::Ready(Ok(()));
         }
         Poll::Ready(self.judge(before, buf))
     }

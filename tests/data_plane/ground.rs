@@ -30,14 +30,10 @@ impl Files {
     }
 
     pub(crate) fn instances(&self, instances: &[(&str, SocketAddr)]) {
-        let mut text = "apiVersion: longhaul/v1\ninstances:\n".to_owned();
-        for (name, address) in instances {
-            text += &format!("  - {{name: {name}, service: s, address: '{address}'}}\n");
-        }
-        if instances.is_empty() {
-            text = text.replace("instances:\n", "instances: []\n");
-        }
-        self.replace(&text);
+        let lines =
+            instances.iter().map(|(name, address)| format!("{{name: {name}, service: s, address: '{address}'}}"));
+        let list = lines.collect::<Vec<_>>().join(", ");
+        self.replace(&format!("apiVersion: longhaul/v1\ninstances: [{list}]\n"));
     }
 
     /// Replaces the file of instances at once, as those do who mean well.
@@ -48,6 +44,13 @@ impl Files {
 
     pub(crate) fn path(&self, name: &str) -> String {
         self.0.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    /// Starts a proxy that has the files for itself.
+    pub(crate) fn run(self) -> Program {
+        let mut proxy = self.start();
+        proxy.files = Some(self.0);
+        proxy
     }
 
     pub(crate) fn start(&self) -> Program {

@@ -9,7 +9,7 @@ use crate::programs::{PATIENCE, Program, connect, read_answer};
 
 fn ground(more: &str) -> (Origin, Program) {
     let origin = Origin::start();
-    let proxy = Files::new(more, &[("i1", origin.address)]).start();
+    let proxy = Files::new(more, &[("i1", origin.address)]).run();
     (origin, proxy)
 }
 
@@ -194,7 +194,7 @@ fn headers_that_would_become_two_are_refused() {
         [&begin[..], &frame(4, 0, 0, &[]), &frame(1, 5, 1, &headers.concat())].concat()
     };
     // A reset of the stream or the end of the connection comes, never an answer; frames are 9 bytes and what they say.
-    let mut kinds = |bytes: Vec<u8>| {
+    let kinds = |bytes: Vec<u8>| {
         let mut stream = connect(proxy.address());
         stream.write_all(&bytes).unwrap();
         let mut kinds = Vec::new();

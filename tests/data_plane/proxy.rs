@@ -21,7 +21,7 @@ fn nobody() -> SocketAddr {
 #[test]
 fn requests_and_answers_pass_without_what_is_for_one_hop() {
     let origin = Origin::start();
-    let proxy = Files::new("", &[("i1", origin.address)]).start();
+    let proxy = Files::new("", &[("i1", origin.address)]).run();
     let request = "POST /a?b=c HTTP/1.1\r\nHost: shop.example\r\nX-Longhaul-Service: s\r\nConnection: close, X-Secret\r\n\
         X-Secret: 1\r\nTE: trailers\r\nUpgrade: websocket\r\nX-Kept: yes\r\nContent-Length: 5\r\n\r\nhello";
     let answer = ask(proxy.address(), request).unwrap();
@@ -41,7 +41,7 @@ fn requests_and_answers_pass_without_what_is_for_one_hop() {
 #[test]
 fn the_policy_chooses_and_is_told() {
     let (one, two) = (Origin::start(), Origin::start());
-    let proxy = Files::new("", &[("i1", one.address), ("i2", two.address)]).start();
+    let proxy = Files::new("", &[("i1", one.address), ("i2", two.address)]).run();
     let mut stream = connect(proxy.address());
     for turn in 0..4 {
         stream.write_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
@@ -78,7 +78,7 @@ fn services_are_named_by_a_header() {
 #[test]
 fn http2_clients_reach_the_same_instances() {
     let origin = Origin::start();
-    let proxy = Files::new("", &[("i1", origin.address)]).start();
+    let proxy = Files::new("", &[("i1", origin.address)]).run();
     longhaul::serving::runtime().unwrap().block_on(async {
         let stream = tokio::net::TcpStream::connect(proxy.address()).await.unwrap();
         let (mut sender, connection) =
@@ -145,7 +145,7 @@ fn exchanging_instances_under_load_loses_nothing() {
 #[test]
 fn the_end_waits_for_what_is_under_way() {
     let service = Program::start(&["service", "--time", "400ms"]);
-    let proxy = Files::new("", &[("i1", service.address())]).start();
+    let proxy = Files::new("", &[("i1", service.address())]).run();
     let address = proxy.address();
     let mut stream = connect(address);
     let mut idle = connect(address);
@@ -161,7 +161,7 @@ fn the_end_waits_for_what_is_under_way() {
 #[test]
 fn a_request_goes_elsewhere_when_nothing_of_it_was_sent() {
     let origin = Origin::start();
-    let proxy = Files::new("", &[("i1", nobody()), ("i2", origin.address)]).start();
+    let proxy = Files::new("", &[("i1", nobody()), ("i2", origin.address)]).run();
     for _ in 0..4 {
         let answer = ask(proxy.address(), "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nhi").unwrap();
         assert_eq!((answer.status, answer.header("x-longhaul-instance")), (200, Some("i2")));
@@ -169,7 +169,7 @@ fn a_request_goes_elsewhere_when_nothing_of_it_was_sent() {
     assert_eq!(origin.heads().len(), 4, "each once");
     let metrics = admin(&proxy, "/metrics");
     assert!(metrics.contains("instance=\"i1\",outcome=\"failed\"} "), "the policy is told: {metrics}");
-    let proxy = Files::new("", &[("i1", nobody())]).start();
+    let proxy = Files::new("", &[("i1", nobody())]).run();
     assert_eq!(get(proxy.address()).status, 502);
 }
 
@@ -185,7 +185,7 @@ fn a_request_that_was_sent_is_not_repeated() {
         listener.set_nonblocking(true).unwrap();
         listener
     });
-    let proxy = Files::new("", &[("i1", address)]).start();
+    let proxy = Files::new("", &[("i1", address)]).run();
     assert_eq!(get(proxy.address()).status, 502);
     let listener = counting.join().unwrap();
     assert!(listener.accept().is_err(), "there was a second connection");
@@ -229,7 +229,7 @@ fn a_hangup_reads_the_configuration_again() {
 #[test]
 fn proxies_measure_how_far_they_are_from_each_other() {
     let origin = Origin::start();
-    let far = Files::new("probes: {listen: '127.0.0.1:0'}", &[]).start();
+    let far = Files::new("probes: {listen: '127.0.0.1:0'}", &[]).run();
     let files = Files::new("probes: {listen: '127.0.0.1:0', interval: 20ms}", &[]);
     let probe = far.said["probes"].as_str().unwrap();
     files.replace(&format!(

@@ -14,6 +14,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct Program {
     pub(crate) child: Child,
     pub(crate) said: serde_json::Value,
+    /// What it needs as long as it runs.
+    pub(crate) files: Option<tempfile::TempDir>,
 }
 
 impl Program {
@@ -24,7 +26,7 @@ impl Program {
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let said = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{words:?} said `{line}`: {error}"));
-        Self { child, said }
+        Self { child, said, files: None }
     }
 
     /// Where it listens.
