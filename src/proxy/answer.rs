@@ -15,6 +15,7 @@ use super::upstream::Sender;
 use crate::balance::Outcome;
 
 /// An answer's body: an instance's, or our own.
+#[allow(clippy::large_enum_variant)] // Nearly every answer is the large one.
 pub(super) enum Answer {
     /// What an instance says.
     Theirs(Theirs),
@@ -24,6 +25,8 @@ pub(super) enum Answer {
 
 /// What belongs to an answer until its end.
 pub(super) struct Theirs {
+    /// What came with the head.
+    first: Option<Result<Frame<Bytes>, Broken>>,
     body: Incoming,
     flight: Flight,
     /// The connection that it comes by.
@@ -43,11 +46,42 @@ pub(super) enum Broken {
     TimedOut,
 }
 
+/// How often the rest of the runtime has a turn before a body's first piece counts as not there yet.
+const TURNS: u32 = 2;
+
+/// The first piece of a body, if it has come with its head: then both leave by one write.
+async fn ahead(body: &mut Incoming) -> Option<Result<Frame<Bytes>, Broken>> {
+    let mut turns = 0;
+    std::future::poll_fn(|cx| match Pin::new(&mut *body).poll_frame(cx) {
+        Poll::Ready(frame) => Poll::Ready(frame.map(|frame| frame.map_err(Broken::from))),
+        Poll::Pending if turns == TURNS => Poll::Ready(None),
+        Poll::Pending => {
+            turns += 1;
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }
+    })
+    .await
+}
+
 impl Theirs {
-    pub(super) fn new(body: Incoming, flight: Flight, sender: Sender, patience: Duration, place: Arc<Place>) -> Self {
-        let mut theirs = Self { body, flight, sender: Some(sender), patience, waits: None, _place: place };
-        if theirs.body.is_end_stream() {
-            theirs.end();
+    pub(super) async fn new(
+        body: Incoming,
+        flight: Flight,
+        sender: Sender,
+        patience: Duration,
+        place: Arc<Place>,
+    ) -> Self {
+        let mut theirs = Self { first: None, body, flight, sender: Some(sender), patience, waits: None, _place: place };
+        if !theirs.body.is_end_stream() {
+            theirs.first = ahead(&mut theirs.body).await;
+        }
+        match &theirs.first {
+            Some(Err(_)) => {
+                theirs.flight.end(Outcome::Failed);
+            }
+            _ if theirs.body.is_end_stream() => theirs.end(),
+            _ => {}
         }
         theirs
     }
@@ -61,6 +95,9 @@ impl Theirs {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        if let Some(first) = self.first.take() {
+            return Poll::Ready(Some(first));
+        }
         match Pin::new(&mut self.body).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 self.waits = None;
@@ -103,14 +140,23 @@ impl Body for Answer {
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Self::Theirs(theirs) => theirs.body.is_end_stream(),
+            Self::Theirs(theirs) => theirs.first.is_none() && theirs.body.is_end_stream(),
             Self::Ours(text) => text.is_none(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Theirs(theirs) => theirs.body.size_hint(),
+            Self::Theirs(theirs) => {
+                let first = theirs.first.as_ref().and_then(|first| first.as_ref().ok()?.data_ref().map(Bytes::len));
+                let (first, rest) = (first.unwrap_or(0) as u64, theirs.body.size_hint());
+                let mut hint = SizeHint::new();
+                hint.set_lower(first + rest.lower());
+                if let Some(upper) = rest.upper() {
+                    hint.set_upper(first + upper);
+                }
+                hint
+            }
             Self::Ours(text) => SizeHint::with_exact(text.as_ref().map_or(0, |text| text.len() as u64)),
         }
     }

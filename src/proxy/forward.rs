@@ -150,7 +150,9 @@ impl Proxy {
                     // Versions are of one hop.
                     *response.version_mut() = Version::HTTP_11;
                     let patience = routes.timeouts.body.as_duration();
-                    return Ok(response.map(|body| Answer::Theirs(Theirs::new(body, flight, sender, patience, place))));
+                    let (head, body) = response.into_parts();
+                    let body = Theirs::new(body, flight, sender, patience, place).await;
+                    return Ok(Response::from_parts(head, Answer::Theirs(body)));
                 }
                 Tried::Again(_) if attempt == ATTEMPTS => return Err(FAILED),
                 Tried::Again(back) => {

@@ -81,7 +81,7 @@ mod tests {
         let one = "  - {name: a, service: s, address: '1.2.3.4:5'}\n";
         assert_eq!(said(&format!("{one}{one}")), "i.yaml:4:12: instance `a` of service `s` is there already");
         assert!(
-            said("  - {name: a, service: s, address: nowhere}\n").starts_with("i.yaml:3:38: `nowhere` is no address")
+            said("  - {name: a, service: s, address: nowhere}\n").starts_with("i.yaml:3:36: `nowhere` is no address")
         );
         assert!(said("  - {name: a, service: s}\n").contains("missing field `address`"));
     }

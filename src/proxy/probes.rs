@@ -34,7 +34,7 @@ pub(super) async fn respond(socket: UdpSocket) {
         if length == LENGTH && bytes.starts_with(&QUESTION) {
             bytes[..8].copy_from_slice(&ANSWER);
             // An answer that cannot leave is a lost one.
-            let _ = socket.try_send_to(&bytes[..LENGTH], from);
+            let _ = socket.send_to(&bytes[..LENGTH], from).await;
         }
     }
 }
@@ -55,7 +55,7 @@ impl Prober {
     }
 
     /// Probes each peer once; forgets those that are not among them.
-    pub(super) fn probe(&mut self, peers: &BTreeSet<SocketAddr>, old: &UdpSocket, new: Option<&UdpSocket>) {
+    pub(super) async fn probe(&mut self, peers: &BTreeSet<SocketAddr>, old: &UdpSocket, new: Option<&UdpSocket>) {
         self.last.retain(|peer, _| peers.contains(peer));
         let now = self.clock.now();
         self.sent.retain(|_, (_, at)| now.since(*at) < PATIENCE);
@@ -70,7 +70,7 @@ impl Prober {
             bytes[16..].copy_from_slice(&number.to_be_bytes());
             self.sent.insert(number, (*peer, self.clock.now()));
             // A probe that cannot leave is a lost one.
-            let _ = socket.try_send_to(&bytes, *peer);
+            let _ = socket.send_to(&bytes, *peer).await;
         }
     }
 
@@ -128,7 +128,7 @@ mod tests {
             let mut prober = Prober::new(Clock::start(), 7);
             let mut bytes = [0; 64];
             for _ in 0..3 {
-                prober.probe(&BTreeSet::from([address]), &socket, None);
+                prober.probe(&BTreeSet::from([address]), &socket, None).await;
                 let (length, from) = socket.recv_from(&mut bytes).await.unwrap();
                 assert_eq!(length, LENGTH, "an answer is as long as the question");
                 let mut forged = bytes;

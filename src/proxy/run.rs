@@ -322,10 +322,10 @@ impl Upkeep {
             }
             return;
         }
-        self.due(self.proxy.clock.now());
+        self.due(self.proxy.clock.now()).await;
     }
 
-    fn due(&mut self, now: Moment) {
+    async fn due(&mut self, now: Moment) {
         let routes = self.proxy.routes();
         for (name, next) in &mut self.next_maintenance {
             let Some(service) = routes.services.get(name).filter(|_| *next <= now) else { continue };
@@ -336,7 +336,7 @@ impl Upkeep {
         }
         if let Some(settings) = self.config.probes.filter(|_| self.next_probe <= now) {
             let peers: BTreeSet<SocketAddr> = self.instances.iter().filter_map(|instance| instance.probe).collect();
-            self.prober.probe(&peers, &self.sockets.0, self.sockets.1.as_ref());
+            self.prober.probe(&peers, &self.sockets.0, self.sockets.1.as_ref()).await;
             self.next_probe = now + settings.interval;
         }
         if self.next_tidy <= now {

@@ -134,7 +134,8 @@ fn costs(course: &Course, effort: Effort, rate: u32, progress: &Progress) -> any
     let added = |slices: &[Slice], of: fn(&Slice) -> f64| {
         Series::new(Unit::Micros, slices.iter().zip(direct).map(|(one, direct)| of(one) - of(direct)))
     };
-    let (p50, p99): (fn(&Slice) -> f64, fn(&Slice) -> f64) = (|one| one.p50_us, |one| one.p99_us);
+    let p50: fn(&Slice) -> f64 = |one| one.p50_us;
+    let p99: fn(&Slice) -> f64 = |one| one.p99_us;
     let mut rows = Vec::new();
     for peer in [Peer::Nginx, Peer::Haproxy] {
         let theirs = slices.of(peer);

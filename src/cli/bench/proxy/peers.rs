@@ -65,18 +65,23 @@ fn longhaul(folder: &Path, services: &[SocketAddr], policy: &str) -> anyhow::Res
     let config = format!(
         "apiVersion: longhaul/v1\nlisten: 127.0.0.1:0\ninstances: instances.yaml\nservices:\n  - {{name: s, policy: {policy}}}\n"
     );
-    let instances: String = (services.iter().enumerate())
-        .map(|(number, address)| format!("  - {{name: i{number}, service: s, address: '{address}'}}\n"))
-        .collect();
+    let instances =
+        each(services, |number, address| format!("  - {{name: i{number}, service: s, address: '{address}'}}\n"));
     std::fs::write(folder.join("instances.yaml"), format!("apiVersion: longhaul/v1\ninstances:\n{instances}"))?;
     let path = folder.join("proxy.yaml");
     std::fs::write(&path, config)?;
     Process::ours(&["proxy", "--config", &path.to_string_lossy()])
 }
 
+/// A line for each service.
+fn each(services: &[SocketAddr], line: impl Fn(usize, &SocketAddr) -> String) -> String {
+    let lines: Vec<String> = services.iter().enumerate().map(|(number, service)| line(number, service)).collect();
+    lines.concat()
+}
+
 fn nginx(folder: &Path, services: &[SocketAddr]) -> anyhow::Result<Process> {
     let address = free_address()?;
-    let servers: String = services.iter().map(|service| format!("    server {service};\n")).collect();
+    let servers = each(services, |_, service| format!("    server {service};\n"));
     let folder_text = folder.to_string_lossy();
     let config = format!(
         "daemon off;\nmaster_process off;\npid {folder_text}/pid;\nerror_log {folder_text}/error.log;\n\
@@ -96,9 +101,7 @@ fn nginx(folder: &Path, services: &[SocketAddr]) -> anyhow::Result<Process> {
 
 fn haproxy(folder: &Path, services: &[SocketAddr]) -> anyhow::Result<Process> {
     let address = free_address()?;
-    let servers: String = (services.iter().enumerate())
-        .map(|(number, service)| format!("  server s{number} {service} pool-max-conn 64\n"))
-        .collect();
+    let servers = each(services, |number, service| format!("  server s{number} {service} pool-max-conn 64\n"));
     let config = format!(
         "global\n  nbthread 1\n  maxconn 4096\ndefaults\n  mode http\n  timeout connect 1s\n  timeout client 75s\n\
          \x20 timeout server 30s\n  option http-keep-alive\n  http-reuse always\nlisten services\n  bind {address}\n\
