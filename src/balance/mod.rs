@@ -3,8 +3,21 @@
 //!
 //! A policy is one file with a [`Policy`] (name, parameters, constructor) and one line in [`POLICIES`].
 
+#[cfg(test)]
+mod contract;
+mod dec_sarsa;
+mod dice;
+mod flight;
+mod kde;
+mod least_outstanding;
+pub mod oracle;
+mod p2c_ewma;
 mod policy;
+mod proximity;
+mod qedge;
+mod roster;
 mod round_robin;
+mod swrr;
 
 pub use policy::{POLICIES, Policy, Setting, build, find};
 

@@ -4,7 +4,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::parameters::{Definition, Parameters};
 
-use super::{Balancer, Qos, round_robin};
+use super::{Balancer, Qos, dec_sarsa, least_outstanding, p2c_ewma, proximity, qedge, round_robin};
 
 /// A way to balance: what plans and `longhaul policies` know of it.
 #[derive(Debug, Clone, Copy)]
@@ -31,7 +31,14 @@ pub struct Setting {
 }
 
 /// All policies. A new one is a file and a line here.
-pub const POLICIES: [&Policy; 1] = [&round_robin::POLICY];
+pub const POLICIES: [&Policy; 6] = [
+    &round_robin::POLICY,
+    &least_outstanding::POLICY,
+    &p2c_ewma::POLICY,
+    &proximity::POLICY,
+    &dec_sarsa::POLICY,
+    &qedge::POLICY,
+];
 
 /// The policy of that name.
 pub fn find(name: &str) -> Option<&'static Policy> {
