@@ -79,7 +79,11 @@ pub(super) fn run(args: &ProxyBenchArgs, out: &mut dyn Write) -> anyhow::Result<
         }
     }
     for peer in course.missing() {
-        rows.push(Row::not_measured("beside", peer.name(), format!("{} is not installed", peer.program())));
+        rows.push(Row::not_measured(
+            "beside",
+            peer.name(),
+            format!("{0} is not installed (Debian: {0})", peer.program()),
+        ));
     }
     progress.finish();
     let wish = Wish {
