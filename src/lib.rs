@@ -22,7 +22,9 @@
 //! - [`measure`]: what is: probe schedule (pure), kernel-stamped probes, comparison with the intention (pure).
 //! - [`agent`]: what runs on a node: the session protocol.
 //! - [`testbed`]: where nodes live: the lab of network namespaces.
-//! - [`workload`]: pure; when requests come and how long each takes.
+//! - [`serving`]: HTTP servers with watched clients, for the two below.
+//! - [`workload`]: when requests come and how long each takes (pure); synthetic services, and load that does not wait for answers.
+//! - [`proxy`]: the balancer of a node, around [`balance`].
 //! - [`experiment`]: plans, trials and runs; one room for each kind of experiment.
 //! - [`report`]: pure; tables, plots and files of a run.
 //! - [`cli`]: one file per subcommand; builds the adapters.
@@ -37,7 +39,9 @@ pub mod matrix;
 pub mod measure;
 pub mod netlink;
 pub mod parameters;
+pub mod proxy;
 pub mod report;
+pub mod serving;
 pub mod shaping;
 pub mod sim;
 pub mod tc;

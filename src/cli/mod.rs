@@ -13,6 +13,7 @@ mod input;
 mod kernel_node;
 mod known;
 mod lab;
+mod load;
 mod manual;
 pub mod matrix;
 mod operate;
@@ -20,9 +21,11 @@ mod panic;
 mod plan;
 mod policies;
 mod progress;
+mod proxy;
 mod replay;
 mod report;
 mod run;
+mod service;
 mod signals;
 mod status;
 mod target;
@@ -39,6 +42,16 @@ use nix::sys::signal::{SigHandler, Signal, signal};
 use crate::testbed::lab::{AGENT_COMMAND, HOLDER_COMMAND, holder_main};
 
 pub use agent_session::command as agent_command;
+
+/// The command line of `longhaul-service`.
+pub fn service_command() -> ExitCode {
+    service::command()
+}
+
+/// The command line of `longhaul-proxy`.
+pub fn proxy_command() -> ExitCode {
+    proxy::command()
+}
 
 /// Puts nodes as far apart as a delay matrix says, and proves by measurement that they are.
 #[derive(Debug, Parser)]
@@ -72,7 +85,14 @@ enum CliCommand {
     Policies(policies::PoliciesArgs),
     Bench(bench::BenchArgs),
     Matrix(matrix::MatrixArgs),
+    Load(load::LoadArgs),
     Doctor(doctor::DoctorArgs),
+    /// As `longhaul-proxy`, so that one binary is enough in a lab.
+    #[command(hide = true)]
+    Proxy(proxy::ProxyArgs),
+    /// As `longhaul-service`, so that one binary is enough in a lab.
+    #[command(hide = true)]
+    Service(service::ServiceArgs),
     Completions(manual::CompletionArgs),
     Man(manual::ManArgs),
 }
@@ -132,7 +152,10 @@ fn dispatch(command: CliCommand, out: &mut dyn Write) -> anyhow::Result<ExitCode
         CliCommand::Policies(args) => policies::run(&args, out),
         CliCommand::Bench(args) => bench::run(&args, out),
         CliCommand::Matrix(args) => matrix::run(args, out),
+        CliCommand::Load(args) => load::run(&args, out),
         CliCommand::Doctor(args) => doctor::run(&args, out),
+        CliCommand::Proxy(args) => proxy::run(&args, out),
+        CliCommand::Service(args) => service::run(args, out),
         CliCommand::Completions(args) => manual::run_completions(&args, out),
         CliCommand::Man(args) => manual::run_man(&args, out),
     }

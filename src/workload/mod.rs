@@ -1,7 +1,17 @@
-//! Work for services: when requests come ([`Arrivals`]) and how long each keeps a core busy ([`ServiceTime`]).
+//! Work for services: when requests come ([`Arrivals`]) and how long each keeps a core busy ([`ServiceTime`]), pure and the same in
+//! a simulation; and, live, synthetic services and load on them.
 
 mod arrivals;
+pub mod load;
+pub mod service;
 mod service_time;
 
 pub use arrivals::{Arrivals, Pace, PaceError};
-pub use service_time::ServiceTime;
+pub use service_time::{ServiceTime, ServiceTimeError};
+
+/// The header by which a service says which of its instances answered.
+pub const INSTANCE_HEADER: &str = "x-longhaul-instance";
+
+/// The header by which a service says how long it had a request, queue included, such as `5.5ms`: what is left of a client's
+/// latency is the network's.
+pub const PROCESSING_HEADER: &str = "x-longhaul-processing";

@@ -1,10 +1,17 @@
 //! [`ServiceTime`]: how long a request keeps a core busy. Pure: drawn from a stream that is given.
 
+use std::fmt;
+use std::str::FromStr;
+
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
 use crate::sim::unit_interval;
-use crate::units::Span;
+use crate::units::{Span, UnitError};
+use crate::wording::excerpt;
+
+/// The longest mean that a text may give.
+const MAX_MEAN: Span = Span::from_secs(60);
 
 /// How long a request keeps a core busy.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -21,6 +28,56 @@ pub enum ServiceTime {
     },
     /// Exponential with this mean.
     Exponential(Span),
+}
+
+/// What is wrong with the text of a service time.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum ServiceTimeError {
+    /// It has another form.
+    #[error(
+        "`{}` is no service time; write 5ms, lognormal:5.5ms:0.35 (mean and coefficient of variation) or exponential:5ms",
+        excerpt(.0)
+    )]
+    Form(String),
+    /// A time that is none.
+    #[error(transparent)]
+    Unit(#[from] UnitError),
+    /// Too long.
+    #[error("a service time of {0} on average is too long; at most 60s")]
+    Long(Span),
+    /// A variation that is none.
+    #[error("`{}` is no coefficient of variation; write a number from 0 to 10", excerpt(.0))]
+    Variation(String),
+}
+
+impl FromStr for ServiceTime {
+    type Err = ServiceTimeError;
+
+    /// `5ms`, `lognormal:MEAN:CV` or `exponential:MEAN`.
+    fn from_str(text: &str) -> Result<Self, ServiceTimeError> {
+        let parts: Vec<&str> = text.split(':').collect();
+        let time = match parts.as_slice() {
+            [fixed] | ["fixed", fixed] => Self::Fixed(fixed.parse()?),
+            ["lognormal", mean, cv] => {
+                let parsed = cv.parse().ok().filter(|cv| (0.0..=10.0).contains(cv));
+                let cv = parsed.ok_or_else(|| ServiceTimeError::Variation((*cv).to_owned()))?;
+                Self::LogNormal { mean: mean.parse()?, cv }
+            }
+            ["exponential", mean] => Self::Exponential(mean.parse()?),
+            _ => return Err(ServiceTimeError::Form(text.to_owned())),
+        };
+        if time.mean() > MAX_MEAN { Err(ServiceTimeError::Long(time.mean())) } else { Ok(time) }
+    }
+}
+
+impl fmt::Display for ServiceTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fixed(span) => span.fmt(f),
+            Self::LogNormal { mean, cv } => write!(f, "lognormal:{mean}:{cv}"),
+            Self::Exponential(mean) => write!(f, "exponential:{mean}"),
+        }
+    }
 }
 
 impl ServiceTime {
@@ -56,6 +113,26 @@ fn standard_normal(dice: &mut ChaCha8Rng) -> f64 {
 mod tests {
     use super::*;
     use crate::sim::Streams;
+
+    #[test]
+    fn texts_are_read_and_printed() {
+        for text in ["5ms", "250us", "lognormal:5.5ms:0.35", "exponential:1s"] {
+            assert_eq!(text.parse::<ServiceTime>().map(|time| time.to_string()), Ok(text.to_owned()));
+        }
+        for (text, message) in [
+            ("5", "`5` is not a duration; write a number and a unit, such as 20ms, 1.5s or 250us"),
+            ("lognormal:5ms:-1", "`-1` is no coefficient of variation; write a number from 0 to 10"),
+            ("lognormal:5ms:nan", "`nan` is no coefficient of variation; write a number from 0 to 10"),
+            ("2min", "a service time of 120s on average is too long; at most 60s"),
+            (
+                "gamma:1:2",
+                "`gamma:1:2` is no service time; write 5ms, lognormal:5.5ms:0.35 (mean and coefficient of variation) or \
+                 exponential:5ms",
+            ),
+        ] {
+            assert_eq!(text.parse::<ServiceTime>().map_err(|error| error.to_string()), Err(message.to_owned()));
+        }
+    }
 
     /// Mean and coefficient of variation of many draws, which have a standard error of cv / √n.
     #[test]

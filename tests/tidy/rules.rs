@@ -11,7 +11,7 @@ pub(crate) const LINES: (usize, usize) = (400, 500);
 const FUNCTION_LINES: usize = 60;
 
 /// What each room may import, from the ground up. A port sits with its domain; adapters do not know each other.
-const ROOMS: [(&str, &[&str]); 23] = [
+const ROOMS: [(&str, &[&str]); 25] = [
     ("wording", &[]),
     ("yaml", &[]),
     ("units", &["wording"]),
@@ -22,7 +22,8 @@ const ROOMS: [(&str, &[&str]); 23] = [
     ("balance", &["wording", "units", "parameters"]),
     ("shaping", &["wording", "units", "topology", "matrix"]),
     ("sim", &["wording", "units", "topology", "matrix", "shaping"]),
-    ("workload", &["wording", "units", "sim"]),
+    ("serving", &["wording", "units"]),
+    ("workload", &["wording", "units", "balance", "sim", "serving"]),
     (
         "experiment",
         &["wording", "yaml", "units", "topology", "matrix", "parameters", "balance", "sim", "workload", "report"],
@@ -32,6 +33,7 @@ const ROOMS: [(&str, &[&str]); 23] = [
     ("timeline", &["wording", "units", "topology", "matrix", "shaping"]),
     ("report", &["wording", "units", "topology", "matrix", "shaping", "measure", "timeline"]),
     ("agent", &["wording", "units", "topology", "matrix", "shaping", "measure", "timeline"]),
+    ("proxy", &["wording", "yaml", "units", "parameters", "balance", "sim", "serving"]),
     ("netlink", &[]),
     ("tc", &["wording", "units", "topology", "matrix", "shaping", "netlink"]),
     (
@@ -61,6 +63,8 @@ const ROOMS: [(&str, &[&str]); 23] = [
             "netlink",
             "tc",
             "testbed",
+            "serving",
+            "proxy",
         ],
     ),
     ("lib", &[]),
@@ -68,7 +72,7 @@ const ROOMS: [(&str, &[&str]); 23] = [
 ];
 
 /// Rooms and files that decide without acting.
-const PURE: [&str; 30] = [
+const PURE: [&str; 41] = [
     "src/wording.rs",
     "src/yaml.rs",
     "src/units.rs",
@@ -78,7 +82,8 @@ const PURE: [&str; 30] = [
     "src/parameters/",
     "src/balance/",
     "src/sim/",
-    "src/workload/",
+    "src/workload/arrivals.rs",
+    "src/workload/service_time.rs",
     "src/experiment/plan/",
     "src/experiment/balancing/",
     "src/experiment/outcome.rs",
@@ -97,6 +102,16 @@ const PURE: [&str; 30] = [
     "src/measure/sample.rs",
     "src/measure/rank.rs",
     "src/agent/lease.rs",
+    "src/proxy/config.rs",
+    "src/proxy/headers.rs",
+    "src/proxy/instances.rs",
+    "src/proxy/settings.rs",
+    "src/serving/framing.rs",
+    "src/workload/load/figures.rs",
+    "src/workload/load/record.rs",
+    "src/workload/load/schedule.rs",
+    "src/workload/load/windows.rs",
+    "src/workload/service/station.rs",
     "src/agent/pulse.rs",
     "src/testbed/lab/turns.rs",
 ];

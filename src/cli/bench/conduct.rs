@@ -38,10 +38,9 @@ pub(super) fn conduct(
     measurements: Vec<Measurement<'_>>,
     out: &mut dyn Write,
 ) -> anyhow::Result<ExitCode> {
-    check_json(wish.json)?;
+    let begun = Begun::now(wish.json)?;
     let effort = Effort::new(wish.quick, wish.repeat);
     let progress = Progress::new();
-    let (started, clock, noise) = (SystemTime::now(), Instant::now(), NoiseMeter::start());
     let ground = Ground::survey(effort, wish.backend, &progress)?;
     let mut rows = Vec::new();
     let mut failed = false;
@@ -52,26 +51,54 @@ pub(super) fn conduct(
         }));
     }
     progress.finish();
-    let run = Circumstances {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        revision: option_env!("LONGHAUL_REVISION").map(str::to_owned),
-        debug_build: cfg!(debug_assertions),
-        kernel: host::kernel(),
-        machine: host::machine(),
-        uid: nix::unistd::Uid::effective().as_raw(),
-        backend: ground.backend(),
-        started: humantime::format_rfc3339_seconds(started).to_string(),
-        seconds: clock.elapsed().as_secs_f64(),
-        repeat: effort.repeat,
-        quick: wish.quick,
-        host_noise: noise.stop(),
-    };
-    let table = print::table(&rows, wish.peer);
-    writeln!(out, "{}\n{table}\n{}", print::header(&run), print::summary(&rows).trim_end())?;
-    if let Some(file) = wish.json {
-        std::fs::write(file, print::json(&run, &rows)).with_context(|| format!("write {}", file.display()))?;
+    begun.conclude(wish, effort, ground.backend(), &rows, failed, out)
+}
+
+/// A run that has begun.
+pub(super) struct Begun {
+    started: SystemTime,
+    clock: Instant,
+    noise: NoiseMeter,
+}
+
+impl Begun {
+    /// Begins; fails before minutes of measuring when the result could not be written.
+    pub(super) fn now(json: Option<&Path>) -> anyhow::Result<Self> {
+        check_json(json)?;
+        Ok(Self { started: SystemTime::now(), clock: Instant::now(), noise: NoiseMeter::start() })
     }
-    Ok(if failed { ExitCode::from(2) } else { ExitCode::SUCCESS })
+
+    /// Prints and writes what came of it; 2 when something `failed`.
+    pub(super) fn conclude(
+        self,
+        wish: Wish<'_>,
+        effort: Effort,
+        backend: String,
+        rows: &[Row],
+        failed: bool,
+        out: &mut dyn Write,
+    ) -> anyhow::Result<ExitCode> {
+        let run = Circumstances {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            revision: option_env!("LONGHAUL_REVISION").map(str::to_owned),
+            debug_build: cfg!(debug_assertions),
+            kernel: host::kernel(),
+            machine: host::machine(),
+            uid: nix::unistd::Uid::effective().as_raw(),
+            backend,
+            started: humantime::format_rfc3339_seconds(self.started).to_string(),
+            seconds: self.clock.elapsed().as_secs_f64(),
+            repeat: effort.repeat,
+            quick: wish.quick,
+            host_noise: self.noise.stop(),
+        };
+        let table = print::table(rows, wish.peer);
+        writeln!(out, "{}\n{table}\n{}", print::header(&run), print::summary(rows).trim_end())?;
+        if let Some(file) = wish.json {
+            std::fs::write(file, print::json(&run, rows)).with_context(|| format!("write {}", file.display()))?;
+        }
+        Ok(if failed { ExitCode::from(2) } else { ExitCode::SUCCESS })
+    }
 }
 
 /// Fails before minutes of measuring when the result could not be written.

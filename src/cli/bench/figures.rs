@@ -35,6 +35,9 @@ pub(super) enum Unit {
     /// 10^3 packets per second.
     #[serde(rename = "kpackets/s")]
     KiloPackets,
+    /// 10^3 requests per second.
+    #[serde(rename = "krequests/s")]
+    KiloRequests,
     /// Packets, or events that happen to single packets.
     #[serde(rename = "packets")]
     Packets,
@@ -53,7 +56,7 @@ impl Unit {
             Self::CpuPercent => "%",
             Self::Gigabits => "Gbit/s",
             Self::NanosPerKilobyte => "ns/kB",
-            Self::KiloPackets => "k/s",
+            Self::KiloPackets | Self::KiloRequests => "k/s",
             Self::Packets => "packets",
             Self::Writes => "writes",
         }
@@ -64,7 +67,7 @@ impl Unit {
             // What takes seconds shows its milliseconds, not their parts.
             Self::Millis if value.abs() >= 1_000.0 => 0,
             Self::Packets | Self::Writes => 0,
-            Self::Micros | Self::KiloPackets | Self::NanosPerKilobyte => 1,
+            Self::Micros | Self::KiloPackets | Self::KiloRequests | Self::NanosPerKilobyte => 1,
             Self::Millis | Self::Seconds | Self::Megabytes | Self::CpuPercent | Self::Gigabits => 2,
         }
     }

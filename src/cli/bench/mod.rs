@@ -6,6 +6,7 @@ mod ground;
 mod inject;
 mod lab;
 mod print;
+mod proxy;
 mod stopwatch;
 mod traffic;
 
@@ -26,6 +27,7 @@ pub(super) struct BenchArgs {
 enum BenchCommand {
     Lab(lab::LabBenchArgs),
     Inject(inject::InjectBenchArgs),
+    Proxy(proxy::ProxyBenchArgs),
     /// One end of a stream of small packets, for inside nodes.
     #[command(hide = true)]
     Traffic(traffic::TrafficArgs),
@@ -39,6 +41,7 @@ pub(super) fn run(args: &BenchArgs, out: &mut dyn Write) -> anyhow::Result<ExitC
     match &args.command {
         BenchCommand::Lab(args) => lab::run(args, out),
         BenchCommand::Inject(args) => inject::run(args, out),
+        BenchCommand::Proxy(args) => proxy::run(args, out),
         BenchCommand::Stopwatch(args) => stopwatch::run(args, out).map(|()| ExitCode::SUCCESS),
         BenchCommand::Traffic(args) => traffic::run(args, out).map(|()| ExitCode::SUCCESS),
     }

@@ -1,0 +1,7 @@
+//! The `longhaul-proxy` command: balances the requests of one node.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    longhaul::cli::proxy_command()
+}

@@ -1,0 +1,154 @@
+//! [`Course`]: everybody who is measured, all started, and slices of load for each in turn.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::Context;
+use hyper::header::{HOST, HeaderMap, HeaderValue};
+use hyper::{Method, Uri};
+
+use super::peers::Peer;
+use super::processes::Process;
+use crate::balance::Qos;
+use crate::units::Span;
+use crate::workload::Arrivals;
+use crate::workload::load::{self, LoadOptions, Schedule, Summary, summarise};
+
+/// Clients of the load, each with connections of its own.
+const CLIENTS: u32 = 16;
+
+/// The services that all proxies have behind them.
+const SERVICES: usize = 2;
+
+/// Everybody who is measured.
+#[derive(Debug)]
+pub(super) struct Course {
+    peers: BTreeMap<Peer, Process>,
+    _services: Vec<Process>,
+    _folder: Folder,
+    length: Span,
+}
+
+/// What one got of one repetition.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Slice {
+    /// Requests for a second of processor time.
+    pub(super) per_core: f64,
+    /// Processor time by time.
+    pub(super) core_share: f64,
+    pub(super) p50_us: f64,
+    pub(super) p99_us: f64,
+    /// Of the load itself, p99.
+    pub(super) lateness_us: f64,
+    pub(super) resident_mb: f64,
+}
+
+/// The slices of all, by repetition.
+#[derive(Debug, Default)]
+pub(super) struct Slices(BTreeMap<Peer, Vec<Slice>>);
+
+impl Slices {
+    /// Those of one; none if it was not there.
+    pub(super) fn of(&self, peer: Peer) -> &[Slice] {
+        self.0.get(&peer).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// Files of a run, removed at its end.
+#[derive(Debug)]
+struct Folder(PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+impl Course {
+    /// Starts everybody who is installed.
+    pub(super) fn start(policy: &str, quick: bool) -> anyhow::Result<Self> {
+        let folder = std::env::temp_dir().join(format!("longhaul-bench-{}", std::process::id()));
+        std::fs::create_dir(&folder).with_context(|| format!("make {}", folder.display()))?;
+        let folder = Folder(folder);
+        let service = |number| Process::ours(&["service", "--time", "0ms", "--name", &format!("i{number}")]);
+        let services = (0..SERVICES).map(service).collect::<anyhow::Result<Vec<_>>>()?;
+        let addresses: Vec<_> = services.iter().map(|service| service.address).collect();
+        let mut peers = BTreeMap::new();
+        for peer in Peer::ALL.into_iter().filter(|peer| peer.is_there()) {
+            peers.insert(peer, peer.start(&folder.0, &addresses, policy)?);
+        }
+        let length = Span::from_millis(if quick { 1_000 } else { 3_000 });
+        Ok(Self { peers, _services: services, _folder: folder, length })
+    }
+
+    /// Who is not installed.
+    pub(super) fn missing(&self) -> impl Iterator<Item = Peer> {
+        Peer::ALL.into_iter().filter(|peer| !self.peers.contains_key(peer))
+    }
+
+    /// Slices of load at `rate` requests per second for each, after one that is not counted.
+    pub(super) fn slices(&self, repeat: u32, rate: u32, say: impl Fn(&str)) -> anyhow::Result<Slices> {
+        let mut slices = Slices::default();
+        let peers: Vec<Peer> = self.peers.keys().copied().collect();
+        for repetition in 0..=repeat {
+            let first = repetition as usize % peers.len();
+            for peer in peers[first..].iter().chain(&peers[..first]) {
+                say(&format!("{rate} requests/s, {} of {repeat}: {}", repetition.max(1), peer.name()));
+                let slice = self.slice(*peer, rate, u64::from(repetition))?;
+                if repetition > 0 {
+                    slices.0.entry(*peer).or_default().push(slice);
+                }
+            }
+        }
+        Ok(slices)
+    }
+
+    fn slice(&self, peer: Peer, rate: u32, seed: u64) -> anyhow::Result<Slice> {
+        let process = self.peers.get(&peer).context("it is not there")?;
+        let options = self.options(process, rate, seed)?;
+        let (before, begun) = (process.used()?, Instant::now());
+        let records = load::run(&options)?;
+        let (used, passed) = (process.used()?.saturating_sub(before), begun.elapsed());
+        let qos = Qos { within: Span::from_secs(1), at_least: 0.0, window: Span::from_secs(10) };
+        let summary = summarise(&records, &qos);
+        all_answered(&summary, peer)?;
+        let (latency, lateness) = (summary.latency.context("no latency")?, summary.lateness.context("no lateness")?);
+        Ok(Slice {
+            per_core: summary.requests as f64 / used.as_secs_f64(),
+            core_share: used.as_secs_f64() / passed.as_secs_f64(),
+            p50_us: latency.p50_ms * 1e3,
+            p99_us: latency.p99_ms * 1e3,
+            lateness_us: lateness.p99_ms * 1e3,
+            resident_mb: process.resident_mb()?,
+        })
+    }
+
+    fn options(&self, process: &Process, rate: u32, seed: u64) -> anyhow::Result<LoadOptions> {
+        let pace = format!("{}/s", f64::from(rate) / f64::from(CLIENTS)).parse()?;
+        // At a low rate it takes longer until there is enough to see.
+        let duration = if rate < 100 { self.length + self.length } else { self.length };
+        let mut headers = HeaderMap::new();
+        headers.insert(HOST, HeaderValue::try_from(process.address.to_string())?);
+        Ok(LoadOptions {
+            schedule: Schedule { clients: CLIENTS, pace, arrivals: Arrivals::Poisson, duration, seed },
+            target: process.address,
+            uri: Uri::from_static("/x"),
+            method: Method::GET,
+            headers,
+            body: bytes::Bytes::new(),
+            http2: false,
+            timeout: Span::from_secs(5),
+            connections: 64,
+            in_flight: 10_000,
+        })
+    }
+}
+
+/// Errors are fast: whoever makes them is not measured.
+fn all_answered(summary: &Summary, peer: Peer) -> anyhow::Result<()> {
+    let good = summary.endings.get("ok").copied().unwrap_or(0);
+    let others: Vec<String> = summary.endings.iter().map(|(name, count)| format!("{count} {name}")).collect();
+    anyhow::ensure!(good == summary.requests, "{}: {}", peer.name(), others.join(", "));
+    Ok(())
+}

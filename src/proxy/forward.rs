@@ -1,0 +1,271 @@
+//! [`Proxy`]: what happens to one request.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::http::uri::PathAndQuery;
+use hyper::{Method, Request, Response, StatusCode, Uri, Version};
+
+use super::access_log::{AccessLog, Line};
+use super::answer::{Answer, Theirs};
+use super::config::{Limits, Timeouts};
+use super::flight::Flight;
+use super::headers::pass_on;
+use super::metrics::Metrics;
+use super::service::Service;
+use super::upstream::Sender;
+use crate::balance::Outcome;
+use crate::serving::Clock;
+use crate::units::Moment;
+
+/// How often a request is given to an instance.
+const ATTEMPTS: u32 = 3;
+
+/// The header by which the answer says whose it is, where the instance does not.
+const INSTANCE_HEADER: HeaderName = HeaderName::from_static("x-longhaul-instance");
+
+/// Whom requests may be for; exchanged as a whole.
+pub(super) struct Routes {
+    pub(super) header: HeaderName,
+    pub(super) services: BTreeMap<String, Arc<Service>>,
+    pub(super) limits: Limits,
+    pub(super) timeouts: Timeouts,
+}
+
+/// What the requests of a proxy share.
+pub(super) struct Proxy {
+    pub(super) clock: Clock,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) log: Option<AccessLog>,
+    routes: Mutex<Arc<Routes>>,
+    in_flight: AtomicUsize,
+}
+
+/// One of the requests under way, until the end of its answer.
+pub(super) struct Place(Arc<Proxy>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.0.metrics.in_flight.dec();
+    }
+}
+
+/// Why a request has no answer of an instance.
+#[derive(Debug, Clone, Copy)]
+struct No {
+    status: StatusCode,
+    reason: &'static str,
+    text: &'static str,
+}
+
+const fn no(status: StatusCode, reason: &'static str, text: &'static str) -> No {
+    No { status, reason, text }
+}
+
+const TUNNEL: No = no(StatusCode::NOT_IMPLEMENTED, "tunnel", "this proxy makes no tunnels\n");
+const UNNAMED: No = no(StatusCode::BAD_REQUEST, "unnamed", "no header names the service\n");
+const UNKNOWN: No = no(StatusCode::NOT_FOUND, "unknown", "there is no such service here\n");
+const FULL: No = no(StatusCode::SERVICE_UNAVAILABLE, "full", "too many requests are under way\n");
+const NOBODY: No = no(StatusCode::SERVICE_UNAVAILABLE, "nobody", "the service has no instance\n");
+const FAILED: No = no(StatusCode::BAD_GATEWAY, "failed", "the instance failed\n");
+const LATE: No = no(StatusCode::GATEWAY_TIMEOUT, "late", "the instance did not answer in time\n");
+const BAD_BODY: No = no(StatusCode::BAD_REQUEST, "body", "the request broke off\n");
+
+/// What came of one attempt.
+enum Tried {
+    Answered(Response<Incoming>, Sender),
+    /// Nothing of the request has left, which is still there.
+    Again(Request<Incoming>),
+    No(No),
+}
+
+impl Proxy {
+    pub(super) fn new(clock: Clock, metrics: Arc<Metrics>, log: Option<AccessLog>, routes: Routes) -> Self {
+        Self { clock, metrics, log, routes: Mutex::new(Arc::new(routes)), in_flight: AtomicUsize::new(0) }
+    }
+
+    pub(super) fn routes(&self) -> Arc<Routes> {
+        Arc::clone(&self.lock())
+    }
+
+    pub(super) fn set_routes(&self, routes: Routes) {
+        *self.lock() = Arc::new(routes);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Arc<Routes>> {
+        self.routes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Answers a request of the client at `peer`.
+    pub(super) async fn answer(self: Arc<Self>, request: Request<Incoming>, peer: SocketAddr) -> Response<Answer> {
+        let Some(log) = &self.log else { return self.forwarded(request).await };
+        let (come, method, uri) = (self.clock.now(), request.method().clone(), request.uri().clone());
+        let response = Arc::clone(&self).forwarded(request).await;
+        let instance = response.headers().get(INSTANCE_HEADER);
+        let took = self.clock.now().since(come);
+        log.write(&Line { peer, method: &method, uri: &uri, status: response.status(), instance, took });
+        response
+    }
+
+    async fn forwarded(self: Arc<Self>, request: Request<Incoming>) -> Response<Answer> {
+        let routes = self.routes();
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        self.metrics.in_flight.inc();
+        let place = Arc::new(Place(Arc::clone(&self)));
+        match self.forward(&routes, request, place).await {
+            Ok(response) => response,
+            Err(refused) => {
+                self.metrics.refuse(refused.reason);
+                say(refused)
+            }
+        }
+    }
+
+    async fn forward(
+        &self,
+        routes: &Routes,
+        mut request: Request<Incoming>,
+        place: Arc<Place>,
+    ) -> Result<Response<Answer>, No> {
+        // This one is counted already.
+        if self.in_flight.load(Ordering::Relaxed) > routes.limits.in_flight {
+            return Err(FULL);
+        }
+        let service = routes.service(&request)?;
+        prepare(&mut request)?;
+        let deadline = self.clock.now() + routes.timeouts.request;
+        for attempt in 1..=ATTEMPTS {
+            let mut flight = Flight::begin(service, self.clock).ok_or(NOBODY)?;
+            match self.attempt(routes, &mut flight, request, deadline).await {
+                Tried::Answered(mut response, sender) => {
+                    pass_on(response.headers_mut());
+                    response.headers_mut().entry(INSTANCE_HEADER).or_insert_with(|| flight.upstream.header.clone());
+                    // Versions are of one hop.
+                    *response.version_mut() = Version::HTTP_11;
+                    let patience = routes.timeouts.body.as_duration();
+                    let (head, body) = response.into_parts();
+                    let body = Theirs::new(body, flight, sender, patience, place).await;
+                    return Ok(Response::from_parts(head, Answer::Theirs(body)));
+                }
+                Tried::Again(_) if attempt == ATTEMPTS => return Err(FAILED),
+                Tried::Again(back) => {
+                    self.metrics.retries.inc();
+                    request = back;
+                }
+                Tried::No(no) => return Err(no),
+            }
+        }
+        Err(FAILED)
+    }
+
+    /// Gives the request to the flight's instance.
+    async fn attempt(
+        &self,
+        routes: &Routes,
+        flight: &mut Flight,
+        request: Request<Incoming>,
+        deadline: Moment,
+    ) -> Tried {
+        let mut sender = match self.sender(routes, flight, deadline).await {
+            Ok(sender) => sender,
+            // Nothing was sent, so nothing happens twice.
+            Err(()) if self.clock.now() < deadline => return Tried::Again(request),
+            Err(()) => return Tried::No(LATE),
+        };
+        let repeatable = request.method().is_idempotent();
+        let sent = async {
+            // A kept connection may still be about to end its last answer.
+            if !sender.is_ready() && sender.ready().await.is_err() {
+                return Err(Tried::Again(request));
+            }
+            sender.try_send_request(request).await.map_err(|mut failed| match failed.take_message() {
+                Some(back) if repeatable => Tried::Again(back),
+                _ if failed.error().is_user() => Tried::No(BAD_BODY),
+                _ => Tried::No(FAILED),
+            })
+        };
+        match tokio::time::timeout_at(self.clock.instant(deadline).into(), sent).await {
+            Ok(Ok(response)) => Tried::Answered(response, sender),
+            Ok(Err(tried)) => {
+                flight.end(Outcome::Failed);
+                tried
+            }
+            Err(_) => {
+                flight.end(Outcome::TimedOut);
+                Tried::No(LATE)
+            }
+        }
+    }
+}
+
+impl Proxy {
+    /// A connection to the flight's instance, kept or new. When there is none, the policy has been told.
+    async fn sender(&self, routes: &Routes, flight: &mut Flight, deadline: Moment) -> Result<Sender, ()> {
+        if let Some(sender) = flight.upstream.kept() {
+            return Ok(sender);
+        }
+        let limit = (self.clock.now() + routes.timeouts.connect).min(deadline);
+        let connecting = tokio::time::timeout_at(self.clock.instant(limit).into(), flight.upstream.connect());
+        match connecting.await {
+            Ok(Ok(sender)) => Ok(sender),
+            Ok(Err(error)) if error.kind() != io::ErrorKind::TimedOut => {
+                flight.end(Outcome::Failed);
+                Err(())
+            }
+            _ => {
+                flight.end(Outcome::TimedOut);
+                Err(())
+            }
+        }
+    }
+}
+
+impl Routes {
+    /// The service that a request is for: the one that its header names; without that header the only one.
+    fn service<B>(&self, request: &Request<B>) -> Result<&Arc<Service>, No> {
+        let mut values = request.headers().get_all(&self.header).iter();
+        match (values.next(), values.next()) {
+            (Some(name), None) => {
+                let service = name.to_str().ok().and_then(|name| self.services.get(name));
+                service.ok_or(UNKNOWN)
+            }
+            (None, _) if self.services.len() == 1 => self.services.values().next().ok_or(UNKNOWN),
+            // Two names are none.
+            _ => Err(UNNAMED),
+        }
+    }
+}
+
+/// Makes of a client's request the one that an instance gets.
+fn prepare(request: &mut Request<Incoming>) -> Result<(), No> {
+    if request.method() == Method::CONNECT {
+        return Err(TUNNEL);
+    }
+    // Of HTTP/2, and of requests as a forward proxy gets them, the host stands in the target.
+    if let Some(authority) = request.uri().authority() {
+        let host = HeaderValue::try_from(authority.as_str()).map_err(|_| UNNAMED)?;
+        let path = request.uri().path_and_query().cloned();
+        request.headers_mut().insert(HOST, host);
+        *request.uri_mut() = Uri::from(path.unwrap_or(PathAndQuery::from_static("/")));
+    }
+    *request.version_mut() = Version::HTTP_11;
+    pass_on(request.headers_mut());
+    Ok(())
+}
+
+fn say(no: No) -> Response<Answer> {
+    let mut response = Response::new(Answer::Ours(Some(Bytes::from_static(no.text.as_bytes()))));
+    *response.status_mut() = no.status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    if no.status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
+}

@@ -1,0 +1,232 @@
+//! [`Guarded`]: a client's connection of which every byte is looked at before the HTTP library has it, and that knows since
+//! when it waits for the client.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::{Clock, Framing};
+use crate::units::{Moment, Span};
+
+/// How an HTTP/2 connection begins (RFC 9113, section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// What the library gets in the place of a head that is refused: no head may have that byte, wherever it stands, and looking for
+/// it begins where a head ends. So the library answers those before it, and then says 400.
+const NO_HEAD: &[u8] = b"\0\r\n\r\n";
+
+/// How long clients may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// For a head, from its first byte, or from the connection's beginning for the first one.
+    pub(super) head: Span,
+    /// Between two pieces of a body, and to take a piece of an answer.
+    pub(super) piece: Span,
+    /// Between two requests.
+    pub(super) idle: Span,
+}
+
+/// What a connection waits for, told by its reader and asked by its keeper. Moments in nanoseconds; 0 is for "does not".
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    /// Since when for the next bytes of the client.
+    reading: AtomicU64,
+    /// Since when for the client to take what was written.
+    writing: AtomicU64,
+    /// Since when a head has been coming.
+    head: AtomicU64,
+    /// Whether a body is being read.
+    body: AtomicU32,
+    /// Requests without an answer so far.
+    pub(super) in_flight: AtomicU32,
+}
+
+impl Waiting {
+    /// Whether the client has been waited for longer than one waits; else when to ask again.
+    pub(super) fn exceeded(&self, now: Moment, patience: &Patience) -> Result<Moment, &'static str> {
+        let deadline = |since: u64, span: Span| Moment::from_nanos(since) + span;
+        let (reading, head) = (self.reading.load(Ordering::Relaxed), self.head.load(Ordering::Relaxed));
+        let writing = self.writing.load(Ordering::Relaxed);
+        let busy = self.in_flight.load(Ordering::Relaxed) > 0;
+        let mut next = now + patience.head.min(patience.piece).min(patience.idle);
+        let mut check = |since: u64, span: Span, what| {
+            let at = deadline(since, span);
+            if since > 0 && at <= now {
+                return Err(what);
+            }
+            next = if since > 0 { next.min(at) } else { next };
+            Ok(())
+        };
+        check(head, patience.head, "the head took too long")?;
+        check(writing, patience.piece, "the answer is not taken")?;
+        if self.body.load(Ordering::Relaxed) > 0 {
+            check(reading, patience.piece, "the body took too long")?;
+        } else if !busy && head == 0 {
+            check(reading, patience.idle, "idle")?;
+        }
+        Ok(next)
+    }
+}
+
+/// The stream of one client.
+#[derive(Debug)]
+pub(super) struct Guarded {
+    stream: TcpStream,
+    /// What comes before what is read next: what was read to tell the version, or what refuses a head.
+    begun: Vec<u8>,
+    /// Nothing more is taken from the client.
+    refused: bool,
+    /// Of HTTP/1.1; HTTP/2 has frames.
+    framing: Option<Framing>,
+    clock: Clock,
+    waiting: Arc<Waiting>,
+}
+
+impl Guarded {
+    /// Reads as much as tells the version, for no longer than `limit`.
+    pub(super) async fn open(stream: TcpStream, clock: Clock, limit: Duration) -> io::Result<Self> {
+        let mut begun = Vec::new();
+        let version = tokio::time::timeout(limit, version(&stream, &mut begun));
+        let new = version.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        let framing = (!new).then(Framing::default);
+        Ok(Self { stream, begun, refused: false, framing, clock, waiting: Arc::default() })
+    }
+
+    /// Whether it is HTTP/2.
+    pub(super) fn is_http2(&self) -> bool {
+        self.framing.is_none()
+    }
+
+    /// What it waits for.
+    pub(super) fn waiting(&self) -> Arc<Waiting> {
+        Arc::clone(&self.waiting)
+    }
+
+    fn now(&self) -> u64 {
+        self.clock.now().as_nanos().max(1)
+    }
+
+    /// Looks at what was read; what has two readings never gets further.
+    fn judge(&mut self, before: usize, buf: &mut ReadBuf<'_>) -> io::Result<()> {
+        let Some(framing) = &mut self.framing else { return Ok(()) };
+        let judged = framing.feed(&buf.filled()[before..]);
+        let (amid_head, amid_body) = (framing.is_amid_head(), framing.is_amid_body());
+        self.waiting.body.store(u32::from(amid_body), Ordering::Relaxed);
+        if amid_head != (self.waiting.head.load(Ordering::Relaxed) > 0) {
+            let since = if amid_head { self.now() } else { 0 };
+            self.waiting.head.store(since, Ordering::Relaxed);
+        }
+        match judged {
+            Ok(()) => Ok(()),
+            Err(refusal) if refusal.in_head => {
+                buf.set_filled(before + refusal.at);
+                self.begun = NO_HEAD.to_vec();
+                self.refused = true;
+                self.replay(buf);
+                Ok(())
+            }
+            Err(refusal) => Err(io::Error::new(io::ErrorKind::InvalidData, refusal)),
+        }
+    }
+}
+
+impl Guarded {
+    /// Gives as much as fits of what comes before what is read.
+    fn replay(&mut self, buf: &mut ReadBuf<'_>) {
+        let length = self.begun.len().min(buf.remaining());
+        buf.put_slice(&self.begun[..length]);
+        self.begun.drain(..length);
+    }
+}
+
+/// Whether a connection is HTTP/2; what was read for that is added to `begun`.
+async fn version(stream: &TcpStream, begun: &mut Vec<u8>) -> io::Result<bool> {
+    begun.reserve_exact(PREFACE.len());
+    loop {
+        stream.readable().await?;
+        let mut piece = [0; PREFACE.len()];
+        match stream.try_read(&mut piece[begun.len()..]) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(length) => begun.extend_from_slice(&piece[begun.len()..begun.len() + length]),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+            Err(error) => return Err(error),
+        }
+        if !PREFACE.starts_with(begun) || begun.len() == PREFACE.len() {
+            return Ok(begun.len() == PREFACE.len() && begun == PREFACE);
+        }
+    }
+}
+
+impl AsyncRead for Guarded {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        if self.begun.is_empty() {
+            if self.refused {
+                return Poll::Ready(Ok(()));
+            }
+            let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+            if read.is_pending() && self.waiting.reading.load(Ordering::Relaxed) == 0 {
+                self.waiting.reading.store(self.now(), Ordering::Relaxed);
+            }
+            ready!(read)?;
+            self.waiting.reading.store(0, Ordering::Relaxed);
+        } else {
+            self.replay(buf);
+        }
+        if self.refused {
+            return Poll::Ready(Ok(()));
+        }
+        Poll::Ready(self.judge(before, buf))
+    }
+}
+
+impl Guarded {
+    /// Notes whether the client keeps what is written waiting.
+    fn wrote<T>(&self, written: Poll<T>) -> Poll<T> {
+        let since = self.waiting.writing.load(Ordering::Relaxed);
+        if written.is_pending() && since == 0 {
+            self.waiting.writing.store(self.now(), Ordering::Relaxed);
+        } else if written.is_ready() {
+            self.waiting.writing.store(0, Ordering::Relaxed);
+            // A client that is being answered is not idle.
+            if self.waiting.reading.load(Ordering::Relaxed) > 0 {
+                self.waiting.reading.store(self.now(), Ordering::Relaxed);
+            }
+        }
+        written
+    }
+}
+
+impl AsyncWrite for Guarded {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.wrote(written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, pieces);
+        self.wrote(written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,11 @@
+//! The synthetic service, the load and the proxy as programs, over loopback.
+
+#![allow(clippy::unwrap_used)]
+
+mod ground;
+mod hostile;
+mod load;
+#[path = "../support/programs.rs"]
+mod programs;
+mod proxy;
+mod service;
