@@ -15,9 +15,9 @@ pub const METRICS: [Metric; 9] = [
     metric("finalOk", "requests answered in time in the last fifth of the run", MetricUnit::Share, Better::More),
     metric("jain", "Jain's index of the instances' request rates", MetricUnit::Index, Better::More),
     metric("failures", "requests without an answer", MetricUnit::Share, Better::Less),
-    metric("p50", "median latency", MetricUnit::Milliseconds, Better::Less),
-    metric("p90", "90th percentile of latency", MetricUnit::Milliseconds, Better::Less),
-    metric("p99", "99th percentile of latency", MetricUnit::Milliseconds, Better::Less),
+    metric("p50", "median latency of answered requests", MetricUnit::Milliseconds, Better::Less),
+    metric("p90", "90th percentile of latency of answered requests", MetricUnit::Milliseconds, Better::Less),
+    metric("p99", "99th percentile of latency of answered requests", MetricUnit::Milliseconds, Better::Less),
 ];
 
 const fn metric(name: &'static str, what: &'static str, unit: MetricUnit, better: Better) -> Metric {
