@@ -59,7 +59,9 @@ pub struct Complaint {
 
 /// Reads a file into the form that it is to have.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Complaint> {
-    serde_saphyr::from_slice(bytes).map_err(|error| {
+    // `y`, `n`, `no` and `on` are names of nodes, not truths.
+    let options = serde_saphyr::options! { strict_booleans: true };
+    serde_saphyr::from_slice_with_options(bytes, options).map_err(|error| {
         let (text, location) = (error.without_snippet().to_string(), error.location());
         // The place stands beside the words.
         let place = location.map(|at| format!(" at line {}, column {}", at.line(), at.column()));

@@ -27,12 +27,15 @@ fn the_examples_come_to_what_the_page_says() {
     let samples: String = (1..=100).map(|n| 20.0 + f64::from(n * n) / 1000.0).map(|ms| ms.to_string() + "\n").collect();
     write("net.csv", blocks("csv")[0]);
     write("wan.txt", &samples);
-    let [whole, regions] = blocks("yaml")[..] else { panic!("the page has other examples") };
+    let [whole, regions, two] = blocks("yaml")[..] else { panic!("the page has other examples") };
     write("net.yaml", whole);
     write("regions.yaml", regions);
+    write("two.csv", "a,b\n0,10\n10,0\n");
+    write("two.yaml", two);
     let printed = blocks("text")[0].strip_prefix("$ longhaul matrix check net.yaml --show\n").unwrap();
     assert_eq!(check(folder.path(), "net.yaml"), printed);
     assert_eq!(check(folder.path(), "regions.yaml").lines().count(), 1 + 6);
+    assert!(check(folder.path(), "two.yaml").contains("jitter 2ms pareto loss 5%"));
 }
 
 /// Every field of a rule is explained, and there is none that the program does not have.

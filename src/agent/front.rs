@@ -179,8 +179,10 @@ struct Numbered {
 impl Asked {
     /// Notes the requests in what was read; returns the complete lines.
     fn note(&mut self, bytes: &[u8]) -> Vec<Vec<u8>> {
+        let known = self.rest.len();
         self.rest.extend_from_slice(bytes);
-        let Some(end) = self.rest.iter().rposition(|byte| *byte == b'\n') else { return Vec::new() };
+        // Only what is new may hold a line end: a long line comes in many parts.
+        let Some(end) = bytes.iter().rposition(|byte| *byte == b'\n').map(|end| known + end) else { return Vec::new() };
         let rest = self.rest.split_off(end + 1);
         let whole = std::mem::replace(&mut self.rest, rest);
         let lines: Vec<Vec<u8>> = whole[..end].split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();

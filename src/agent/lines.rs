@@ -1,11 +1,56 @@
-//! A stream socket that carries lines, without ever blocking its owner.
+//! Lines of a bounded length: from a reader that may block, and by a stream socket that never blocks its owner.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, BufRead, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 
-/// The longest line: a row of 4,096 nodes is far below it.
-const MAX_LINE: usize = 64 * 1024 * 1024;
+/// The longest line in bytes: a row of 10,000 destinations is far below it, and so is a timeline of ten thousand steps.
+pub const MAX_LINE: usize = 64 * 1024 * 1024;
+
+/// What a line says that is too long.
+pub const TOO_LONG: &str = "a request is longer than 64 MiB, which is more than any row takes";
+
+/// How much is kept of a line that is too long: enough for the number of a request.
+const KEPT: usize = 64;
+
+/// A line of a reader.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Line {
+    /// All of it, without its end.
+    Whole(Vec<u8>),
+    /// Only its beginning: it was longer than it may be.
+    TooLong(Vec<u8>),
+}
+
+/// Reads a line of at most `most` bytes, and past a longer one without keeping it; `None` at the end of the input. What
+/// stands after the last line end is a line too.
+pub fn read_line(input: &mut impl BufRead, most: usize) -> io::Result<Option<Line>> {
+    let (mut line, mut length, mut any) = (Vec::new(), 0usize, false);
+    loop {
+        let bytes = match input.fill_buf() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            bytes => bytes?,
+        };
+        let end = bytes.iter().position(|byte| *byte == b'\n');
+        let part = &bytes[..end.unwrap_or(bytes.len())];
+        any |= !bytes.is_empty();
+        length = length.saturating_add(part.len());
+        if length <= most {
+            line.extend_from_slice(part);
+        } else {
+            line.extend_from_slice(&part[..part.len().min(KEPT)]);
+            // Its space is given back at once.
+            line.truncate(KEPT);
+            line.shrink_to_fit();
+        }
+        let (taken, over) = (part.len() + usize::from(end.is_some()), end.is_some() || bytes.is_empty());
+        input.consume(taken);
+        if over {
+            let line = if length > most { Line::TooLong(line) } else { Line::Whole(line) };
+            return Ok(any.then_some(line));
+        }
+    }
+}
 
 /// A non-blocking stream with what has been read of the next line and what is still to be written.
 pub struct Lines {
@@ -58,7 +103,7 @@ impl Lines {
         }
         self.scanned = self.inward.len();
         let too_long = self.inward.len() > MAX_LINE;
-        (lines, end.or_else(|| too_long.then(|| io::Error::other("a line is too long"))))
+        (lines, end.or_else(|| too_long.then(|| io::Error::new(ErrorKind::InvalidData, TOO_LONG))))
     }
 
     fn fill(&mut self) -> Option<io::Error> {
@@ -126,6 +171,18 @@ mod tests {
         drop(near);
         let (rest, end) = lines.read_lines();
         assert!(rest.is_empty() && end.is_some());
+    }
+
+    #[test]
+    fn long_lines_are_read_past() {
+        let text = [&b"one\n\n"[..], &[b'x'; 300], b"\ntwo\n", &[b'y'; 200], b"\nlast"].concat();
+        let mut input = std::io::BufReader::with_capacity(7, &text[..]);
+        let mut next = || read_line(&mut input, 200).unwrap();
+        let whole = |text: &[u8]| Some(Line::Whole(text.to_vec()));
+        assert_eq!([next(), next()], [whole(b"one"), whole(b"")]);
+        let Some(Line::TooLong(kept)) = next() else { panic!("300 bytes are too long") };
+        assert!(kept.len() <= KEPT && kept.iter().all(|byte| *byte == b'x') && !kept.is_empty());
+        assert_eq!([next(), next(), next(), next()], [whole(b"two"), whole(&[b'y'; 200]), whole(b"last"), None]);
     }
 
     #[test]

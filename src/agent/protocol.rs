@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::measure::{ProbeOrder, ProbeReport};
 use crate::shaping::{Abilities, Backend, BackendChoice, Row, RowChange};
-use crate::timeline::{Pace, SwitchStamp};
+use crate::timeline::{Pace, ReplayGap, SwitchStamp};
 use crate::units::Span;
 
 /// A request with its number.
@@ -89,6 +89,11 @@ pub enum Request {
     Status,
     /// Probe the other nodes by this plan. Other requests are answered meanwhile.
     Probe(ProbeOrder),
+    /// End the measurement of this name now: its answer has what was sent and seen so far.
+    FinishProbe {
+        /// The measurement's [`ProbeOrder::run`].
+        run: u64,
+    },
     /// What would change if this row were applied? Nothing does.
     Compare {
         /// All impaired paths from the node.
@@ -110,6 +115,8 @@ pub enum Request {
     },
     /// End the replay; what was switched last stays.
     StopReplay,
+    /// Go on with a replay that another agent of this node began and did not end. A keeper's to ask.
+    TakeUp(Box<TakeUp>),
     /// Keep what is applied for so long after the session's end; [`Request::Clear`] ends that. A keeper's to answer.
     Detach {
         /// Seconds.
@@ -158,6 +165,8 @@ pub enum Response {
     Status(Box<NodeStatus>),
     /// To [`Request::Probe`].
     Probed(ProbeReport),
+    /// To [`Request::FinishProbe`], also when there is no such measurement.
+    ProbeFinishes,
     /// To [`Request::Compare`].
     Compared(Box<Compared>),
     /// To [`Request::Replay`]: every step can be done.
@@ -171,7 +180,7 @@ pub enum Response {
     },
     /// To [`Request::BeginReplay`].
     ReplayBegun,
-    /// To [`Request::Switches`] and [`Request::StopReplay`].
+    /// To [`Request::Switches`], [`Request::StopReplay`] and [`Request::TakeUp`].
     Switched(ReplayState),
     /// To [`Request::Detach`].
     Detached {
@@ -217,7 +226,7 @@ pub struct Applied {
 }
 
 /// What a node is doing, desired against actual.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeStatus {
     /// The delay element in use; `None` when nothing is applied.
     pub backend: Option<Backend>,
@@ -230,6 +239,9 @@ pub struct NodeStatus {
     /// What made the agent begin anew, in words, the latest last; the row was put in place again each time unless it says so.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub restarts: Vec<String>,
+    /// The replay that was begun last, as long as nothing else was applied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay: Option<ReplayProgress>,
 }
 
 /// Counters of a delay element since it was set up.
@@ -242,6 +254,10 @@ pub struct Traffic {
     /// Whether nobody can tell: netem counts these and the losses that were asked for as one, and `dropped` is 0 then.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub drops_unknown: bool,
+    /// Packets that left the user-space line more than a millisecond after their time: the machine was too busy. netem does
+    /// not say.
+    #[serde(default)]
+    pub late: u64,
 }
 
 /// What applying a row would come to.
@@ -265,6 +281,9 @@ pub struct Compared {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReplayOrder {
+    /// What users call the timeline.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
     /// The steps of a pass, in the order of their instants.
     pub steps: Vec<ReplayStep>,
     /// How passes follow each other.
@@ -279,6 +298,9 @@ pub struct ReplayOrder {
 pub struct ReplayStep {
     /// From the start of the pass.
     pub at: Span,
+    /// What users call it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
     /// What becomes of the row; the first step's is the whole row.
     pub change: RowChange,
 }
@@ -307,6 +329,46 @@ pub struct ReplayState {
     pub phase: ReplayPhase,
     /// The switches so far, as far as they were asked for.
     pub stamps: Vec<SwitchStamp>,
+    /// When nothing of it was done, because an agent was lost.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gaps: Vec<ReplayGap>,
+}
+
+/// A replay under way, for an agent that knows nothing of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TakeUp {
+    /// As it was ordered.
+    pub order: ReplayOrder,
+    /// When it began, nanoseconds since 1970 by the node's real-time clock; it may lie ahead.
+    pub start_realtime_ns: u64,
+    /// The request by which the row was put in place that was there before; `None` when nothing was.
+    #[serde(default)]
+    pub before: Option<Request>,
+    /// What was left out so far; the last one ends with this request.
+    pub gaps: Vec<ReplayGap>,
+}
+
+/// How far a replay is, for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplayProgress {
+    /// What the timeline is called.
+    pub name: String,
+    /// How far.
+    pub phase: ReplayPhase,
+    /// How many steps a pass has.
+    pub steps: usize,
+    /// The last switch that took effect; `None` before the first.
+    pub last: Option<SwitchStamp>,
+    /// What its step is called.
+    pub step: String,
+    /// When the next switch is due, nanoseconds since 1970 by the node's real-time clock; `None` after the last.
+    pub next_ns: Option<u64>,
+    /// How many switches failed.
+    pub failed: usize,
+    /// When nothing of it was done.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gaps: Vec<ReplayGap>,
 }
 
 /// How many destinations change.

@@ -41,6 +41,11 @@ impl Pulse {
         self.limit
     }
 
+    /// How long nothing has been heard of it.
+    pub const fn silence(&self, now: Moment) -> Duration {
+        now.saturating_sub(self.heard)
+    }
+
     /// Another silence is allowed from now on.
     pub const fn set_limit(&mut self, limit: Duration) {
         self.limit = limit;

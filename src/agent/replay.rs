@@ -4,15 +4,18 @@
 //! are left to the instant itself. Instants are absolute: a late switch does not delay the next. A switch that fails leaves
 //! what was there before, is stamped with its error, and the replay goes on: the next step is made ready from what is there
 //! then. A switch that comes so late that the next is due already is left out, and stamped so.
+//!
+//! An agent that replaces a lost one takes the replay up where the clock says it is.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
-use super::protocol::{ReplayOrder, ReplayPhase, ReplayState};
+use super::protocol::{ReplayOrder, ReplayPhase, ReplayProgress, ReplayState, TakeUp};
 use crate::shaping::Row;
-use crate::timeline::SwitchStamp;
+use crate::timeline::{ReplayGap, Switch, SwitchStamp};
+use crate::units::Span;
 
 /// How long before its instant a step is made ready: several times what a thousand paths take.
 const AHEAD: Duration = Duration::from_secs(1);
@@ -42,8 +45,18 @@ pub fn now_ns() -> u64 {
 #[derive(Default)]
 pub struct Replay {
     accepted: Option<ReplayOrder>,
+    course: Option<Arc<Course>>,
+    /// Whether it was begun here and nobody has ended it.
+    going: bool,
     thread: Option<JoinHandle<()>>,
     shared: Arc<Shared>,
+}
+
+/// A replay that has a start.
+struct Course {
+    order: ReplayOrder,
+    instants: Vec<Span>,
+    start_ns: u64,
 }
 
 /// What the thread and the session share.
@@ -57,6 +70,10 @@ struct Shared {
 struct Progress {
     phase: ReplayPhase,
     stamps: VecDeque<SwitchStamp>,
+    /// The last that took effect.
+    last: Option<SwitchStamp>,
+    failed: usize,
+    gaps: Vec<ReplayGap>,
 }
 
 fn lock<T: ?Sized>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -64,26 +81,124 @@ fn lock<T: ?Sized>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+impl ReplayOrder {
+    fn instants(&self) -> Vec<Span> {
+        self.steps.iter().map(|step| step.at).collect()
+    }
+
+    /// The number of the last switch that is due at `now_ns` of a replay that began at `start_ns`; 0 before the first.
+    pub fn latest(&self, start_ns: u64, now_ns: u64) -> u64 {
+        let elapsed = now_ns.checked_sub(start_ns).map(Span::from_nanos);
+        elapsed.map_or(0, |elapsed| self.pace.latest(&self.instants(), elapsed))
+    }
+
+    /// The row from switch `number` on, when none has failed; an empty one before the first.
+    pub fn row(&self, number: u64) -> Row {
+        let count = self.steps.len() as u64;
+        let Some(step) = number.checked_sub(1).filter(|_| count > 0).map(|place| place % count) else {
+            return Row::default();
+        };
+        // The first step has the whole row, so a pass does not depend on the one before.
+        (0..=step).zip(&self.steps).fold(Row::default(), |row, (_, step)| step.change.on(&row))
+    }
+}
+
+impl Course {
+    fn new(order: ReplayOrder, start_ns: u64) -> Arc<Self> {
+        Arc::new(Self { instants: order.instants(), order, start_ns })
+    }
+
+    fn planned(&self, at: Span) -> u64 {
+        self.start_ns.saturating_add(at.as_nanos())
+    }
+
+    fn switches(&self, first: u64) -> impl Iterator<Item = Switch> {
+        self.order.pace.switches_from(self.instants.clone(), first)
+    }
+
+    fn stamp(&self, switch: Switch) -> SwitchStamp {
+        let planned_ns = self.planned(switch.at);
+        SwitchStamp { number: switch.number, step: switch.step, planned_ns, ..SwitchStamp::default() }
+    }
+
+    /// The stamp of a switch that nobody makes any more.
+    fn left_out(&self, switch: Switch, why: &str) -> SwitchStamp {
+        let (now, error) = (now_ns(), Some(format!("left out: {why}")));
+        SwitchStamp { begun_ns: now, done_ns: now, error, ..self.stamp(switch) }
+    }
+}
+
 impl Replay {
     /// Takes an order that has been checked; it waits for its start. A replay before it ends.
     pub fn accept(&mut self, order: ReplayOrder) {
         self.stop();
-        self.shared = Arc::default();
+        (self.shared, self.course) = (Arc::default(), None);
         lock(&self.shared.progress).phase = ReplayPhase::Armed;
         self.accepted = Some(order);
     }
 
-    /// Starts what was accepted, at this instant of the real-time clock.
+    /// Starts what was accepted, at this instant of the real-time clock; or anew what has begun already, as when other nodes
+    /// have missed that start.
     pub fn begin<S: Switching>(&mut self, node: Arc<Mutex<S>>, start_ns: u64) -> Result<(), String> {
-        let order = self.accepted.take().ok_or("there is no replay to begin; order one first")?;
+        let order =
+            self.accepted.take().or_else(|| self.begun()).ok_or("there is no replay to begin; order one first")?;
         let late = now_ns().saturating_sub(start_ns);
         if late > 0 {
             self.accepted = Some(order);
             return Err(format!("{} by {:?}", crate::measure::START_MISSED, Duration::from_nanos(late)));
         }
+        self.stop();
+        self.shared = Arc::default();
+        self.going = true;
+        self.go_on(Course::new(order, start_ns), 0, Row::default(), node)
+    }
+
+    /// The order of a replay that was begun here and that nobody has ended.
+    fn begun(&self) -> Option<ReplayOrder> {
+        self.course.as_ref().filter(|_| self.going).map(|course| course.order.clone())
+    }
+
+    /// Goes on with a replay that began elsewhere: makes the switch that is the latest by now, if there is one, and the
+    /// later ones at their instants. Those that were due since the last gap began, and are of the past, are left out.
+    pub fn take_up<S: Switching>(&mut self, node: Arc<Mutex<S>>, taken: TakeUp) -> Result<(), String> {
+        self.stop();
+        let TakeUp { order, start_realtime_ns: start_ns, mut gaps, .. } = taken;
+        let course = Course::new(order, start_ns);
+        let latest = course.order.latest(start_ns, now_ns());
+        let row = course.order.row(latest);
+        let mut progress = Progress::default();
+        if let Some(gap) = gaps.last_mut() {
+            let made = course.order.latest(start_ns, gap.from_ns).max(latest.saturating_sub(KEPT as u64));
+            let past = course.switches(made.saturating_add(1)).take_while(|switch| switch.number < latest);
+            past.for_each(|switch| progress.add(course.left_out(switch, &gap.why)));
+        }
+        if let Some(switch) = course.switches(latest).next().filter(|_| latest > 0) {
+            let mut kernel = lock(&*node);
+            let mut stamp = SwitchStamp { begun_ns: now_ns(), ..course.stamp(switch) };
+            stamp.operations = kernel.prepare(&row)?;
+            stamp.done_ns = kernel.switch()?;
+            progress.add(stamp);
+        }
+        if let Some(gap) = gaps.last_mut() {
+            gap.until_ns.get_or_insert_with(now_ns);
+        }
+        progress.gaps = gaps;
+        self.shared = Arc::new(Shared { progress: Mutex::new(progress), ..Shared::default() });
+        self.go_on(course, latest, row, node)
+    }
+
+    /// Has a thread make the switches after the one with number `made`, which left this row.
+    fn go_on<S: Switching>(
+        &mut self,
+        course: Arc<Course>,
+        made: u64,
+        row: Row,
+        node: Arc<Mutex<S>>,
+    ) -> Result<(), String> {
         lock(&self.shared.progress).phase = ReplayPhase::Running;
+        self.course = Some(Arc::clone(&course));
         let shared = Arc::clone(&self.shared);
-        let run = move || run(&order, start_ns, &node, &shared);
+        let run = move || run(&course, made, row, &node, &shared);
         let thread = std::thread::Builder::new().name("longhaul-replay".to_owned()).spawn(run);
         self.thread = Some(thread.map_err(|error| format!("start a thread for the replay: {error}"))?);
         Ok(())
@@ -91,7 +206,7 @@ impl Replay {
 
     /// Ends it; what was switched last stays. Nobody may hold the node's lock meanwhile.
     pub fn stop(&mut self) {
-        self.accepted = None;
+        (self.accepted, self.going) = (None, false);
         {
             let mut progress = lock(&self.shared.progress);
             if matches!(progress.phase, ReplayPhase::Armed | ReplayPhase::Running) {
@@ -105,17 +220,55 @@ impl Replay {
         }
     }
 
+    /// Ends it and forgets it.
+    pub fn forget(&mut self) {
+        self.stop();
+        (self.shared, self.course) = (Arc::default(), None);
+    }
+
     /// How far it is, with the stamps from number `from` on.
     pub fn state(&self, from: u64) -> ReplayState {
         let progress = lock(&self.shared.progress);
         let stamps = progress.stamps.iter().filter(|stamp| stamp.number >= from).cloned().collect();
-        ReplayState { phase: progress.phase, stamps }
+        ReplayState { phase: progress.phase, stamps, gaps: progress.gaps.clone() }
+    }
+
+    /// How far it is, for people; `None` when none was begun.
+    pub fn progress(&self) -> Option<ReplayProgress> {
+        let course = self.course.as_ref()?;
+        let Progress { phase, last, failed, gaps, .. } = &*lock(&self.shared.progress);
+        let next = course.switches(course.order.latest(course.start_ns, now_ns()).saturating_add(1)).next();
+        let step = last.as_ref().and_then(|last| course.order.steps.get(last.step));
+        Some(ReplayProgress {
+            name: course.order.name.clone(),
+            phase: *phase,
+            steps: course.order.steps.len(),
+            last: last.clone(),
+            step: step.map_or_else(String::new, |step| step.name.clone()),
+            next_ns: next.filter(|_| *phase == ReplayPhase::Running).map(|switch| course.planned(switch.at)),
+            failed: *failed,
+            gaps: gaps.clone(),
+        })
     }
 }
 
 impl Drop for Replay {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+impl Progress {
+    fn add(&mut self, stamp: SwitchStamp) {
+        if stamp.error.is_some() {
+            self.failed += 1;
+        } else {
+            self.last = Some(stamp.clone());
+        }
+        if self.stamps.len() == KEPT {
+            self.stamps.pop_front();
+        }
+        self.stamps.push_back(stamp);
     }
 }
 
@@ -138,34 +291,26 @@ impl Shared {
     }
 
     fn stamp(&self, stamp: SwitchStamp) {
-        let mut progress = lock(&self.progress);
-        if progress.stamps.len() == KEPT {
-            progress.stamps.pop_front();
-        }
-        progress.stamps.push_back(stamp);
+        lock(&self.progress).add(stamp);
     }
 }
 
-fn run<S: Switching>(order: &ReplayOrder, start_ns: u64, node: &Mutex<S>, shared: &Shared) {
+fn run<S: Switching>(course: &Course, made: u64, mut row: Row, node: &Mutex<S>, shared: &Shared) {
     let ahead = u64::try_from(AHEAD.as_nanos()).unwrap_or(0);
-    let planned = |at: crate::units::Span| start_ns.saturating_add(at.as_nanos());
-    let mut row = Row::default();
-    let mut switches = order.pace.switches(order.steps.iter().map(|step| step.at).collect()).peekable();
+    let mut switches = course.switches(made.saturating_add(1)).peekable();
     while let Some(switch) = switches.next() {
-        row = order.steps[switch.step].change.on(&row);
-        let planned_ns = planned(switch.at);
-        let mut stamp = SwitchStamp { number: switch.number, step: switch.step, planned_ns, ..SwitchStamp::default() };
-        if switches.peek().is_some_and(|next| planned(next.at) <= now_ns()) {
-            (stamp.begun_ns, stamp.done_ns) = (now_ns(), now_ns());
-            stamp.error = Some("left out: the switch before it took so long that the next one was due".to_owned());
-            shared.stamp(stamp);
+        row = course.order.steps[switch.step].change.on(&row);
+        let mut stamp = course.stamp(switch);
+        if switches.peek().is_some_and(|next| course.planned(next.at) <= now_ns()) {
+            let why = "the switch before it took so long that the next one was due";
+            shared.stamp(course.left_out(switch, why));
             continue;
         }
-        if !shared.wait_until(planned_ns.saturating_sub(ahead)) {
+        if !shared.wait_until(stamp.planned_ns.saturating_sub(ahead)) {
             return;
         }
         let prepared = lock(node).prepare(&row);
-        if !shared.wait_until(planned_ns) {
+        if !shared.wait_until(stamp.planned_ns) {
             return;
         }
         let mut node = lock(node);
@@ -193,7 +338,7 @@ mod tests {
     use super::*;
     use crate::shaping::{BackendChoice, Impairment, RowChange, RowPath};
     use crate::timeline::{Pace, Repeat};
-    use crate::units::{Delay, Span};
+    use crate::units::Delay;
 
     /// Tells every row that is switched to, and fails on a delay of 13 ms.
     struct Told(Sender<(Delay, u64)>, Option<Delay>);
@@ -219,9 +364,18 @@ mod tests {
                 selectors: vec!["10.0.0.2".parse().unwrap()],
                 impairment: Impairment::delay(Delay::from_millis(*delay)),
             };
-            ReplayStep { at: Span::from_millis(*at), change: RowChange::Whole([path].into_iter().collect()) }
+            ReplayStep {
+                at: Span::from_millis(*at),
+                name: format!("{delay} ms"),
+                change: RowChange::Whole([path].into_iter().collect()),
+            }
         };
-        ReplayOrder { steps: delays.iter().map(step).collect(), pace, backend: BackendChoice::Auto }
+        ReplayOrder {
+            name: "day".to_owned(),
+            steps: delays.iter().map(step).collect(),
+            pace,
+            backend: BackendChoice::Auto,
+        }
     }
 
     fn begin(replay: &mut Replay, order: ReplayOrder) -> (u64, Receiver<(Delay, u64)>) {
@@ -283,8 +437,24 @@ mod tests {
         let missed = replay.begin(Arc::clone(&node), now_ns() - 5_000_000).unwrap_err();
         assert!(missed.starts_with(crate::measure::START_MISSED), "{missed}");
         replay.begin(node, now_ns() + 1_000_000_000).unwrap();
-        assert_eq!(replay.state(0), ReplayState { phase: ReplayPhase::Running, stamps: vec![] });
+        assert_eq!(replay.state(0), ReplayState { phase: ReplayPhase::Running, stamps: vec![], gaps: vec![] });
         drop(replay);
         assert!(told.recv().is_err());
+    }
+
+    #[test]
+    fn what_others_missed_begins_anew_and_what_was_stopped_does_not() {
+        let mut replay = Replay::default();
+        let (first, told) = begin(&mut replay, order(&[(0, 10)], Pace::default()));
+        told.recv().unwrap();
+        let (sender, told) = channel();
+        let node = Arc::new(Mutex::new(Told(sender, None)));
+        let start = now_ns() + 20_000_000;
+        replay.begin(Arc::clone(&node), start).unwrap();
+        told.recv().unwrap();
+        replay.stop();
+        let stamps = replay.state(0).stamps;
+        assert!(stamps.len() == 1 && stamps[0].planned_ns == start && start > first, "{stamps:?}");
+        assert!(replay.begin(node, u64::MAX).is_err());
     }
 }

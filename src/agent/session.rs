@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::io::{self, BufRead, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 
+use super::lines::{Line, MAX_LINE, TOO_LONG, read_line};
 use super::protocol::{
     Applied, BeatLine, CancelLine, Compared, NodeStatus, Place, ReplayOrder, ReplayState, Request, RequestLine,
-    Response, ResponseLine, is_alive,
+    Response, ResponseLine, TakeUp, is_alive,
 };
 use super::replay::now_ns;
 use crate::measure::{ProbeOrder, ProbeReport};
@@ -35,6 +36,8 @@ pub trait NodeControl {
     fn switches(&mut self, from: u64) -> ReplayState;
     /// Ends the replay.
     fn stop_replay(&mut self);
+    /// Goes on with a replay that another agent began.
+    fn take_up(&mut self, taken: TakeUp) -> Result<ReplayState, String>;
 }
 
 /// What measures from a node, beside everything else that is asked of it.
@@ -45,24 +48,44 @@ pub trait Measuring: Send + 'static {
     fn resume(&mut self);
 }
 
+/// Why a measurement under way should stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interrupt {
+    /// It is for nobody any more: its asker has cancelled it, or the input has ended.
+    Abandon,
+    /// What there is so far is wanted.
+    Finish,
+}
+
 /// Serves requests from `input` until it ends, then clears the node. `interrupt` is called, from another thread, when a
-/// measurement under way is for nobody any more: its asker has cancelled it, or the input has ended. It should then stop.
+/// measurement under way should stop.
 /// That thread also answers beats, so that a long request does not look like a hanging agent. Measurements have a thread of
 /// their own: other requests are answered while one goes on.
 pub fn serve(
-    input: impl BufRead + Send + 'static,
+    mut input: impl BufRead + Send + 'static,
     output: impl Write + Send + 'static,
     node: &mut dyn NodeControl,
     measuring: impl Measuring,
-    interrupt: impl Fn() + Send + 'static,
+    interrupt: impl Fn(Interrupt) + Send + Sync + 'static,
 ) -> io::Result<()> {
+    let interrupt = Arc::new(interrupt);
     let (sender, receiver) = mpsc::channel();
     let (probing, output) = (Arc::new(Mutex::new(Probing::default())), Arc::new(Mutex::new(output)));
-    let (seen, answers) = (Arc::clone(&probing), Arc::clone(&output));
+    let (seen, answers, abandon) = (Arc::clone(&probing), Arc::clone(&output), Arc::clone(&interrupt));
     std::thread::Builder::new().name("session".to_owned()).stack_size(128 * 1024).spawn(move || {
-        for line in input.lines().map_while(Result::ok) {
+        while let Ok(Some(line)) = read_line(&mut input, MAX_LINE) {
+            let line = match line {
+                // What is no text is no request either, and is told so.
+                Line::Whole(line) => String::from_utf8(line)
+                    .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
+                Line::TooLong(beginning) => {
+                    let response = Response::Failed { message: TOO_LONG.to_owned() };
+                    let _ = write_line(&answers, &ResponseLine { id: id_at_the_beginning(&beginning), response });
+                    continue;
+                }
+            };
             if let Some(line) = CancelLine::read(&line) {
-                lock(&seen).cancel(line.cancel, &interrupt);
+                lock(&seen).cancel(line.cancel, &*abandon);
             } else if let Some(beat) = BeatLine::read(&line) {
                 // Who cannot be told will be seen to be gone by its input.
                 let _ = write_line(&answers, &beat);
@@ -71,14 +94,15 @@ pub fn serve(
             }
         }
         lock(&seen).ended = true;
-        interrupt();
+        abandon(Interrupt::Abandon);
     })?;
     let (orders, waiting) = mpsc::channel();
-    let answers = Arc::clone(&output);
+    let (answers, seen) = (Arc::clone(&output), Arc::clone(&probing));
     let prober = std::thread::Builder::new().name("probes".to_owned()).spawn(move || {
         measure_all(&waiting, &answers, measuring, &probing);
     })?;
-    let served = answer_all(&receiver, &output, node, &orders);
+    let finish = |run| lock(&seen).finish(run, &*interrupt);
+    let served = answer_all(&receiver, &output, node, (&orders, &finish));
     drop(orders);
     // It has reported its panic itself.
     let _ = prober.join();
@@ -97,24 +121,31 @@ fn write_line(output: &Mutex<impl Write>, line: &impl serde::Serialize) -> io::R
 /// Which measurements are wanted. All numbers of requests grow.
 #[derive(Default)]
 struct Probing {
-    under_way: Option<u64>,
+    /// The number of the request and the name of the measurement.
+    under_way: Option<(u64, u64)>,
     last: u64,
     cancelled: BTreeSet<u64>,
     ended: bool,
 }
 
 impl Probing {
-    fn cancel(&mut self, id: u64, interrupt: &impl Fn()) {
-        if self.under_way == Some(id) {
-            interrupt();
+    fn cancel(&mut self, id: u64, interrupt: &impl Fn(Interrupt)) {
+        if self.under_way.is_some_and(|(known, _)| known == id) {
+            interrupt(Interrupt::Abandon);
         } else if id > self.last {
             self.cancelled.insert(id);
         }
     }
 
+    fn finish(&self, run: u64, interrupt: &impl Fn(Interrupt)) {
+        if self.under_way.is_some_and(|(_, known)| known == run) {
+            interrupt(Interrupt::Finish);
+        }
+    }
+
     /// False when nobody wants it any more.
-    fn begin(&mut self, id: u64) -> bool {
-        self.under_way = Some(id);
+    fn begin(&mut self, id: u64, run: u64) -> bool {
+        self.under_way = Some((id, run));
         self.last = id;
         !self.cancelled.remove(&id)
     }
@@ -133,7 +164,7 @@ fn answer_all(
     requests: &mpsc::Receiver<String>,
     output: &Mutex<impl Write>,
     node: &mut dyn NodeControl,
-    measuring: &mpsc::Sender<Measure>,
+    (measuring, finish): (&mpsc::Sender<Measure>, &dyn Fn(u64)),
 ) -> io::Result<()> {
     for line in requests {
         let answer = match serde_json::from_str::<RequestLine<Request>>(&line) {
@@ -145,6 +176,10 @@ fn answer_all(
             Ok(RequestLine { id, request: Request::Ready }) => {
                 let _ = measuring.send((id, None));
                 continue;
+            }
+            Ok(RequestLine { id, request: Request::FinishProbe { run } }) => {
+                finish(run);
+                ResponseLine { id, response: Response::ProbeFinishes }
             }
             Ok(line) => ResponseLine { id: line.id, response: answer(line.request, node) },
             Err(error) => {
@@ -174,7 +209,7 @@ fn measure_all(
 }
 
 fn probe(id: u64, order: &ProbeOrder, measuring: &mut impl Measuring, probing: &Mutex<Probing>) -> Response {
-    let wanted = lock(probing).begin(id);
+    let wanted = lock(probing).begin(id, order.run);
     let probed = if wanted { measuring.probe(order) } else { Err("the measurement was cancelled".to_owned()) };
     let mut probing = lock(probing);
     probing.under_way = None;
@@ -187,6 +222,12 @@ fn probe(id: u64, order: &ProbeOrder, measuring: &mut impl Measuring, probing: &
 /// The number of a request that cannot be read as a whole, so that its asker does not wait for ever.
 fn request_id(line: &str) -> u64 {
     serde_json::from_str::<RequestLine<serde_json::Value>>(line).map_or(0, |line| line.id)
+}
+
+/// The number of a request of which only the beginning is known.
+fn id_at_the_beginning(line: &[u8]) -> u64 {
+    let digits = line.strip_prefix(br#"{"id":"#).unwrap_or_default().iter().take_while(|byte| byte.is_ascii_digit());
+    digits.fold(0, |id: u64, digit| id.saturating_mul(10).saturating_add(u64::from(digit - b'0')))
 }
 
 /// The running kernel's name for this boot; empty where it does not tell, which equals no other.
@@ -215,11 +256,14 @@ fn answer(request: Request, node: &mut dyn NodeControl) -> Response {
             node.stop_replay();
             Ok(Response::Switched(node.switches(0)))
         }
+        Request::TakeUp(taken) => node.take_up(*taken).map(Response::Switched),
         Request::Apply { row, backend } => node.apply(&row, backend).map(Response::Applied),
         Request::Clear => node.clear().map(|operations| Response::Cleared { operations }),
         Request::Status => node.status().map(|status| Response::Status(Box::new(status))),
         // The measuring thread's.
-        Request::Probe(_) | Request::Ready => Err("a measurement cannot be part of another request".to_owned()),
+        Request::Probe(_) | Request::Ready | Request::FinishProbe { .. } => {
+            Err("a measurement cannot be part of another request".to_owned())
+        }
         Request::Detach { .. } => Err("what is applied here lasts as long as the lab".to_owned()),
         Request::Reserve { .. } | Request::Release => Err("whose turn it is is known to the lab's holder".to_owned()),
     };
@@ -235,7 +279,8 @@ mod tests {
     use super::super::protocol::ReplayPhase;
     use super::*;
     use crate::measure::START_MISSED;
-    use crate::units::Span;
+    use crate::shaping::{Impairment, RowPath};
+    use crate::units::{Delay, Span};
 
     /// Measurements that last until they are interrupted.
     struct Endless {
@@ -283,9 +328,12 @@ mod tests {
             Err("not here".to_owned())
         }
         fn switches(&mut self, _: u64) -> ReplayState {
-            ReplayState { phase: ReplayPhase::None, stamps: Vec::new() }
+            ReplayState { phase: ReplayPhase::None, stamps: Vec::new(), gaps: Vec::new() }
         }
         fn stop_replay(&mut self) {}
+        fn take_up(&mut self, _: TakeUp) -> Result<ReplayState, String> {
+            Err("not here".to_owned())
+        }
     }
 
     /// What a session has written so far.
@@ -334,7 +382,7 @@ mod tests {
         let ((began, started), (interrupt, interrupted)) = (channel(), channel());
         let session = std::thread::spawn(move || {
             let (output, prober) = (Said::default(), Endless { began, interrupted });
-            let interrupt = move || interrupt.send(()).unwrap_or(());
+            let interrupt = move |_| interrupt.send(()).unwrap_or(());
             serve(io::BufReader::new(read), output.clone(), &mut Bare, prober, interrupt).unwrap();
             output.text()
         });
@@ -359,12 +407,41 @@ mod tests {
     }
 
     #[test]
+    fn long_rows_pass_and_longer_lines_are_refused() {
+        let path = |n: u32| RowPath {
+            selectors: vec![
+                ipnet::IpNet::from(IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 + n))).to_string().parse().unwrap(),
+            ],
+            impairment: Impairment::delay(Delay::from_millis(u64::from(n) % 60)),
+        };
+        let row: Row = (0..10_000).map(path).collect();
+        let apply = Request::Apply { row, backend: BackendChoice::Auto };
+        let long = line(&RequestLine { id: 11, request: apply });
+        assert!((500_000..MAX_LINE / 8).contains(&long.len()), "{}", long.len());
+        let mut longer = br#"{"id":12,"request":"#.to_vec();
+        longer.resize(MAX_LINE + 1, b' ');
+        let ending = line(&RequestLine { id: 13, request: Request::Clear });
+        let input = io::Cursor::new([&long[..], &longer, b"\n", &ending].concat());
+        let (said, (began, _started), (_stop, interrupted)) = (Said::default(), channel(), channel());
+        serve(input, said.clone(), &mut Bare, Endless { began, interrupted }, |_| {}).unwrap();
+        let said = said.text();
+        assert_eq!(said.lines().count(), 3, "{said}");
+        for answer in [
+            r#"{"id":11,"response":{"failed":{"message":"not here"}}}"#.to_owned(),
+            format!(r#"{{"id":12,"response":{{"failed":{{"message":"{TOO_LONG}"}}}}}}"#),
+            r#"{"id":13,"response":{"cleared":{"operations":7}}}"#.to_owned(),
+        ] {
+            assert!(said.lines().any(|line| line == answer), "{answer} in {said}");
+        }
+    }
+
+    #[test]
     fn beats_are_answered_while_a_measurement_is_under_way() {
         let (read, mut write) = std::io::pipe().unwrap();
         let (heard, mut hear) = std::io::pipe().unwrap();
         let ((began, started), (interrupt, interrupted)) = (channel(), channel());
         let session = std::thread::spawn(move || {
-            let (prober, interrupt) = (Endless { began, interrupted }, move || interrupt.send(()).unwrap_or(()));
+            let (prober, interrupt) = (Endless { began, interrupted }, move |_| interrupt.send(()).unwrap_or(()));
             serve(io::BufReader::new(read), hear.try_clone().unwrap(), &mut Bare, prober, interrupt).unwrap();
             hear.write_all(b"end\n").unwrap();
         });

@@ -4,7 +4,7 @@ use std::io::BufReader;
 use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
 
-use super::agent_session::NodeProber;
+use super::agent_session::{NodeProber, interrupt};
 use super::kernel_node::KernelNode;
 use crate::agent::keeper::Ground;
 use crate::agent::privilege;
@@ -49,7 +49,7 @@ impl Ground for KernelGround {
         let (Ok(stop), Ok(input)) = (StopSignal::new(), stream.try_clone()) else { return 2 };
         let prober = NodeProber { stop: stop.clone() };
         let mut node = KernelNode::new(self.interface.clone(), self.abilities.clone());
-        i32::from(serve(BufReader::new(input), stream, &mut node, prober, move || stop.stop()).is_err())
+        i32::from(serve(BufReader::new(input), stream, &mut node, prober, move |why| interrupt(&stop, why)).is_err())
     }
 
     fn sweep(&mut self) -> Result<(), String> {

@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand};
 use super::agent_host::KernelGround;
 use super::kernel_node::KernelNode;
 use crate::agent::keeper::KeeperOrder;
-use crate::agent::session::{Measuring, serve};
+use crate::agent::session::{Interrupt, Measuring, serve};
 use crate::agent::{claim, front, privilege};
 use crate::measure::{IcmpProber, ProbeOrder, ProbeReport, Prober, StopSignal};
 use crate::netlink::Connection;
@@ -124,7 +124,7 @@ fn run(interface: String, abilities: Option<Abilities>) -> io::Result<()> {
     let stop = StopSignal::new()?;
     let prober = NodeProber { stop: stop.clone() };
     let mut node = KernelNode::new(interface, abilities);
-    serve(BufReader::new(io::stdin()), io::stdout(), &mut node, prober, move || stop.stop())
+    serve(BufReader::new(io::stdin()), io::stdout(), &mut node, prober, move |why| interrupt(&stop, why))
 }
 
 /// Removes the delays of the lab node whose network namespace the calling thread is in.
@@ -152,6 +152,14 @@ fn told_abilities() -> Option<Abilities> {
 pub(super) struct NodeProber {
     /// Ends its measurements.
     pub(super) stop: StopSignal,
+}
+
+/// Stops a measurement in the way that is asked for.
+pub(super) fn interrupt(stop: &StopSignal, why: Interrupt) {
+    match why {
+        Interrupt::Abandon => stop.stop(),
+        Interrupt::Finish => stop.finish(),
+    }
 }
 
 impl Measuring for NodeProber {

@@ -8,13 +8,47 @@ use crate::units::Span;
 /// Probes later than this after their scheduled instant tell of an overloaded machine: schedulers are far more exact.
 const LATE: Span = Span::from_millis(100);
 
-/// In words, one line each; empty when all went well. `dropped` is how many packets the delay elements dropped.
-pub(super) fn caveats(measured: &Measured, dropped: u64) -> Vec<String> {
+/// What delay elements did wrong: errors of the emulation, not of the network.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Faults {
+    /// Packets that did not fit.
+    pub(super) dropped: u64,
+    /// Packets that left more than a millisecond after their time.
+    pub(super) late: u64,
+}
+
+impl Faults {
+    /// So far, on one node.
+    pub(super) fn of(status: &NodeStatus) -> Self {
+        status.traffic.map_or(Self::default(), |traffic| Self { dropped: traffic.dropped, late: traffic.late })
+    }
+
+    /// What came to these after `before`.
+    pub(super) fn since(self, before: Self) -> Self {
+        let (dropped, late) = (self.dropped.saturating_sub(before.dropped), self.late.saturating_sub(before.late));
+        Self { dropped, late }
+    }
+}
+
+impl std::iter::Sum for Faults {
+    fn sum<I: Iterator<Item = Self>>(faults: I) -> Self {
+        faults.fold(Self::default(), |sum, one| Self { dropped: sum.dropped + one.dropped, late: sum.late + one.late })
+    }
+}
+
+/// In words, one line each; empty when all went well.
+pub(super) fn caveats(measured: &Measured, faults: Faults) -> Vec<String> {
     let reports = &measured.reports;
     let sum = |count: fn(&ProbeReport) -> u32| reports.iter().map(|report| u64::from(count(report))).sum::<u64>();
     let refusal = reports.iter().find_map(|report| report.first_refusal.as_deref());
     [
-        (dropped, "packets were dropped by the delay elements: an error of the emulation".to_owned()),
+        (faults.dropped, "packets were dropped by the delay elements: an error of the emulation".to_owned()),
+        (
+            faults.late,
+            "packets left the delay line more than 1ms after their time: this machine is too busy, delays are not the \
+             emulation's alone"
+                .to_owned(),
+        ),
         (
             sum(|report| report.user_stamped),
             "probes were stamped by the prober, not by the kernel: delays are less exact".to_owned(),
@@ -54,7 +88,8 @@ fn clock_notes(clocks: &Clocks) -> Vec<String> {
             "note: all hosts run on one kernel and have one clock: one-way delays are judged, and exact".to_owned(),
         ];
     }
-    let pairs = (0..hosts.len()).flat_map(|from| (0..hosts.len()).map(move |to| (from, to)));
+    let known: Vec<usize> = (0..hosts.len()).filter(|host| hosts[*host].is_known()).collect();
+    let pairs = known.iter().flat_map(|from| known.iter().map(move |to| (*from, *to)));
     let bounds: Option<Vec<Span>> = pairs.map(|(from, to)| clocks.bound(from, to)).collect();
     let known = match bounds.and_then(|bounds| bounds.into_iter().max()) {
         Some(most) => format!("one-way figures may be off by up to {most}, which their clocks are uncertain by"),
@@ -73,6 +108,7 @@ fn clock_notes(clocks: &Clocks) -> Vec<String> {
 fn late_note(reports: &[ProbeReport]) -> Option<String> {
     let latest = reports.iter().filter_map(|report| Some(report.lateness?.max)).max()?;
     (latest > LATE).then(|| {
+        let latest = Span::from_millis(latest.as_nanos() / 1_000_000);
         format!(
             "note: probes were sent up to {latest} late: this machine is too busy, delays and losses are not the \
              emulation's alone"

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::matrix::DelayMatrix;
-use crate::measure::{Beyond, Comparison, FRAME, Median, Sample, Tolerance, Verdict, beyond, compare_medians};
+use crate::measure::{Beyond, Comparison, FRAME, Median, Missing, Sample, Tolerance, Verdict, beyond, compare_medians};
 use crate::shaping::{Expected, Impairment};
 use crate::testbed::Measured;
 use crate::topology::NodeIndex;
@@ -79,7 +79,12 @@ impl Expectation {
         let plain = |from, to| Median::of(matrix.delay(from, to));
         let median = |from, to| self.medians.get(&(from, to)).copied().unwrap_or_else(|| plain(from, to));
         let mut comparison = compare_medians(&measured.clocks, matrix, median, samples, tolerance);
-        let beyond = beyond(&self.beyond, samples, &measured.collected.copies);
+        let missing = Missing::of(measured.missing.clone());
+        // What a missing node would have counted is neither lost nor doubled.
+        let judged = self.beyond.iter().filter(|((from, to), _)| !missing.concerns(*from, *to));
+        let judged = judged.map(|(path, expected)| (*path, *expected)).collect();
+        comparison = comparison.without(missing);
+        let beyond = beyond(&judged, samples, &measured.collected.copies);
         if beyond.verdict() == Verdict::Fail {
             comparison.verdict = Verdict::Fail;
         }
@@ -149,7 +154,7 @@ mod tests {
             let expectation = Expectation::of(&matrix, |_, _| impairment, probes);
             let collected =
                 Collected { samples: Vec::new(), duplicates: 0, copies: BTreeMap::new(), backwards: 0, unexpected: 0 };
-            let nothing = Measured { collected, reports: Vec::new(), clocks: Clocks::One };
+            let nothing = Measured { collected, reports: Vec::new(), clocks: Clocks::One, missing: BTreeMap::new() };
             let tolerance = Tolerance { relative: 0.05, absolute: Span::from_millis(1) };
             expectation.notes(&expectation.judge(&matrix, &[], &nothing, tolerance).0)
         };

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
-use nix::sys::signal::{SigSet, Signal};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
 
+use super::signals::Signals;
 use super::target::Target;
 use crate::agent::protocol::{Request, Response};
-use crate::testbed;
+use crate::testbed::{self, NodeFailure, Present, Testbed};
+use crate::wording::OneLine;
 
 /// How often the signals are looked at.
 const TICK: Duration = Duration::from_millis(100);
@@ -27,7 +27,8 @@ pub(super) struct StayArgs {
     stay: Option<Duration>,
 }
 
-fn parse_stay(text: &str) -> Result<Duration, String> {
+/// A time that something may stay on hosts.
+pub(super) fn parse_stay(text: &str) -> Result<Duration, String> {
     let stay = humantime::parse_duration(text).map_err(|error| error.to_string())?;
     let (least, most) = (Duration::from_secs(1), Duration::from_secs(30 * 86_400));
     if (least..=most).contains(&stay) { Ok(stay) } else { Err(format!("{text} is not between 1s and 30days")) }
@@ -37,14 +38,16 @@ impl StayArgs {
     /// What was applied to hosts stays as it was asked for; when this program is to hold it, this returns after it was
     /// cleared.
     pub(super) fn keep(&self, target: &mut Target, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
-        match self.stay {
-            Some(stay) => detach(target, stay, out),
-            None => hold(target, out),
+        if let Some(stay) = self.stay {
+            return detach(target, stay, out);
         }
+        let signals = Signals::take()?;
+        Ok(if hold(target, &signals, out)? { ExitCode::SUCCESS } else { ExitCode::from(2) })
     }
 }
 
-fn detach(target: &mut Target, stay: Duration, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
+/// Leaves what is on the hosts there for so long.
+pub(super) fn detach(target: &mut Target, stay: Duration, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     let seconds = stay.as_secs();
     let requests = (0..target.nodes().len()).map(|node| (node, Request::Detach { seconds })).collect();
     let answers = target.testbed().ask(requests)?;
@@ -62,28 +65,35 @@ fn detach(target: &mut Target, stay: Duration, out: &mut dyn Write) -> anyhow::R
     Ok(ExitCode::SUCCESS)
 }
 
-/// Waits for Ctrl-C, telling of hosts that are lost, and clears.
-fn hold(target: &mut Target, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
-    let set: SigSet = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().collect();
-    set.thread_block().context("block signals")?;
-    let signals = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).context("take signals")?;
+/// Waits for Ctrl-C, telling of hosts that are lost, and clears; whether all hosts are cleared.
+pub(super) fn hold(target: &mut Target, signals: &Signals, out: &mut dyn Write) -> anyhow::Result<bool> {
     writeln!(out, "Ctrl-C clears it")?;
     out.flush()?;
-    let mut lost = 0;
-    while signals.read_signal().context("read a signal")?.is_none() {
-        let news = target.hosts().map_or_else(Vec::new, |hosts| hosts.news(TICK));
+    while signals.wait(TICK).is_none() {
+        let news = target.hosts().map_or_else(Vec::new, |hosts| hosts.news(Duration::ZERO));
         for (node, why) in news {
-            lost += 1;
             let name = target.name_of(node);
             writeln!(io::stderr(), "host `{name}` is lost: {why}; the others go on")?;
         }
-        if lost == target.nodes().len() {
+        if target.hosts().is_some_and(|hosts| hosts.lost().count() == hosts.nodes().len()) {
             anyhow::bail!("all hosts are lost; what they had ends with their leases");
         }
     }
-    match testbed::clear(target.testbed()) {
-        Ok(operations) => writeln!(out, "cleared {target}: {operations} writes")?,
-        Err(error) => return Err(error).context("clear; what could not be cleared ends with its lease"),
+    clear(target, out)
+}
+
+/// Clears what is there, and tells of the nodes that are not; whether all are.
+pub(super) fn clear(target: &mut Target, out: &mut dyn Write) -> anyhow::Result<bool> {
+    let mut present = Present::of(target.testbed())?;
+    let missing = present.failures();
+    let operations = testbed::clear(&mut present).context("clear; what could not be cleared ends with its lease")?;
+    writeln!(out, "cleared {target}: {operations} writes")?;
+    for NodeFailure { node, message } in &missing {
+        writeln!(
+            out,
+            "note: `{node}` is lost ({}) and not cleared: what it has ends with its lease",
+            OneLine(message)
+        )?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(missing.is_empty())
 }

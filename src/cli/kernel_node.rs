@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::agent::protocol::{
-    Applied, Compared, Destinations, NodeStatus, Place, ReplayOrder, ReplayState, Response, Traffic,
+    Applied, Compared, Destinations, NodeStatus, Place, ReplayOrder, ReplayState, Request, Response, TakeUp, Traffic,
 };
 use crate::agent::replay::{Replay, Switching, now_ns};
 use crate::agent::session::NodeControl;
@@ -117,12 +117,23 @@ impl Kernel {
             row: self.applied.as_ref().map(|last| last.row.clone()).unwrap_or_default(),
             differences: diff(&current, &wanted).iter().map(ToString::to_string).collect(),
             restarts: vec![],
+            replay: None,
             traffic: traffic.map_err(text)?.map(|traffic| Traffic {
                 packets: traffic.packets,
                 dropped: if self.drops_are_meant() { 0 } else { traffic.dropped },
                 drops_unknown: self.drops_are_meant(),
+                late: traffic.late,
             }),
         })
+    }
+
+    fn apply(&mut self, row: &Row, backend: BackendChoice) -> Result<Applied, String> {
+        self.examine()?;
+        let abilities = self.abilities();
+        let (backend, reason) = choose_for(backend, &abilities, row).map_err(text)?;
+        let applied = tc::impair(self.tc()?, row, backend, &abilities).map_err(text)?;
+        self.applied = Some(Last { row: row.clone(), backend });
+        Ok(Applied { backend, reason, operations: applied.operations })
     }
 
     fn compare(&mut self, row: &Row, backend: BackendChoice) -> Result<Compared, String> {
@@ -239,17 +250,13 @@ impl NodeControl for KernelNode {
 
     fn apply(&mut self, row: &Row, backend: BackendChoice) -> Result<Applied, String> {
         self.replay.stop();
-        let mut kernel = self.kernel();
-        kernel.examine()?;
-        let abilities = kernel.abilities();
-        let (backend, reason) = choose_for(backend, &abilities, row).map_err(text)?;
-        let applied = tc::impair(kernel.tc()?, row, backend, &abilities).map_err(text)?;
-        kernel.applied = Some(Last { row: row.clone(), backend });
-        Ok(Applied { backend, reason, operations: applied.operations })
+        let applied = self.kernel().apply(row, backend)?;
+        self.replay.forget();
+        Ok(applied)
     }
 
     fn clear(&mut self) -> Result<usize, String> {
-        self.replay.stop();
+        self.replay.forget();
         let mut kernel = self.kernel();
         (kernel.applied, kernel.ground) = (None, State::default());
         let cleared = tc::clear(kernel.tc()?).map_err(text)?;
@@ -257,7 +264,8 @@ impl NodeControl for KernelNode {
     }
 
     fn status(&mut self) -> Result<NodeStatus, String> {
-        self.kernel().status()
+        let replay = self.replay.progress();
+        Ok(NodeStatus { replay, ..self.kernel().status()? })
     }
 
     fn compare(&mut self, row: &Row, backend: BackendChoice) -> Result<Compared, String> {
@@ -291,5 +299,21 @@ impl NodeControl for KernelNode {
             kernel.ground = State::default();
             let _ = kernel.tc().map(|tc| tc::clear(tc));
         }
+    }
+    fn take_up(&mut self, taken: TakeUp) -> Result<ReplayState, String> {
+        self.replay.stop();
+        let mut kernel = self.kernel();
+        kernel.examine()?;
+        let abilities = kernel.abilities();
+        kernel.replayed_by = choose_for_all(&taken.order, &abilities)?.0;
+        if taken.order.latest(taken.start_realtime_ns, now_ns()) == 0 {
+            match &taken.before {
+                Some(Request::Apply { row, backend }) => drop(kernel.apply(row, *backend)?),
+                _ => kernel.lay_ground(&taken.order)?,
+            }
+        }
+        drop(kernel);
+        self.replay.take_up(Arc::clone(&self.kernel), taken)?;
+        Ok(self.replay.state(0))
     }
 }

@@ -1,5 +1,6 @@
 //! `longhaul apply`, `measure` and `clear` on a running lab or on hosts.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,6 +13,7 @@ use super::caveats::{caveats, drops_note};
 use super::expectation::{Expectation, Probes};
 use super::hold::StayArgs;
 use super::input::{MatrixInput, NodeBackendArgs, ProbeArgs, ToleranceText};
+use super::known::Known;
 use super::progress::Progress;
 use super::target::{Kind, Target, TargetArgs};
 use crate::agent::protocol::{Applied, NodeStatus};
@@ -20,7 +22,7 @@ use crate::matrix::DelayMatrix;
 use crate::matrix::csv::{CsvOptions, to_csv};
 use crate::measure::Verdict;
 use crate::report::beyond::{beyond_lines, beyond_table};
-use crate::report::files::{measured_matrix, result_json};
+use crate::report::files::{measured_matrix, missing_words, result_json};
 use crate::report::table;
 use crate::shaping::{BackendChoice, Impairment, Row};
 use crate::testbed::{self, Testbed};
@@ -68,7 +70,8 @@ Examples:
   longhaul measure --ipv6 --json measured.json
   longhaul measure --hosts edge.yaml
 
-Exit code: 0 every path is within tolerance of what is applied, 1 some are not.")]
+Exit code: 0 every path is within tolerance of what is applied, 1 some are not, or a node is missing:
+then the paths of the others are measured and written, and what is missing is said.")]
 pub(super) struct MeasureArgs {
     #[command(flatten)]
     target: TargetArgs,
@@ -141,18 +144,20 @@ pub(super) fn in_order(names: &[NodeName], whose: &str, intended: Intended, plac
 /// Runs `longhaul measure`.
 pub(super) fn run_measure(args: &MeasureArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     let mut target = args.target.connect()?;
-    let statuses = testbed::status(target.testbed())?;
-    let applied = applied_matrix(target.nodes(), &statuses)?;
+    let known = Known::of(target.testbed())?;
+    let statuses = &known.statuses;
+    let applied = applied_matrix(target.nodes(), statuses)?;
     let progress = Progress::new();
     let started = |duration| progress.run("measure", duration);
     let options = args.probes.options(&applied);
     let measured = testbed::measure(target.testbed(), options, &started)?;
     progress.finish();
-    let after = testbed::status(target.testbed())?;
-    let dropped = dropped(&after).saturating_sub(dropped(&statuses));
-    let expectation = expectation(&applied, target.nodes(), &statuses, options);
+    let after = Known::of(target.testbed())?;
+    let faults = after.faults_since(&known);
+    let expectation = expectation(&applied, target.nodes(), statuses, options);
     let samples = &measured.collected.samples;
     let (comparison, beyond) = expectation.judge(&applied, samples, &measured, args.tolerance.0);
+    let comparison = comparison.without(known.missing(&measured));
     let columns = super::terminal::columns(io::stdout()).unwrap_or(usize::MAX);
     write!(out, "{}", table::path_table(applied.names(), &comparison, WORST_PATHS, columns))?;
     if let Some(table) = beyond_table(applied.names(), &beyond, WORST_PATHS, columns) {
@@ -160,18 +165,22 @@ pub(super) fn run_measure(args: &MeasureArgs, out: &mut dyn Write) -> anyhow::Re
     }
     if let Some(file) = &args.csv {
         let mut matrix = measured_matrix(applied.names(), &comparison)?;
-        matrix.metadata.source = Some(format!("longhaul measure of {} {}, medians", target.kind().word(), target.name));
+        let without = in_words(&missing_words(applied.names(), &comparison.missing));
+        let source = format!("longhaul measure of {} {}, medians{without}", target.kind().word(), target.name);
+        matrix.metadata.source = Some(source);
         matrix.metadata.date = Some(humantime::format_rfc3339_seconds(SystemTime::now()).to_string());
         std::fs::write(file, to_csv(&matrix, CsvOptions::default()))
             .with_context(|| format!("write {}", file.display()))?;
     }
     if let Some(file) = &args.json {
-        let text = result_json(&backend_names(&statuses), applied.names(), &comparison, &beyond);
+        let text = result_json(&backend_names(statuses), applied.names(), &comparison, &beyond);
         std::fs::write(file, text).with_context(|| format!("write {}", file.display()))?;
     }
     writeln!(out, "{}", table::summary_line(&comparison))?;
-    let notes = caveats(&measured, dropped).into_iter().chain(drops_note(&after)).chain(expectation.notes(&comparison));
-    for line in beyond_lines(&beyond).into_iter().chain(notes) {
+    let notes =
+        caveats(&measured, faults).into_iter().chain(drops_note(&after.statuses)).chain(expectation.notes(&comparison));
+    let missing = table::missing_lines(applied.names(), &comparison.missing);
+    for line in missing.into_iter().chain(beyond_lines(&beyond)).chain(notes) {
         writeln!(out, "{line}")?;
     }
     Ok(match comparison.verdict {
@@ -180,9 +189,10 @@ pub(super) fn run_measure(args: &MeasureArgs, out: &mut dyn Write) -> anyhow::Re
     })
 }
 
-/// Packets that the delay elements have dropped so far.
-pub(super) fn dropped(statuses: &[NodeStatus]) -> u64 {
-    statuses.iter().filter_map(|status| status.traffic).map(|traffic| traffic.dropped).sum()
+/// `; without n2 (…)`, or nothing when nobody is missing.
+pub(super) fn in_words(missing: &BTreeMap<String, String>) -> String {
+    let all: Vec<String> = missing.iter().map(|(name, why)| format!("{name} ({why})")).collect();
+    if all.is_empty() { String::new() } else { format!("; without {}", all.join(", ")) }
 }
 
 /// The matrix that the nodes say they are applying.

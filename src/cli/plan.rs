@@ -12,6 +12,9 @@ use crate::matrix;
 
 /// Check plans.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  longhaul plan check experiments/qos-load-balancing/plan.yaml")]
 pub(super) struct PlanArgs {
     #[command(subcommand)]
     command: PlanCommand,

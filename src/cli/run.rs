@@ -33,7 +33,7 @@ Ctrl-C ends the run after the trials that are under way; --resume goes on with i
 A plan that runs in simulation gives the same files each time.
 Exit code: 0 every trial was run, 1 some are left, 2 the plan or the system is wrong.")]
 pub(super) struct RunArgs {
-    /// The plan, a YAML file
+    /// Plan, a YAML file
     plan: PathBuf,
     /// Only this strategy, by its name in the plan; may be given several times
     #[arg(long, value_name = "STRATEGY")]

@@ -9,7 +9,7 @@ use clap::Args;
 use crate::inventory::{self, Inventory};
 use crate::testbed::hosts::{Hosts, Rid, rid_all};
 use crate::testbed::lab::{Lab, find_running};
-use crate::testbed::{self, Testbed};
+use crate::testbed::{self, Present, Testbed};
 use crate::topology::{Node, NodeIndex, NodeName};
 
 /// The variable that names another program than `ssh`.
@@ -37,6 +37,11 @@ pub(super) struct HostsArgs {
 }
 
 impl TargetArgs {
+    /// Whether it is hosts.
+    pub(super) fn names_hosts(&self) -> bool {
+        self.hosts.hosts.is_some()
+    }
+
     /// Connects to it.
     pub(super) fn connect(&self) -> anyhow::Result<Target> {
         if let Some(target) = self.hosts.connect()? {
@@ -134,7 +139,8 @@ impl Target {
         match self.testbed {
             Connected::Lab(lab) => lab.stop()?,
             Connected::Hosts(mut hosts) => {
-                testbed::clear(&mut hosts)?;
+                // What cannot be reached clears itself with its lease.
+                testbed::clear(&mut Present::of(&mut hosts)?)?;
             }
         }
         Ok(())

@@ -24,7 +24,7 @@ use ipnet::IpNet;
 pub use error::{FileProblem, IntendedError};
 
 use crate::matrix::{DelayMatrix, MatrixError, ReadError, ReadOptions};
-use crate::shaping::{Impairment, PathIntent, Row, beyond_delay};
+use crate::shaping::{Impairment, NetworkIntent, PathIntent, Row, beyond_delay};
 use crate::topology::{Node, NodeIndex};
 use load::Loader;
 
@@ -105,10 +105,14 @@ impl Intended {
         self.paths.get(&(from, to)).cloned().unwrap_or_else(plain)
     }
 
-    /// Whether every path does the same to all of its packets: no services, no exceptions, no networks behind nodes.
-    pub fn is_plain(&self) -> bool {
-        let plain = |intent: &PathIntent| intent.services.is_empty() && intent.except.is_empty();
-        self.networks.is_empty() && self.paths.values().all(plain)
+    /// What all paths do, and the networks of nodes.
+    pub fn network(&self) -> NetworkIntent {
+        let n = self.matrix.len();
+        let intent = |place: usize| match (place / n, place % n) {
+            (from, to) if from == to => PathIntent::default(),
+            (from, to) => self.intent(from, to),
+        };
+        NetworkIntent { paths: (0..n * n).map(intent).collect(), networks: self.networks.clone() }
     }
 
     /// What paths do beyond delay, in one line; `None` when nothing.
@@ -125,12 +129,8 @@ impl Intended {
 
     /// What `nodes`, in the matrix's order, are to do: one row each.
     pub fn rows(&self, nodes: &[Node]) -> Vec<Row> {
-        let with_networks = |(index, node): (NodeIndex, &Node)| {
-            let more = self.networks.get(&index).into_iter().flatten().filter(|net| !node.networks.contains(net));
-            Node { networks: node.networks.iter().chain(more).copied().collect(), ..node.clone() }
-        };
-        let nodes: Vec<Node> = nodes.iter().enumerate().map(with_networks).collect();
-        (0..nodes.len()).map(|from| Row::of_intents(&nodes, from, |to| self.intent(from, to))).collect()
+        let network = self.network();
+        (0..nodes.len()).map(|from| network.row(nodes, from)).collect()
     }
 }
 

@@ -200,6 +200,14 @@ fn tables_of_tc_are_read() {
 }
 
 #[test]
+fn names_that_other_languages_take_for_truths_are_names() {
+    let file = "apiVersion: longhaul/v1\nregions: {no: [y, n]}\ndelays: {no: {no: 5ms}}\npaths: [{from: y, to: no, loss: 1%}]\n";
+    let intended = load(file, &[]).unwrap();
+    assert_eq!(intended.matrix().names()[0].as_str(), "y");
+    assert!(load(&file.replace("from: y", "from: true"), &[]).unwrap_err().contains("expected a node"));
+}
+
+#[test]
 fn mistakes_are_told_with_their_place() {
     for (rules, message) in [
         ("paths:\n  - {from: c1, loss: 5%}\n", "net.yaml:4:12: there is no node and no region called `c1`"),

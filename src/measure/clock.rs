@@ -119,6 +119,13 @@ pub struct HostClock {
     pub clock: Option<Clock>,
 }
 
+impl HostClock {
+    /// Whether anything is: of a host that was never reached nothing is, and it has no say in what others are judged by.
+    pub fn is_known(&self) -> bool {
+        !self.boot.is_empty() || self.clock.is_some()
+    }
+}
+
 /// What the figures of a measurement are judged by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -133,11 +140,12 @@ pub enum Basis {
 impl Clocks {
     /// Of hosts in node order. Hosts of one boot share the clock that is known best.
     pub fn of(mut hosts: Vec<HostClock>) -> Self {
-        let named = |boot: &str, hosts: &[HostClock]| !boot.is_empty() && hosts.iter().all(|host| host.boot == boot);
-        if hosts.first().is_some_and(|first| named(&first.boot, &hosts)) {
+        let mut boots = hosts.iter().filter(|host| host.is_known()).map(|host| &host.boot);
+        let first = boots.next();
+        if first.is_some_and(|first| !first.is_empty() && boots.all(|boot| boot == first)) {
             // Even then this side's may be another: the start of a schedule is told by it.
             let best = hosts.iter().filter_map(|host| host.clock).min_by_key(Clock::bound);
-            for host in &mut hosts {
+            for host in hosts.iter_mut().filter(|host| !host.boot.is_empty()) {
                 host.clock = best;
             }
             return Self::Apart(hosts);
@@ -170,8 +178,10 @@ impl Clocks {
         match self {
             Self::One => Basis::OneWay,
             Self::Apart(hosts) => {
-                let pairs = hosts.windows(2).all(|pair| !pair[0].boot.is_empty() && pair[0].boot == pair[1].boot);
-                if pairs { Basis::OneWay } else { Basis::RoundTrip }
+                let mut boots = hosts.iter().filter(|host| host.is_known()).map(|host| &host.boot);
+                let first = boots.next();
+                let one = first.is_some_and(|first| !first.is_empty() && boots.all(|boot| boot == first));
+                if one { Basis::OneWay } else { Basis::RoundTrip }
             }
         }
     }
@@ -315,6 +325,10 @@ mod tests {
         assert_eq!((apart.basis(), apart.bound(0, 1)), (Basis::RoundTrip, Some(Span::ZERO)));
         assert_eq!(apart.bound(0, 2), Some(Span::from_nanos(90_200)));
         assert_eq!(apart.correction(2, START), -5_000_000);
+        // One that was never reached has no say.
+        let with_lost = Clocks::of(vec![host("", None), host("a", far), host("a", near)]);
+        assert_eq!((with_lost.basis(), with_lost.bound(1, 2)), (Basis::OneWay, Some(Span::ZERO)));
+        assert_eq!((with_lost.bound(0, 1), with_lost.theirs(1, START)), (None, START + 5_000_000));
         let unknown = Clocks::of(vec![host("", None), host("", None)]);
         assert_eq!((unknown.basis(), unknown.bound(0, 1)), (Basis::RoundTrip, None));
         assert_eq!((Clocks::One.basis(), Clocks::One.theirs(3, 7)), (Basis::OneWay, 7));

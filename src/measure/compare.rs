@@ -5,6 +5,7 @@ use crate::topology::NodeIndex;
 use crate::units::{Delay, Deviation, Rtt, Span};
 
 use super::clock::{Basis, Clocks};
+use super::missing::Missing;
 use super::rank::{median_interval, percentile};
 use super::sample::{Comparison, DelaySummary, ErrorSummary, PathResult, RttSummary, Sample, Tolerance, Verdict};
 
@@ -101,6 +102,7 @@ pub fn compare_medians(
         lost: paths.iter().map(|path| u64::from(path.lost)).sum(),
         verdict: if passed { Verdict::Pass } else { Verdict::Fail },
         tolerance,
+        missing: Missing::default(),
         paths,
     }
 }

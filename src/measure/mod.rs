@@ -8,6 +8,7 @@ mod echo;
 mod fake;
 mod icmp;
 mod ledger;
+mod missing;
 mod order;
 #[doc(hidden)]
 pub mod outside;
@@ -24,6 +25,7 @@ pub use compare::{BaseMatrix, Median, compare, compare_by, compare_medians, subt
 pub use echo::FRAME;
 pub use fake::FakeProber;
 pub use icmp::{IcmpProber, StopSignal};
+pub use missing::{Missing, MissingNode};
 pub use order::overtaken;
 pub use probe::{
     Lateness, MAX_PROBES, MAX_RUN, ProbeError, ProbeOrder, ProbeReport, Prober, ReceivedProbe, START_MISSED, SentProbe,

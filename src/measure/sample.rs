@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::clock::Basis;
+use super::missing::Missing;
 use crate::topology::NodeIndex;
 use crate::units::{Delay, Deviation, Rtt, Span};
 
@@ -135,6 +136,8 @@ pub struct Comparison {
     pub verdict: Verdict,
     /// What it was judged by.
     pub tolerance: Tolerance,
+    /// The nodes whose paths are not judged.
+    pub missing: Missing,
 }
 
 impl Comparison {

@@ -1,5 +1,6 @@
 //! The files of a run as text: raw samples, the machine-readable result, the measured matrix. Nothing is written here.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use serde::Serialize;
@@ -7,11 +8,12 @@ use serde::Serialize;
 use super::table::tolerance_text;
 use crate::matrix::{DelayMatrix, MatrixError};
 use crate::measure::{
-    Basis, Beyond, BeyondPath, Comparison, DelaySummary, JitterFound, PathResult, RttSummary, Sample, ShareFound,
-    Verdict,
+    Basis, Beyond, BeyondPath, Comparison, DelaySummary, JitterFound, Missing, MissingNode, PathResult, RttSummary,
+    Sample, ShareFound, Verdict,
 };
 use crate::topology::{NodeIndex, NodeName};
 use crate::units::{Delay, Deviation, Rtt, Span};
+use crate::wording::OneLine;
 
 /// Why measurements are not a delay matrix.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -62,6 +64,9 @@ struct ResultFile<'a> {
     nodes: &'a [NodeName],
     tolerance: ToleranceEntry,
     summary: Summary,
+    /// The nodes that were not measured, or not to the end, and why.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    missing: BTreeMap<String, String>,
     paths: Vec<PathEntry<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     beyond: Option<BeyondEntry<'a>>,
@@ -129,12 +134,12 @@ struct ErrorEntry {
 struct PathEntry<'a> {
     from: &'a str,
     to: &'a str,
-    intended_ms: f64,
+    intended_ms: Option<f64>,
     /// Where it is not the delay.
     #[serde(skip_serializing_if = "Option::is_none")]
     intended_median_ms: Option<f64>,
     one_way_ms: Option<Quantiles>,
-    intended_rtt_ms: f64,
+    intended_rtt_ms: Option<f64>,
     rtt_ms: Option<Quantiles>,
     sent: u32,
     lost: u32,
@@ -142,6 +147,9 @@ struct PathEntry<'a> {
     /// How far the one-way figures may be off by the clocks.
     clock_bound_ms: Option<f64>,
     verdict: Verdict,
+    /// Whether one of the nodes is missing.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    missing: bool,
 }
 
 #[derive(Serialize)]
@@ -167,21 +175,23 @@ impl From<RttSummary> for Quantiles {
 }
 
 impl<'a> PathEntry<'a> {
-    fn of(names: &'a [NodeName], path: &PathResult) -> Self {
+    fn of(names: &'a [NodeName], comparison: &Comparison, path: &PathResult) -> Self {
         let name = |node: NodeIndex| names.get(node).map_or("", NodeName::as_str);
+        let (there, both) = comparison.intention_known(path);
         Self {
             from: name(path.from),
             to: name(path.to),
-            intended_ms: path.intended.as_millis_f64(),
+            intended_ms: there.then(|| path.intended.as_millis_f64()),
             intended_median_ms: (path.intended_median != path.intended).then(|| path.intended_median.as_millis_f64()),
             one_way_ms: path.one_way.map(Quantiles::from),
-            intended_rtt_ms: path.intended_rtt.as_millis_f64(),
+            intended_rtt_ms: both.then(|| path.intended_rtt.as_millis_f64()),
             rtt_ms: path.rtt.map(Quantiles::from),
             sent: path.sent,
             lost: path.lost,
             error_ms: path.error.map(Deviation::as_millis_f64),
             clock_bound_ms: path.clock_bound.map(Span::as_millis_f64),
             verdict: path.verdict,
+            missing: comparison.lacks(path),
         }
     }
 }
@@ -211,9 +221,18 @@ pub fn result_json(backend: &str, names: &[NodeName], comparison: &Comparison, b
             lost: comparison.lost,
             verdict: comparison.verdict,
         },
-        paths: comparison.paths.iter().map(|path| PathEntry::of(names, path)).collect(),
+        missing: missing_words(names, &comparison.missing),
+        paths: comparison.paths.iter().map(|path| PathEntry::of(names, comparison, path)).collect(),
         beyond: (!beyond.paths.is_empty()).then(|| BeyondEntry::of(names, beyond)),
     })
+}
+
+/// The missing nodes by their names, and why they are missing.
+pub fn missing_words(names: &[NodeName], missing: &Missing) -> BTreeMap<String, String> {
+    let words = |(node, missing): (&NodeIndex, &MissingNode)| {
+        Some((names.get(*node)?.to_string(), OneLine(&missing.why).to_string()))
+    };
+    missing.nodes.iter().filter_map(words).collect()
 }
 
 /// A value as indented JSON with a line break at the end.
@@ -222,15 +241,19 @@ pub(super) fn json(value: &impl Serialize) -> String {
     serde_json::to_string_pretty(value).unwrap_or_default() + "\n"
 }
 
-/// The matrix of the measured median one-way delays, which can be asked for again.
+/// The matrix of the measured median one-way delays between the nodes that are not missing, which can be asked for again.
 pub fn measured_matrix(names: &[NodeName], comparison: &Comparison) -> Result<DelayMatrix, MeasuredMatrixError> {
+    // By the places in the comparison those in the matrix.
+    let here: Vec<NodeIndex> = (0..names.len()).filter(|node| !comparison.missing.nodes.contains_key(node)).collect();
+    let names: Vec<NodeName> = here.iter().map(|node| names[*node].clone()).collect();
     let n = names.len();
     let mut delays = vec![Delay::ZERO; n * n];
     let mut measured: Vec<bool> = (0..n * n).map(|place| place / n == place % n).collect();
-    for path in comparison.paths.iter().filter(|path| path.from < n && path.to < n) {
+    for path in &comparison.paths {
+        let (Ok(from), Ok(to)) = (here.binary_search(&path.from), here.binary_search(&path.to)) else { continue };
         if let Some(one_way) = path.one_way {
-            delays[path.from * n + path.to] = one_way.p50;
-            measured[path.from * n + path.to] = true;
+            delays[from * n + to] = one_way.p50;
+            measured[from * n + to] = true;
         }
     }
     let absent = (0..n * n).filter(|place| !measured[*place]);
@@ -238,7 +261,7 @@ pub fn measured_matrix(names: &[NodeName], comparison: &Comparison) -> Result<De
     if !unmeasured.is_empty() {
         return Err(MeasuredMatrixError::Unmeasured(unmeasured));
     }
-    Ok(DelayMatrix::new(names.to_vec(), delays)?)
+    Ok(DelayMatrix::new(names, delays)?)
 }
 
 #[cfg(test)]

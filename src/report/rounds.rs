@@ -1,10 +1,13 @@
 //! Rounds of a measurement that goes on: which paths are worst, and a round as lines of text or one line of JSON.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::files::missing_words;
 use super::heat::{counted, number, thousands};
+use super::table::missing_lines;
 use crate::measure::{Basis, Comparison, PathResult, Verdict};
 use crate::topology::NodeName;
 use crate::units::Span;
@@ -69,6 +72,7 @@ pub fn round_lines(names: &[NodeName], round: &Round) -> String {
     if outside > NAMED {
         lines.push(format!("outside: {} more", thousands(outside - NAMED)));
     }
+    lines.extend(missing_lines(names, &round.comparison.missing));
     lines.extend(round.notes.iter().cloned());
     lines.iter().flat_map(|line| [&head, " ", line, "\n"]).collect()
 }
@@ -95,6 +99,9 @@ fn worst_of(names: &[NodeName], round: &Round) -> String {
 }
 
 fn path_sentence(names: &[NodeName], comparison: &Comparison, path: &PathResult) -> String {
+    if comparison.lacks(path) {
+        return format!("{} not measured: one of the nodes is missing", path_name(names, path));
+    }
     let (applied, measured) = comparison.judged_ms(path);
     let measured = measured.map_or("nothing".to_owned(), |measured| millis(measured, false));
     let expected = comparison.shifted_ms(path).map(|expected| format!(", expected {}", millis(expected, false)));
@@ -152,6 +159,7 @@ pub fn round_json(testbed: TestbedName, names: &[NodeName], round: &Round) -> St
             p99: error.p99.as_millis_f64(),
             max: error.max.as_millis_f64(),
         }),
+        missing: missing_words(names, &comparison.missing),
         outside: bad.into_iter().map(|path| PathLine::of(names, comparison, path)).collect(),
         notes: &round.notes,
     };
@@ -173,6 +181,8 @@ struct RoundLine<'a> {
     lost: u64,
     dropped: u64,
     error_ms: Option<ErrorLine>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    missing: BTreeMap<String, String>,
     outside: Vec<PathLine>,
     notes: &'a [String],
 }
@@ -188,7 +198,7 @@ struct ErrorLine {
 struct PathLine {
     from: String,
     to: String,
-    applied_ms: f64,
+    applied_ms: Option<f64>,
     /// Only where it is not what is applied.
     #[serde(skip_serializing_if = "Option::is_none")]
     expected_ms: Option<f64>,
@@ -201,11 +211,13 @@ struct PathLine {
 impl PathLine {
     fn of(names: &[NodeName], comparison: &Comparison, path: &PathResult) -> Self {
         let (applied_ms, measured_ms) = comparison.judged_ms(path);
+        let (there, both) = comparison.intention_known(path);
+        let known = if comparison.basis == Basis::OneWay { there } else { both };
         let name = |node: usize| names.get(node).map_or_else(|| format!("#{node}"), ToString::to_string);
         Self {
             from: name(path.from),
             to: name(path.to),
-            applied_ms,
+            applied_ms: known.then_some(applied_ms),
             expected_ms: comparison.shifted_ms(path),
             measured_ms,
             error_ms: path.error.map(crate::units::Deviation::as_millis_f64),

@@ -41,6 +41,9 @@ pub struct RunRecord {
     pub tolerance: String,
     /// What the paths take without impairment, in words, when it was measured.
     pub base_path: Option<String>,
+    /// The nodes that were not measured, or not to the end, and why.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub missing: BTreeMap<String, String>,
     /// How well the probes were sent and collected.
     pub probing: Probing,
     /// What else the machine was doing, when it could be seen.
@@ -141,6 +144,7 @@ mod tests {
             matrix: MatrixSource { source: "matrices/trade.csv".to_owned(), digest: "sha256:00".to_owned() },
             tolerance: "larger of 5 % and 1ms".to_owned(),
             base_path: None,
+            missing: BTreeMap::new(),
             probing: Probing::default(),
             host_noise: Some(HostNoise { load1: 0.5, steal: 0.01 }),
         }

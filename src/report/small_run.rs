@@ -31,6 +31,7 @@ pub(super) fn comparison(matrix: &DelayMatrix, samples: &[Sample]) -> Comparison
         verdict: if paths.iter().all(|path| path.verdict == Verdict::Pass) { Verdict::Pass } else { Verdict::Fail },
         paths,
         tolerance,
+        missing: crate::measure::Missing::default(),
     }
 }
 

@@ -3,9 +3,10 @@
 use comfy_table::{CellAlignment, ContentArrangement, ContentLineStyle, LineStyle, Table, TableStyle};
 
 use super::heat::{number, thousands};
-use crate::measure::{Basis, Comparison, PathResult, Tolerance, Verdict};
+use crate::measure::{Basis, Comparison, Missing, MissingNode, PathResult, Tolerance, Verdict};
 use crate::topology::NodeName;
 use crate::units::{Deviation, Span};
+use crate::wording::OneLine;
 
 /// Up to this many nodes a matrix of pairs is readable.
 pub const MATRIX_TABLE_NODES: usize = 12;
@@ -67,6 +68,11 @@ fn pair_cell(comparison: &Comparison, (from, to): (usize, usize), decimals: usiz
         return "-".to_owned();
     };
     let (intended, measured) = comparison.judged_ms(path);
+    if comparison.lacks(path) {
+        let (there, both) = comparison.intention_known(path);
+        let known = if comparison.basis == Basis::OneWay { there } else { both };
+        return if known { format!("{}/x", shortest(intended)) } else { "?/x".to_owned() };
+    }
     let mark = if path.verdict == Verdict::Fail && measured.is_some() { "!" } else { "" };
     let measured = measured.map_or("?".to_owned(), |measured| format!("{measured:.decimals$}"));
     format!("{}/{measured}{mark}", shortest(intended))
@@ -74,13 +80,16 @@ fn pair_cell(comparison: &Comparison, (from, to): (usize, usize), decimals: usiz
 
 /// What the marks in the table mean, if it has any.
 fn marks(comparison: &Comparison) -> String {
-    let measured = |path: &PathResult| comparison.judged_ms(path).1.is_some();
+    let measured = |path: &PathResult| comparison.judged_ms(path).1.is_some() && !comparison.lacks(path);
     let failed = |path: &PathResult| path.verdict == Verdict::Fail && measured(path);
     let mut text = String::new();
     if comparison.paths.iter().any(failed) {
         text += "\n! outside the tolerance";
     }
-    if comparison.paths.iter().any(|path| !measured(path)) {
+    if !comparison.missing.is_empty() {
+        text += "\nx not measured: one of the nodes is missing";
+    }
+    if comparison.paths.iter().any(|path| !measured(path) && !comparison.lacks(path)) {
         text += "\n? no probe arrived";
     }
     text
@@ -168,19 +177,21 @@ fn badness(path: &PathResult) -> (bool, bool, Span) {
 fn path_row(names: &[NodeName], comparison: &Comparison, path: &PathResult) -> [String; 12] {
     let name = |node: usize| names.get(node).map_or_else(|| format!("#{node}"), ToString::to_string);
     let absent = || "-".to_owned();
+    let (there, both) = comparison.intention_known(path);
+    let intended = |known: bool, ms: f64| if known { shortest(ms) } else { "?".to_owned() };
     [
         name(path.from),
         name(path.to),
-        shortest(path.intended.as_millis_f64()),
-        shortest(comparison.expected_ms(path)),
+        intended(there, path.intended.as_millis_f64()),
+        intended(if comparison.basis == Basis::OneWay { there } else { both }, comparison.expected_ms(path)),
         path.one_way.map_or_else(absent, |delay| millis(delay.p50.as_millis_f64())),
         path.one_way.map_or_else(absent, |delay| millis(delay.p99.as_millis_f64())),
         path.clock_bound.map_or_else(absent, |bound| millis(bound.as_millis_f64())),
         path.error.map_or_else(absent, |error| number(error.as_millis_f64() * 1_000.0, 0, true)),
         path.rtt.map_or_else(absent, |rtt| millis(rtt.p50.as_millis_f64())),
-        shortest(path.intended_rtt.as_millis_f64()),
+        intended(both, path.intended_rtt.as_millis_f64()),
         format!("{}/{}", path.lost, path.sent),
-        verdict(path.verdict).to_owned(),
+        if comparison.lacks(path) { "missing".to_owned() } else { verdict(path.verdict).to_owned() },
     ]
 }
 
@@ -214,6 +225,16 @@ pub fn summary_line(comparison: &Comparison) -> String {
         count(*lost),
         tolerance_text(*tolerance)
     )
+}
+
+/// One line for each missing node: its words, and how many paths it takes along.
+pub fn missing_lines(names: &[NodeName], missing: &Missing) -> Vec<String> {
+    let line = |(node, one): (&usize, &MissingNode)| {
+        let name = names.get(*node).map_or_else(|| format!("#{node}"), ToString::to_string);
+        let paths = thousands(missing.paths_of(*node, names.len()));
+        format!("missing: {name} and the {paths} paths from and to it: {}", OneLine(&one.why))
+    };
+    missing.nodes.iter().map(line).collect()
 }
 
 /// A tolerance in words: "larger of 5 % and 1 ms".

@@ -39,7 +39,7 @@ pub use key::{DeviceKind, Exempt, Family, FilterKey, Key, Treatment};
 pub use netem::{LossChain, LossShare, Netem, RateShape, limit_at, limit_for};
 pub use own_table::{OwnTable, TableError, Tables};
 pub use pattern::{Pattern, PortBlock, Portion, Side};
-pub use row::{PathIntent, Row, RowPath};
+pub use row::{NetworkIntent, PathIntent, Row, RowPath};
 pub use row_change::RowChange;
 pub use selector::{PortRange, Protocol, Selector, SelectorError, Service, Transport};
 pub use state::{Setting, State, Target};

@@ -179,6 +179,38 @@ impl PathIntent {
     }
 }
 
+/// What all paths between some nodes do, and which networks are reached through each of them, beside its addresses.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NetworkIntent {
+    /// Row by row.
+    pub paths: Vec<PathIntent>,
+    /// By node.
+    pub networks: BTreeMap<NodeIndex, Vec<IpNet>>,
+}
+
+impl NetworkIntent {
+    /// Whether every path does the same to all of its packets: no services, no exceptions, no networks behind nodes.
+    pub fn is_plain(&self) -> bool {
+        let plain = |intent: &PathIntent| intent.services.is_empty() && intent.except.is_empty();
+        self.networks.is_empty() && self.paths.iter().all(plain)
+    }
+
+    /// What `nodes` are with these networks.
+    pub fn nodes(&self, nodes: &[Node]) -> Vec<Node> {
+        let with_networks = |(index, node): (NodeIndex, &Node)| {
+            let more = self.networks.get(&index).into_iter().flatten().filter(|net| !node.networks.contains(net));
+            Node { networks: node.networks.iter().chain(more).copied().collect(), ..node.clone() }
+        };
+        nodes.iter().enumerate().map(with_networks).collect()
+    }
+
+    /// What node `from` of `nodes` is to do.
+    pub fn row(&self, nodes: &[Node], from: NodeIndex) -> Row {
+        let intent = |to: NodeIndex| self.paths.get(from * nodes.len() + to).cloned().unwrap_or_default();
+        Row::of_intents(&self.nodes(nodes), from, intent)
+    }
+}
+
 /// The impairment of the path to a node for a service by number, with its own dice if it has any.
 fn own(impairment: Impairment, from: NodeIndex, (to, service): (NodeIndex, u64)) -> Impairment {
     if !impairment.has_memory() {

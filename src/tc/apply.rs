@@ -1,7 +1,7 @@
 //! [`apply`]: from what is there to what is wanted, checked at the end, undone on failure.
 
 use super::TcError;
-use crate::shaping::{Abilities, Backend, Operation, Row, Setting, ShapingError, State, desired, diff};
+use crate::shaping::{Abilities, Backend, Key, Operation, Row, Setting, ShapingError, State, desired, diff};
 
 /// Something that holds a node's shaping: a kernel, or a stand-in.
 pub trait TrafficControl {
@@ -79,7 +79,9 @@ pub fn lay_ground(
         return Ok(before);
     }
     let wanted = desired(row, backend, abilities, &before)?;
-    let ground: State = wanted.iter().filter(|(key, _)| !key.takes_packets()).map(|(key, set)| (*key, *set)).collect();
+    // The hook may be there already and somebody else's: it counts as ours with our rules only, and takes no time.
+    let waits = |key: &Key| key.takes_packets() || *key == Key::Clsact;
+    let ground: State = wanted.iter().filter(|(key, _)| !waits(key)).map(|(key, set)| (*key, *set)).collect();
     bring(tc, &before, &ground).map(|_| ground)
 }
 
@@ -191,7 +193,8 @@ mod tests {
             let ground = lay_ground(&mut tc, &row, backend, &abilities).unwrap();
             assert!(!ground.is_empty() && ground.iter().all(|(key, _)| !key.takes_packets()), "{ground:?}");
             let left = prepare(&mut tc, &row, backend, &abilities).unwrap();
-            assert!(left.operations.iter().all(|operation| operation.key().takes_packets()), "{:?}", left.operations);
+            let at_the_instant = |key: &Key| key.takes_packets() || *key == Key::Clsact;
+            assert!(left.operations.iter().all(|operation| at_the_instant(operation.key())), "{:?}", left.operations);
             left.carry_out(&mut tc, &mut || ()).unwrap();
             assert_eq!(tc.current().unwrap(), desired(&row, backend, &abilities, &State::default()).unwrap());
             assert_eq!(lay_ground(&mut tc, &Row::default(), backend, &abilities).unwrap(), tc.current().unwrap());

@@ -133,6 +133,7 @@ mod tests {
                     differences: vec![],
                     traffic: None,
                     restarts: vec![],
+                    replay: None,
                 })),
             }
         }

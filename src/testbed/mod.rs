@@ -4,16 +4,17 @@
 mod apply;
 pub mod hosts;
 pub mod lab;
+mod measuring;
 mod operations;
 mod patience;
+mod present;
 mod replay;
 
 pub use apply::{apply, apply_paths, apply_rows};
-pub use operations::{
-    MeasureOptions, Measured, NodeFailure, OperationError, abilities, clear, compare_rows, measure, measure_from,
-    status, statuses,
-};
-pub use replay::{Rehearsed, begin_replay, begin_replay_at, common_start, order_replay, stop_replay, switches};
+pub use measuring::{MeasureOptions, Measured, finish_measuring, measure, measure_from};
+pub use operations::{NodeFailure, OperationError, abilities, clear, compare_rows, status, statuses};
+pub use present::Present;
+pub use replay::{Begun, Rehearsed, begin_replay, begin_replay_at, common_start, order_replay, stop_replay, switches};
 
 use std::time::SystemTime;
 
@@ -39,6 +40,11 @@ pub trait Testbed: Send {
 
     /// Asks several nodes at once and waits for every answer; the answers come in the order of the requests.
     fn ask(&mut self, requests: Vec<(NodeIndex, Request)>) -> Result<Vec<Result<Response, String>>, TestbedError>;
+
+    /// Whether a node cannot answer any more, for as long as this connection lasts.
+    fn is_lost(&self, _node: NodeIndex) -> bool {
+        false
+    }
 
     /// Waits until nobody else changes the testbed, and keeps others from it until [`release`](Self::release). Where several
     /// commands cannot meet, nothing has to be done.

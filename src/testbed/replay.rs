@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use super::operations::{ask, ask_all, lead};
-use super::{OperationError, Testbed};
+use super::operations::{ask, failure_of, lead};
+use super::{OperationError, Testbed, TestbedError};
 use crate::agent::protocol::{ReplayOrder, ReplayState, ReplayStep, Request, Response};
 use crate::shaping::{Backend, BackendChoice};
-use crate::timeline::Timeline;
+use crate::timeline::{Timeline, TimelineStep};
+use crate::topology::NodeIndex;
 
 /// How often a replay is begun whose start some nodes miss.
 const ATTEMPTS: u32 = 3;
@@ -25,10 +26,20 @@ pub struct Rehearsed {
     pub operations: Vec<usize>,
 }
 
+/// A replay that goes on: its start, nanoseconds since 1970.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Begun {
+    /// By the asker's clock.
+    pub start_ns: u64,
+    /// By the clock of each node.
+    pub theirs_ns: Vec<u64>,
+}
+
 /// Has every node check the whole timeline and keep it; when one refuses, none begins. The nodes of the timeline must be
-/// those of the testbed, in their order.
+/// those of the testbed, in their order. `name` is what users call it.
 pub fn order_replay(
     testbed: &mut dyn Testbed,
+    name: &str,
     timeline: &Timeline,
     backends: &[BackendChoice],
 ) -> Result<Vec<Rehearsed>, OperationError> {
@@ -38,8 +49,10 @@ pub fn order_replay(
     }
     let order = |from: usize| {
         let changes = timeline.rows_of(nodes, from).into_iter();
-        let steps = timeline.steps().iter().zip(changes).map(|(step, change)| ReplayStep { at: step.at, change });
+        let step = |(step, change): (&TimelineStep, _)| ReplayStep { at: step.at, name: step.name.clone(), change };
+        let steps = timeline.steps().iter().zip(changes).map(step);
         ReplayOrder {
+            name: name.to_owned(),
             steps: steps.collect(),
             pace: timeline.pace(),
             backend: backends.get(from).copied().unwrap_or_default(),
@@ -52,23 +65,37 @@ pub fn order_replay(
     });
     if matches!(accepted, Err(OperationError::Nodes(_))) {
         // Those that did accept must not keep it for somebody else's start.
-        let _ = stop_replay(testbed);
+        let nodes = all(testbed);
+        let _ = stop_replay(testbed, &nodes);
     }
     accepted
 }
 
-/// Has every node begin what it keeps at one instant, the first at which all can; returns it, nanoseconds since 1970.
-pub fn begin_replay(testbed: &mut dyn Testbed) -> Result<u64, OperationError> {
+fn all(testbed: &dyn Testbed) -> Vec<NodeIndex> {
+    (0..testbed.nodes().len()).collect()
+}
+
+/// Has every node begin what it keeps at one instant, the first at which all can; when one cannot, none goes on.
+pub fn begin_replay(testbed: &mut dyn Testbed) -> Result<Begun, OperationError> {
     let mut lead = lead(testbed)?;
     for _ in 1..ATTEMPTS {
         let start = from_now(testbed, lead);
-        match begin_replay_at(testbed, start) {
+        match begin_at(testbed, start) {
+            // Those that did begin begin anew.
             Err(error) if error.missed_start() => lead *= 4,
-            outcome => return outcome,
+            outcome => return all_or_none(testbed, outcome),
         }
     }
     let start = from_now(testbed, lead);
     begin_replay_at(testbed, start)
+}
+
+fn all_or_none(testbed: &mut dyn Testbed, begun: Result<Begun, OperationError>) -> Result<Begun, OperationError> {
+    if matches!(begun, Err(OperationError::Nodes(_))) {
+        let nodes = all(testbed);
+        let _ = stop_replay(testbed, &nodes);
+    }
+    begun
 }
 
 /// The first instant, nanoseconds since 1970, by which all nodes will have heard of a start, with much to spare: for a start
@@ -83,30 +110,129 @@ fn from_now(testbed: &dyn Testbed, ahead: Duration) -> u64 {
 }
 
 /// As [`begin_replay`], at an instant of the asker's clock that is known. Every node is told it by its own clock.
-pub fn begin_replay_at(testbed: &mut dyn Testbed, start_realtime_ns: u64) -> Result<u64, OperationError> {
+pub fn begin_replay_at(testbed: &mut dyn Testbed, start_realtime_ns: u64) -> Result<Begun, OperationError> {
+    let begun = begin_at(testbed, start_realtime_ns);
+    all_or_none(testbed, begun)
+}
+
+fn begin_at(testbed: &mut dyn Testbed, start_ns: u64) -> Result<Begun, OperationError> {
     let clocks = testbed.clocks()?;
-    let begin = |node| Request::BeginReplay { start_realtime_ns: clocks.theirs(node, start_realtime_ns) };
-    let requests = (0..testbed.nodes().len()).map(|node| (node, begin(node))).collect();
+    let theirs_ns: Vec<u64> = all(testbed).into_iter().map(|node| clocks.theirs(node, start_ns)).collect();
+    let begin = |start: &u64| Request::BeginReplay { start_realtime_ns: *start };
+    let requests = theirs_ns.iter().map(begin).enumerate().collect();
     ask(testbed, requests, |response| match response {
         Response::ReplayBegun => Ok(()),
         other => Err(other),
     })?;
-    Ok(start_realtime_ns)
+    Ok(Begun { start_ns, theirs_ns })
 }
 
-/// How far every node is, with the stamps from this number on.
-pub fn switches(testbed: &mut dyn Testbed, from: u64) -> Result<Vec<ReplayState>, OperationError> {
-    ask_all(testbed, &Request::Switches { from }, state)
+/// How far a node is, or why it cannot say.
+type Answer = Result<ReplayState, String>;
+
+/// How far each of these nodes is, with the stamps from this number on.
+pub fn switches(testbed: &mut dyn Testbed, nodes: &[NodeIndex], from: u64) -> Result<Vec<Answer>, TestbedError> {
+    states(testbed, nodes, &Request::Switches { from })
 }
 
-/// Ends the replay of every node; what was switched last stays. How far each was.
-pub fn stop_replay(testbed: &mut dyn Testbed) -> Result<Vec<ReplayState>, OperationError> {
-    ask_all(testbed, &Request::StopReplay, state)
+/// Ends the replay of each of these nodes; what was switched last stays. How far each was.
+pub fn stop_replay(testbed: &mut dyn Testbed, nodes: &[NodeIndex]) -> Result<Vec<Answer>, TestbedError> {
+    states(testbed, nodes, &Request::StopReplay)
 }
 
-fn state(response: Response) -> Result<ReplayState, Response> {
-    match response {
-        Response::Switched(state) => Ok(state),
-        other => Err(other),
+fn states(testbed: &mut dyn Testbed, nodes: &[NodeIndex], request: &Request) -> Result<Vec<Answer>, TestbedError> {
+    let answers = testbed.ask(nodes.iter().map(|node| (*node, request.clone())).collect())?;
+    let state = |answer| match answer {
+        Ok(Response::Switched(state)) => Ok(state),
+        other => Err(failure_of(other)),
+    };
+    Ok(answers.into_iter().map(state).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::measure::clock::{Clock, HostClock, Reading};
+    use crate::measure::{Clocks, START_MISSED};
+    use crate::testbed::lab::addressing;
+    use crate::topology::{Node, NodeName};
+
+    const HOUR: u64 = 3_600_000_000_000;
+
+    /// Two hosts, the second an hour ahead, which misses as many starts as it is told.
+    struct Apart {
+        nodes: Vec<Node>,
+        misses: usize,
+        refuses: bool,
+        /// Who was asked to begin when, and to stop.
+        begun: Vec<(NodeIndex, Option<u64>)>,
+    }
+
+    impl Testbed for Apart {
+        fn nodes(&self) -> &[Node] {
+            &self.nodes
+        }
+
+        fn now_ns(&self) -> u64 {
+            10 * HOUR
+        }
+
+        fn clocks(&mut self) -> Result<Clocks, TestbedError> {
+            let now = self.now_ns();
+            let host = |(boot, ahead): (&str, u64)| HostClock {
+                boot: boot.to_owned(),
+                clock: Clock::of(&[Reading { asked_ns: now, answered_ns: now + 10, theirs_ns: now + 5 + ahead }]),
+            };
+            Ok(Clocks::of([("one", 0), ("two", HOUR)].map(host).to_vec()))
+        }
+
+        fn ask(&mut self, requests: Vec<(NodeIndex, Request)>) -> Result<Vec<Result<Response, String>>, TestbedError> {
+            let answer = |(node, request): (NodeIndex, Request)| match request {
+                Request::BeginReplay { start_realtime_ns } => {
+                    self.begun.push((node, Some(start_realtime_ns)));
+                    let misses = node == 1 && self.misses > 0;
+                    self.misses -= usize::from(misses);
+                    match (misses, node == 1 && self.refuses) {
+                        (true, _) => Ok(Response::Failed { message: format!("{START_MISSED} by 5s") }),
+                        (_, true) => Err("gone".to_owned()),
+                        _ => Ok(Response::ReplayBegun),
+                    }
+                }
+                Request::StopReplay => {
+                    self.begun.push((node, None));
+                    Err("not asked for its answer".to_owned())
+                }
+                _ => Ok(Response::Ready { now_realtime_ns: 0 }),
+            };
+            Ok(requests.into_iter().map(answer).collect())
+        }
+    }
+
+    fn apart(misses: usize, refuses: bool) -> Apart {
+        let nodes = addressing::nodes(&[NodeName::numbered(1), NodeName::numbered(2)]);
+        Apart { nodes, misses, refuses, begun: vec![] }
+    }
+
+    #[test]
+    fn every_host_is_told_the_start_by_its_own_clock() {
+        let mut testbed = apart(0, false);
+        let start = 10 * HOUR + 7_000_000;
+        let begun = begin_replay_at(&mut testbed, start).unwrap();
+        assert_eq!(begun, Begun { start_ns: start, theirs_ns: vec![start, start + HOUR] });
+        assert_eq!(testbed.begun, [(0, Some(start)), (1, Some(start + HOUR))]);
+    }
+
+    #[test]
+    fn a_start_that_some_miss_is_put_off_for_all_and_none_goes_on_alone() {
+        let mut testbed = apart(1, false);
+        let begun = begin_replay(&mut testbed).unwrap();
+        let told: Vec<u64> = testbed.begun.iter().filter_map(|(_, start)| *start).collect();
+        assert_eq!(told[2..], begun.theirs_ns);
+        assert!(told.len() == 4 && told[2] > told[0], "{told:?}");
+        for mut testbed in [apart(9, false), apart(0, true)] {
+            begin_replay(&mut testbed).unwrap_err();
+            assert_eq!(testbed.begun[testbed.begun.len() - 2..], [(0, None), (1, None)]);
+        }
     }
 }

@@ -1,55 +1,12 @@
 //! [`Timeline`]: steps that cannot be wrong, and which of them is in force at any instant.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
-
-use super::{Trace, write_moment};
+use super::{Pace, Repeat, Switch, Trace, write_moment};
 use crate::matrix::{DelayMatrix, MatrixError};
-use crate::shaping::{Impairment, Row, RowChange};
+use crate::shaping::{Impairment, NetworkIntent, PathIntent, Row, RowChange};
 use crate::topology::{Node, NodeIndex, NodeName};
 use crate::units::Span;
-
-/// How often the steps are passed through.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Repeat {
-    /// So many passes, at least one.
-    Times(u32),
-    /// Until somebody stops it.
-    Forever,
-}
-
-impl Default for Repeat {
-    fn default() -> Self {
-        Self::Times(1)
-    }
-}
-
-impl FromStr for Repeat {
-    type Err = TimelineError;
-
-    fn from_str(text: &str) -> Result<Self, TimelineError> {
-        match text.trim() {
-            "forever" => Ok(Self::Forever),
-            number => match number.parse() {
-                Ok(times) if times > 0 => Ok(Self::Times(times)),
-                _ => Err(TimelineError::Repeat(number.to_owned())),
-            },
-        }
-    }
-}
-
-impl fmt::Display for Repeat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Times(times) => write!(f, "{times}"),
-            Self::Forever => f.write_str("forever"),
-        }
-    }
-}
 
 /// Why steps are no timeline.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -109,48 +66,8 @@ pub struct TimelineStep {
     pub at: Span,
     /// What users call it: the file of its matrix, or the lines of the trace.
     pub name: String,
-    /// The paths that it changes; the first step's begin as unimpaired.
+    /// The paths that it changes, by what pings meet on them; the first step's begin as unimpaired.
     pub paths: BTreeMap<(NodeIndex, NodeIndex), Impairment>,
-}
-
-/// One switch of a replay: a step in one of the passes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Switch {
-    /// From 1, through all passes.
-    pub number: u64,
-    /// From the start of the replay.
-    pub at: Span,
-    /// Which of the steps, from 0.
-    pub step: usize,
-}
-
-/// How passes follow each other, and when all is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Pace {
-    /// How long one pass takes; needed only where there are several.
-    pub length: Option<Span>,
-    /// How many.
-    pub repeat: Repeat,
-    /// From here on nothing is switched any more, counted from the start of the replay.
-    pub until: Option<Span>,
-}
-
-impl Pace {
-    /// All switches of steps at these instants of each pass, in order; without end when the replay has none.
-    pub fn switches(self, ats: Vec<Span>) -> impl Iterator<Item = Switch> {
-        let passes = match self.repeat {
-            Repeat::Times(times) => u64::from(times),
-            Repeat::Forever => u64::MAX,
-        };
-        let (length, count) = (self.length.map_or(0, Span::as_nanos), ats.len() as u64);
-        let places = if count == 0 { 0 } else { passes.saturating_mul(count) };
-        let all = (0..places).map(move |place| {
-            let step = usize::try_from(place % count).unwrap_or(0);
-            let at = (place / count).saturating_mul(length).saturating_add(ats[step].as_nanos());
-            Switch { number: place + 1, at: Span::from_nanos(at), step }
-        });
-        all.take_while(move |switch| self.until.is_none_or(|until| switch.at < until))
-    }
 }
 
 /// Ordered steps for the paths between some nodes.
@@ -158,6 +75,8 @@ impl Pace {
 pub struct Timeline {
     names: Vec<NodeName>,
     steps: Vec<TimelineStep>,
+    /// All that each step does, where steps have services, exceptions or networks of nodes; else empty.
+    whole: Vec<NetworkIntent>,
     pace: Pace,
 }
 
@@ -183,6 +102,26 @@ impl Timeline {
         Self::new(names, steps)
     }
 
+    /// As [`Timeline::of_networks`], with services, exceptions and networks of nodes.
+    pub fn of_intents(
+        names: Vec<NodeName>,
+        networks: impl IntoIterator<Item = (Span, String, NetworkIntent)>,
+    ) -> Result<Self, TimelineError> {
+        let networks: Vec<_> = networks.into_iter().collect();
+        let pings = |network: &NetworkIntent| network.paths.iter().map(PathIntent::pings).collect();
+        let met = networks.iter().map(|(at, name, network)| (*at, name.clone(), pings(network)));
+        let timeline = Self::of_networks(names, met)?;
+        if networks.iter().all(|(.., network)| network.is_plain()) {
+            return Ok(timeline);
+        }
+        Ok(Self { whole: networks.into_iter().map(|(.., network)| network).collect(), ..timeline })
+    }
+
+    /// Whether a step does more than the paths of the steps say: services apart, exceptions, networks of nodes.
+    pub fn has_more_than_paths(&self) -> bool {
+        !self.whole.is_empty()
+    }
+
     /// From a trace, for the nodes `names`, among which all nodes of the trace must be.
     pub fn of_trace(names: Vec<NodeName>, trace: &Trace) -> Result<Self, super::TraceError> {
         let steps = trace.steps(&names)?;
@@ -196,7 +135,7 @@ impl Timeline {
         if let Some([first, second]) = steps.windows(2).find(|pair| pair[0].at >= pair[1].at) {
             return Err(TimelineError::Order { first: first.at, second: second.at });
         }
-        Ok(Self { names, steps, pace: Pace::default() })
+        Ok(Self { names, steps, whole: Vec::new(), pace: Pace::default() })
     }
 
     /// The same with passes of this length, so often, and ended at an instant.
@@ -294,7 +233,11 @@ impl Timeline {
                 now[*to] = *does;
                 touched = true;
             }
-            let next = if touched { Row::of_paths(nodes, from, |to| now[to]) } else { row.clone() };
+            let next = match self.whole.get(place) {
+                Some(network) => network.row(nodes, from),
+                None if touched => Row::of_paths(nodes, from, |to| now[to]),
+                None => row.clone(),
+            };
             changes.push(if place == 0 { RowChange::Whole(next.clone()) } else { RowChange::between(&row, &next) });
             row = next;
         }

@@ -24,6 +24,18 @@ pub struct SwitchStamp {
     pub error: Option<String>,
 }
 
+/// A time in which a node did nothing of its replay, because its agent was lost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplayGap {
+    /// Why, in words.
+    pub why: String,
+    /// When that was noticed, nanoseconds since 1970 by the node's real-time clock.
+    pub from_ns: u64,
+    /// When the step that was due then was in force; `None` as long as none is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until_ns: Option<u64>,
+}
+
 /// No path is longer than a minute, so switches farther from an instant cannot matter to what was sent then.
 const REACH_NS: u64 = 60_000_000_000;
 

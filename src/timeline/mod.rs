@@ -10,14 +10,16 @@ mod build;
 mod change;
 mod force;
 mod moment;
+mod pace;
 mod schedule;
 mod trace;
 mod trace_error;
 
-pub use build::{Pace, Repeat, Switch, Timeline, TimelineError, TimelineStep};
+pub use build::{Timeline, TimelineError, TimelineStep};
 pub use change::{StepChange, changes};
-pub use force::{Force, InForce, SwitchStamp};
+pub use force::{Force, InForce, ReplayGap, SwitchStamp};
 pub use moment::{MomentError, parse_moment, write_moment};
+pub use pace::{Pace, Repeat, Switch};
 pub use schedule::{Schedule, ScheduleError, ScheduleStep, parse_schedule};
 pub use trace::{Trace, TraceEntry, parse_trace};
 pub use trace_error::{TraceError, TraceProblem};

@@ -224,6 +224,15 @@ impl Ground {
         self.bridged.nodes[host].run(command)
     }
 
+    /// Starts a command on a host, without ssh; the function that is returned waits for what it prints. Meanwhile nothing else
+    /// runs there but by ssh.
+    pub(crate) fn begin_on<'a>(&'a self, host: usize, command: &str) -> impl FnOnce() -> String + use<'a> {
+        let words: Vec<String> = command.split_whitespace().map(str::to_owned).collect();
+        let run = move || Command::new(&words[0]).args(&words[1..]).output().unwrap().stdout;
+        let wait = self.bridged.nodes[host].begin(run);
+        move || String::from_utf8(wait()).unwrap()
+    }
+
     /// The round trip of a ping from one host to another, in milliseconds: another tool's word for the delays.
     pub(crate) fn ping_ms(&self, from: usize, to: usize) -> f64 {
         let said = self.on(from, &format!("ping -n -c 3 -i 0.01 {}", v4(to)));

@@ -5,5 +5,7 @@
 mod bridged_nodes;
 mod ground;
 mod life;
+mod missing;
+mod replay;
 mod trouble;
 mod turns;

@@ -127,9 +127,19 @@ fn an_interrupted_replay_leaves_what_was_switched_to_last() {
     while (delay() - 90.0).abs() > 1e-6 {
         assert!(begun.elapsed().as_secs() < 60, "no switch to the far matrix");
     }
+    let told = user.succeed(&["status"]);
+    assert!(told.contains("`low.csv high.csv` is running: step ") && told.contains(", next switch at "), "{told}");
+    let status: serde_json::Value = serde_json::from_str(&user.succeed(&["status", "--json"])).unwrap();
+    let told = &status["nodes"]["n2"]["replay"];
+    assert_eq!((&told["timeline"], &told["phase"]), (&"low.csv high.csv".into(), &"running".into()), "{told}");
+    let step = usize::try_from(told["step"].as_u64().unwrap()).unwrap();
+    assert_eq!((&told["steps"], &told["what"]), (&2.into(), &["low.csv", "high.csv"][step - 1].into()), "{told}");
+    let instant = |key: &str| humantime::parse_rfc3339(told[key].as_str().unwrap()).unwrap();
+    assert!(instant("next_switch") > instant("since"), "{told}");
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
     let ended = replay.wait_with_output().unwrap();
     assert_eq!(ended.status.code(), Some(130), "{}", describe(&ended));
+    assert!(user.succeed(&["status"]).contains("`low.csv high.csv` was stopped: step "));
     assert!(
         String::from_utf8_lossy(&ended.stdout).contains("stopped; what was switched to last stays"),
         "{}",
@@ -189,6 +199,95 @@ fn a_measured_replay_knows_the_step_of_every_probe() {
     assert!(read("delays.svg").contains("n1 → n2"));
     assert!(std::fs::read(user.folder().join("out/delays.png")).unwrap().starts_with(b"\x89PNG"));
     assert_eq!(user.succeed(&["lab", "list"]), "no lab is running\n");
+}
+
+#[test]
+fn steps_have_services_exceptions_and_networks() {
+    let user = User::all().pop().unwrap();
+    lab(&user);
+    // Pings are left alone but for the second step; TCP to port 7 is slow only in the first, a network only in the second.
+    user.write("first.yaml", "apiVersion: longhaul/v1\nmatrix: net.csv\ndefaults: {except: [icmp]}\npaths:\n  - {from: n1, to: n2, service: \"tcp:7\", delay: 300ms}\n");
+    user.write("second.yaml", "apiVersion: longhaul/v1\nmatrix: net.csv\nnodes:\n  n2: {networks: [10.123.0.0/16]}\npaths:\n  - {from: n1, to: n2, delay: 200ms}\n");
+    user.write(
+        "day.yaml",
+        "apiVersion: longhaul/v1\ntimeline:\n  - {at: 0, matrix: first.yaml}\n  - {at: 3s, matrix: second.yaml}\n",
+    );
+    let planned = user.succeed(&["replay", "day.yaml", "--dry-run"]);
+    assert!(planned.contains("note: this is what pings meet"), "{planned}");
+    let mut replay = user.command(&["replay", "day.yaml"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut said = std::io::BufReader::new(replay.stdout.take().unwrap());
+    let mut printed = String::new();
+    let rtt = || -> f64 {
+        let pinged = user.succeed(&["lab", "exec", "n1", "--", "ping", "-n", "-c", "1", "-W", "5", "n2"]);
+        pinged.split_once("time=").unwrap().1.split(' ').next().unwrap().parse().unwrap()
+    };
+    let selectors = || {
+        let status: serde_json::Value = serde_json::from_str(&user.succeed(&["status", "--json"])).unwrap();
+        assert_eq!(status["nodes"]["n1"]["differences"], serde_json::json!([]), "{status}");
+        let paths = status["nodes"]["n1"]["paths"].as_array().unwrap().clone();
+        paths.iter().map(|path| (path["prefixes"].to_string(), path["delay_ms"].as_f64().unwrap())).collect::<Vec<_>>()
+    };
+    let mut until = |number: usize| {
+        while switches(&printed).len() < number {
+            assert!(said.read_line(&mut printed).unwrap() > 0, "{printed}");
+        }
+        assert!(!printed.contains("FAILED"), "{printed}");
+    };
+    until(1);
+    let (first, alone) = (selectors(), rtt());
+    until(2);
+    let (second, slow) = (selectors(), rtt());
+    assert!(alone < 25.0, "pings are left alone: {alone} ms");
+    assert!(first.iter().any(|(to, ms)| to.contains("tcp:7") && (ms - 300.0).abs() < 1e-9), "{first:?}");
+    assert!((225.0..2_000.0).contains(&slow), "{slow} ms");
+    assert!(second.iter().all(|(to, _)| !to.contains("tcp:7")), "{second:?}");
+    assert!(second.iter().any(|(to, ms)| to.contains("10.123.0.0/16") && (ms - 200.0).abs() < 1e-9), "{second:?}");
+    assert!(replay.wait().unwrap().success());
+    user.succeed(&["lab", "down"]);
+}
+
+#[test]
+fn an_interrupted_measurement_writes_what_there_is_and_clears() {
+    let user = User::all().pop().unwrap();
+    lab(&user);
+    let arguments =
+        ["replay", "--every", "400ms", "--repeat", "1000", "low.csv", "high.csv", "--measure", "--out", "out"];
+    let mut replay = user.command(&arguments).stdout(Stdio::piped()).spawn().unwrap();
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(replay.id()).unwrap());
+    let mut said = std::io::BufReader::new(replay.stdout.take().unwrap());
+    let mut printed = String::new();
+    while switches(&printed).len() < 4 {
+        assert!(said.read_line(&mut printed).unwrap() > 0, "{printed}");
+    }
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+    said.read_to_string(&mut printed).unwrap();
+    assert_eq!(replay.wait().unwrap().code(), Some(130), "{printed}");
+    assert!(printed.contains("cut short at +") && printed.contains("stopped; every node is cleared"), "{printed}");
+    let read = |name: &str| std::fs::read_to_string(user.folder().join("out").join(name)).unwrap();
+    for name in ["replay.json", "run.json"] {
+        let record: serde_json::Value = serde_json::from_str(&read(name)).unwrap();
+        let cut = record["cut_short_ms"].as_f64().unwrap();
+        assert!((1_200.0..100_000.0).contains(&cut), "{name}: {cut}");
+    }
+    // What was measured before is there, up to what may still have been under way.
+    let record: serde_json::Value = serde_json::from_str(&read("replay.json")).unwrap();
+    let (start, cut) = (record["start_unix_ns"].as_f64().unwrap() / 1e6, record["cut_short_ms"].as_f64().unwrap());
+    let samples = samples(&read("samples.csv"));
+    let sent =
+        |one: &std::collections::BTreeMap<String, String>| one["sent_unix_ns"].parse::<f64>().unwrap() / 1e6 - start;
+    assert!(samples.iter().all(|one| (-1_000.0..cut).contains(&sent(one))), "{printed}");
+    for switch in ["1", "2"] {
+        let of_switch = samples.iter().filter(|one| one["switch"] == switch && !one["one_way_ms"].is_empty());
+        assert!(of_switch.count() > 20, "switch {switch}: {printed}");
+    }
+    assert!(read("delays.svg").contains("cut short at +"));
+    let status: serde_json::Value = serde_json::from_str(&user.succeed(&["status", "--json"])).unwrap();
+    for node in ["n1", "n2", "n3"] {
+        assert_eq!(status["nodes"][node]["paths"], serde_json::json!([]), "{status}");
+    }
+    let links = user.succeed(&["lab", "exec", "n1", "--", "ip", "-o", "link", "show"]);
+    assert!(!links.contains("lh0"), "{links}");
+    user.succeed(&["lab", "down"]);
 }
 
 #[test]

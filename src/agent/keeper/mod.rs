@@ -13,6 +13,7 @@
 mod guardian;
 mod requests;
 mod sessions;
+mod timeline;
 mod turn;
 mod upkeep;
 mod worker;

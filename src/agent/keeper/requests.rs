@@ -31,10 +31,36 @@ pub(super) enum What {
     Apply(Value),
     /// It clears the node.
     Clear,
+    /// It orders this timeline.
+    Replay(String),
+    /// It begins the timeline that was ordered last, at this instant.
+    Begin(u64),
+    /// It ends a replay.
+    Stop,
+    /// It asks how far a replay is.
+    Switches,
     /// Its answer tells of our restarts too.
     Status,
     /// Nothing.
     Other,
+}
+
+impl What {
+    fn of(request: &Value) -> Self {
+        let begins = || request.pointer("/begin_replay/start_realtime_ns").and_then(Value::as_u64);
+        match request.as_str() {
+            Some("clear") => Self::Clear,
+            Some("status") => Self::Status,
+            Some("stop_replay") => Self::Stop,
+            _ if request.get("apply").is_some() => Self::Apply(request.clone()),
+            _ if request.get("switches").is_some() => Self::Switches,
+            _ => match (request.get("replay"), begins()) {
+                (Some(order), _) => Self::Replay(order.to_string()),
+                (None, Some(start_ns)) => Self::Begin(start_ns),
+                (None, None) => Self::Other,
+            },
+        }
+    }
 }
 
 impl Pending {
@@ -102,15 +128,7 @@ impl Keeper<'_> {
             };
             return self.answer(session, id, response);
         }
-        let what = if line.request.get("apply").is_some() {
-            What::Apply(line.request.clone())
-        } else {
-            match line.request.as_str() {
-                Some("clear") => What::Clear,
-                Some("status") => What::Status,
-                _ => What::Other,
-            }
-        };
+        let what = What::of(&line.request);
         self.send(Pending::Asked { session, id, what }, line.request);
     }
 
@@ -143,7 +161,7 @@ impl Keeper<'_> {
         let Some(pending) = self.pending.remove(&line.id) else { return };
         let mut response = line.response;
         match pending {
-            Pending::Again => self.upkeep.put_again(failure(&response), now + self.limit),
+            Pending::Again => self.upkeep.put_again(&response, now + self.limit),
             Pending::Look => self.looked(&response),
             Pending::Clear => {
                 if failure(&response).is_some() {
@@ -152,22 +170,40 @@ impl Keeper<'_> {
                 self.upkeep.cleared();
             }
             Pending::Asked { session, id, what } => {
-                match (what, failure(&response)) {
-                    (What::Apply(request), None) => self.upkeep.applied(request),
-                    // Whatever it did is judged by looking.
-                    (What::Apply(_), Some(_)) => self.upkeep.look = true,
-                    (What::Clear, None) => {
-                        self.upkeep.wanted = None;
-                        self.leases.cleared();
-                    }
-                    (What::Status, _) => self.upkeep.tell(&mut response),
-                    _ => {}
-                }
+                self.note(what, &mut response);
                 if let Ok(text) = serde_json::to_vec(&ResponseLine { id, response }) {
                     self.say(session, &text);
                 }
                 self.close_if_answered(session);
             }
+        }
+    }
+
+    /// Takes in what the answer to a session's request says of what is in place, and adds what only we know.
+    fn note(&mut self, what: What, response: &mut Value) {
+        match (what, failure(response)) {
+            (What::Apply(request), None) => self.upkeep.applied(request),
+            // Whatever it did is judged by looking.
+            (What::Apply(_), Some(_)) => {
+                self.upkeep.stopped(response);
+                self.upkeep.look = true;
+            }
+            (What::Clear, None) => {
+                self.upkeep.stopped(response);
+                self.upkeep.wanted = None;
+                self.leases.cleared();
+            }
+            (What::Replay(order), _) => self.upkeep.ordered(order, response),
+            (What::Begin(start_ns), None) => self.upkeep.begun(start_ns),
+            (What::Stop, _) | (What::Clear, Some(_)) => self.upkeep.stopped(response),
+            (What::Switches, _) => {
+                if let Some(why) = self.upkeep.waits_with_a_timeline() {
+                    let message = format!("{}: the replay is not taken up yet: {why}", self.order.interface);
+                    *response = serde_json::json!({ "failed": { "message": message } });
+                }
+            }
+            (What::Status, _) => self.upkeep.tell(response),
+            (What::Begin(_), Some(_)) | (What::Other, _) => {}
         }
     }
 }

@@ -62,7 +62,10 @@ impl Keeper<'_> {
         }
         if written.is_err() {
             self.drop_session(number);
-        } else if end.is_some() {
+        } else if let Some(error) = end {
+            if error.kind() == io::ErrorKind::InvalidData {
+                return self.dismiss(number, &error.to_string());
+            }
             self.leave(number);
         }
     }

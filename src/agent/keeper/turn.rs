@@ -19,7 +19,7 @@ pub(super) struct Turn {
 }
 
 /// What changes the node, or what is to be changed: by the name of the request.
-const CHANGES: [&str; 5] = ["apply", "clear", "replay", "begin_replay", "stop_replay"];
+const CHANGES: [&str; 6] = ["apply", "clear", "replay", "begin_replay", "stop_replay", "take_up"];
 
 impl Keeper<'_> {
     /// The answer to a request that is about turns, or that is not this session's to make now; `None` for all others.

@@ -5,9 +5,11 @@ use std::time::SystemTime;
 use serde_json::{Value, json};
 
 use super::requests::{Pending, failure};
+use super::timeline::{Kept, last_switch_ns};
 use super::{Keeper, Moment};
 use crate::agent::keeper::guardian::Guardian;
 use crate::agent::pulse::Finding;
+use crate::agent::replay::now_ns;
 
 /// How often a row may take its worker with it before it is given up.
 const ATTEMPTS: u32 = 3;
@@ -18,8 +20,10 @@ const REMEMBERED: usize = 8;
 /// What is wanted, and what became of it.
 #[derive(Debug, Default)]
 pub(super) struct Upkeep {
-    /// The request that put the row in place.
+    /// What put in place what sessions want.
     pub(super) wanted: Option<Wanted>,
+    /// A timeline that was accepted and may begin.
+    ordered: Option<String>,
     /// The interface's index when we last looked.
     pub(super) index: Option<u32>,
     /// Something may have changed.
@@ -32,14 +36,22 @@ pub(super) struct Upkeep {
     clearing: Clearing,
 }
 
-/// A row that sessions want.
+/// A row, or a timeline of rows, that sessions want.
 #[derive(Debug)]
 pub(super) struct Wanted {
-    request: Value,
+    what: Kind,
     /// Why it is not in place; `None` when it is.
     missing: Option<String>,
     /// How many workers were lost while they put it in place.
     attempts: u32,
+}
+
+#[derive(Debug)]
+enum Kind {
+    /// The request that put a row in place.
+    Row(Value),
+    /// A replay.
+    Timeline(Kept),
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -53,13 +65,58 @@ enum Clearing {
 impl Upkeep {
     /// A session's row is in place.
     pub(super) fn applied(&mut self, request: Value) {
-        self.wanted = Some(Wanted { request, missing: None, attempts: 0 });
+        self.wanted = Some(Wanted { what: Kind::Row(request), missing: None, attempts: 0 });
+        (self.again, self.ordered) = (None, None);
+    }
+
+    /// A timeline was accepted, or refused; either way one before it has ended.
+    pub(super) fn ordered(&mut self, order: String, response: &Value) {
+        self.stopped(response);
+        self.ordered = response.get("replaying").map(|_| order);
+    }
+
+    /// The timeline that was accepted last begins, or begins anew.
+    pub(super) fn begun(&mut self, start_ns: u64) {
+        let Some(order) = self.ordered.take() else {
+            if let Some(Wanted { what: Kind::Timeline(kept), .. }) = &mut self.wanted {
+                kept.begins(start_ns);
+            }
+            return;
+        };
+        let before = self.wanted.take().and_then(|wanted| match wanted.what {
+            Kind::Row(request) => Some(request),
+            Kind::Timeline(_) => None,
+        });
+        let kept = Kept::new(order, start_ns, before);
+        self.wanted = Some(Wanted { what: Kind::Timeline(kept), missing: None, attempts: 0 });
         self.again = None;
     }
 
-    /// The wanted row was put in place again, or not, which is tried again at `next`.
-    pub(super) fn put_again(&mut self, failure: Option<String>, next: Moment) {
+    /// A replay has ended, if there was one: what was switched to last stays.
+    pub(super) fn stopped(&mut self, response: &Value) {
+        self.ordered = None;
+        let Some(Wanted { what: what @ Kind::Timeline(_), .. }) = &mut self.wanted else { return };
+        let Kind::Timeline(kept) = &*what else { return };
+        if let Some(request) = kept.row(last_switch_ns(response).unwrap_or_else(now_ns)) {
+            *what = Kind::Row(request);
+        } else {
+            (self.wanted, self.again) = (None, None);
+        }
+    }
+
+    /// Whether a timeline is wanted that no worker has taken up.
+    pub(super) fn waits_with_a_timeline(&self) -> Option<&str> {
+        let wanted = self.wanted.as_ref().filter(|wanted| matches!(wanted.what, Kind::Timeline(_)));
+        wanted.and_then(|wanted| wanted.missing.as_deref())
+    }
+
+    /// What is wanted was put in place again, or not, which is tried again at `next`.
+    pub(super) fn put_again(&mut self, response: &Value, next: Moment) {
         let Some(wanted) = &mut self.wanted else { return };
+        let failure = failure(response);
+        if let Kind::Timeline(kept) = &mut wanted.what {
+            kept.taken_up(response);
+        }
         wanted.attempts = 0;
         self.again = failure.is_some().then_some(next);
         wanted.missing = failure;
@@ -78,7 +135,11 @@ impl Upkeep {
         if let Err(error) = renewed {
             note = format!("{note}; {error}");
         }
+        self.ordered = None;
         if let Some(wanted) = &mut self.wanted {
+            if let Kind::Timeline(kept) = &mut wanted.what {
+                kept.lost(&why, now_ns());
+            }
             wanted.attempts += u32::from(again);
             wanted.missing = Some(why);
             self.again = Some(Moment::ZERO);
@@ -91,6 +152,14 @@ impl Upkeep {
         self.restarts.push(note);
         if self.restarts.len() > REMEMBERED {
             self.restarts.remove(0);
+        }
+    }
+
+    /// Its worker hangs, and was last heard of so long ago.
+    pub(super) fn timeline_stood_still(&mut self, since: std::time::Duration) {
+        if let Some(Wanted { what: Kind::Timeline(kept), .. }) = &mut self.wanted {
+            let since = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
+            kept.lost("the worker was replaced: it did not answer within its lease", now_ns().saturating_sub(since));
         }
     }
 
@@ -159,7 +228,10 @@ impl Keeper<'_> {
         if self.upkeep.again.is_some_and(|again| again <= now) {
             self.upkeep.again = None;
             if let Some(wanted) = &self.upkeep.wanted {
-                let request = wanted.request.clone();
+                let request = match &wanted.what {
+                    Kind::Row(request) => request.clone(),
+                    Kind::Timeline(kept) => kept.request(),
+                };
                 self.send_once(Pending::Again, request);
             }
         }

@@ -80,7 +80,11 @@ impl Keeper<'_> {
             return self.lose_worker(None);
         }
         match worker.pulse.look(now) {
-            Finding::Hangs => self.lose_worker(Some("it did not answer within its lease")),
+            Finding::Hangs => {
+                let since = worker.pulse.silence(now);
+                self.upkeep.timeline_stood_still(since);
+                self.lose_worker(Some("it did not answer within its lease"));
+            }
             Finding::Ask => {
                 worker.pulse.asked(now);
                 let beat = serde_json::to_vec(&BeatLine { beat: self.next_request }).unwrap_or_default();

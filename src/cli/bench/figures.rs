@@ -29,6 +29,9 @@ pub(super) enum Unit {
     /// 10^9 bits per second.
     #[serde(rename = "Gbit/s")]
     Gigabits,
+    /// Nanoseconds of processor time for each kilobyte.
+    #[serde(rename = "ns/kB")]
+    NanosPerKilobyte,
     /// 10^3 packets per second.
     #[serde(rename = "kpackets/s")]
     KiloPackets,
@@ -49,6 +52,7 @@ impl Unit {
             Self::Megabytes => "MB",
             Self::CpuPercent => "%",
             Self::Gigabits => "Gbit/s",
+            Self::NanosPerKilobyte => "ns/kB",
             Self::KiloPackets => "k/s",
             Self::Packets => "packets",
             Self::Writes => "writes",
@@ -60,7 +64,7 @@ impl Unit {
             // What takes seconds shows its milliseconds, not their parts.
             Self::Millis if value.abs() >= 1_000.0 => 0,
             Self::Packets | Self::Writes => 0,
-            Self::Micros | Self::KiloPackets => 1,
+            Self::Micros | Self::KiloPackets | Self::NanosPerKilobyte => 1,
             Self::Millis | Self::Seconds | Self::Megabytes | Self::CpuPercent | Self::Gigabits => 2,
         }
     }

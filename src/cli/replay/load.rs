@@ -8,7 +8,6 @@ use clap::Args;
 use crate::cli::matrix::SplitRtt;
 use crate::cli::operate::in_order;
 use crate::intended::is_impairment_file;
-use crate::shaping::Impairment;
 use crate::timeline::{Pace, Repeat, Schedule, Timeline, Trace, parse_moment, parse_schedule, parse_trace};
 use crate::topology::NodeName;
 use crate::units::Span;
@@ -87,14 +86,6 @@ impl TimelineArgs {
     fn matrices(&self, schedule: &Schedule, folder: &Path) -> anyhow::Result<Source> {
         let read = |step: &crate::timeline::ScheduleStep| {
             let intended = self.split.intended(&folder.join(&step.matrix))?;
-            if !intended.is_plain() {
-                let file = folder.join(&step.matrix);
-                bail!(
-                    "{}: a timeline cannot have services, exceptions or networks of nodes; apply them without a timeline, \
-                     or leave them out",
-                    file.display()
-                );
-            }
             Ok((step.at, short(&step.matrix), intended))
         };
         Ok(Source::Matrices(schedule.steps.iter().map(read).collect::<anyhow::Result<_>>()?))
@@ -144,14 +135,9 @@ impl Loaded {
             Source::Matrices(steps) => {
                 let networks = steps.into_iter().map(|(at, place, intended)| {
                     let intended = in_order(names, whose, intended, &place)?;
-                    let n = names.len();
-                    let does = |path: usize| match (path / n, path % n) {
-                        (from, to) if from == to => Impairment::default(),
-                        (from, to) => intended.path(from, to),
-                    };
-                    Ok((at, place, (0..n * n).map(does).collect()))
+                    Ok((at, place, intended.network()))
                 });
-                Timeline::of_networks(names.to_vec(), networks.collect::<anyhow::Result<Vec<_>>>()?)?
+                Timeline::of_intents(names.to_vec(), networks.collect::<anyhow::Result<Vec<_>>>()?)?
             }
         };
         Ok(timeline.paced(self.pace)?)

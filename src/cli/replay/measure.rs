@@ -2,23 +2,25 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, anyhow, ensure};
 use clap::Args;
 use serde_json::{Value, json};
 
 use super::follow::Follow;
-use crate::cli::caveats::caveats;
+use crate::cli::caveats::{Faults, caveats};
 use crate::cli::host;
 use crate::cli::input::ToleranceText;
-use crate::measure::{Pattern, Plan, ProbeReport, Verdict};
+use crate::measure::{Basis, Missing, Pattern, Plan, ProbeReport, Sample, Verdict};
+use crate::report::files::missing_words;
 use crate::report::plot::{self, Course, CoursePath, CoursePoint, course};
 use crate::report::replay::{
     Labelled, StepResult, judge, label, results_json, results_lines, results_table, samples_csv,
 };
+use crate::report::table::missing_lines;
 use crate::testbed::{self, MeasureOptions, Measured, OperationError, Testbed};
-use crate::timeline::Timeline;
+use crate::timeline::{Timeline, write_moment};
 use crate::topology::{NodeIndex, NodeName};
 use crate::units::{Delay, Span};
 
@@ -55,9 +57,16 @@ pub(super) struct MeasureArgs {
     ipv6: bool,
 }
 
+/// Between two requests to end a measurement early: it may just be beginning.
+const PAUSE: Duration = Duration::from_millis(50);
+/// What was sent so shortly before the end of a measurement that was cut short, beyond the longest round trip, is left out.
+const UNDER_WAY: Span = Span::from_millis(300);
+
 /// A measurement that goes on beside a replay.
 pub(super) struct Beside {
     options: MeasureOptions,
+    /// The longest path of the timeline.
+    longest: Delay,
     thread: std::thread::JoinHandle<Result<Measured, OperationError>>,
     /// When the replay starts, nanoseconds since 1970.
     pub(super) replay_start_ns: u64,
@@ -85,11 +94,12 @@ impl MeasureArgs {
         }
         let interval = self.interval.unwrap_or_else(|| INTERVAL.max(whole_millis(least)));
         let longest = timeline.steps().iter().flat_map(|step| step.paths.values()).map(|does| does.delay).max();
+        let longest = longest.unwrap_or_default();
         let options = MeasureOptions {
             probes: u32::try_from(lasts.as_nanos().div_ceil(interval.as_nanos())).unwrap_or(u32::MAX),
             warm_up: 1,
             interval,
-            grace: Span::from_nanos(2 * longest.unwrap_or_default().as_nanos() + GRACE.as_nanos()),
+            grace: Span::from_nanos(2 * longest.as_nanos() + GRACE.as_nanos()),
             ipv6: self.ipv6,
             run: crate::agent::replay::now_ns() | 2,
         };
@@ -98,7 +108,7 @@ impl MeasureArgs {
         let run = move || testbed::measure_from(&mut *second, options, Pattern::Steady, start_ns);
         let thread = thread.spawn(run).context("start a thread for the measurement")?;
         let warm_up = Plan { nodes, probes: 0, warm_up: 1, interval, pattern: Pattern::Steady }.duration();
-        Ok(Beside { options, thread, replay_start_ns: start_ns + warm_up.as_nanos() + BEFORE.as_nanos() })
+        Ok(Beside { options, longest, thread, replay_start_ns: start_ns + warm_up.as_nanos() + BEFORE.as_nanos() })
     }
 }
 
@@ -112,6 +122,25 @@ impl Beside {
         let measured = self.thread.join().map_err(|_| anyhow!("the measuring thread panicked"))?;
         Ok((self.options, measured.context("measure during the replay")?))
     }
+
+    /// Ends the measurement now. What may still have been under way is left out.
+    pub(super) fn cut_short(self, testbed: &mut dyn Testbed) -> anyhow::Result<(MeasureOptions, Measured)> {
+        let cut_ns = testbed.now_ns();
+        while !self.thread.is_finished() {
+            testbed::finish_measuring(testbed, self.options.run)?;
+            std::thread::sleep(PAUSE);
+        }
+        let under_way = 2 * self.longest.as_nanos() + UNDER_WAY.as_nanos();
+        let (options, mut measured) = self.finish()?;
+        let cut_ns = match measured.clocks.basis() {
+            // By the one clock of all nodes, which need not be this side's.
+            Basis::OneWay => measured.clocks.theirs(0, cut_ns),
+            Basis::RoundTrip => cut_ns,
+        };
+        let arrived = |sample: &Sample| (1..cut_ns.saturating_sub(under_way)).contains(&sample.sent_ns);
+        measured.collected.samples.retain(arrived);
+        Ok((options, measured))
+    }
 }
 
 /// A measured replay, to be judged and written down.
@@ -123,8 +152,8 @@ pub(super) struct Evidence<'a> {
     pub(super) measured: &'a Measured,
     /// What every path took before the replay, row by row.
     pub(super) before: &'a [Delay],
-    /// Packets that the delay elements have dropped meanwhile.
-    pub(super) dropped: u64,
+    /// What the delay elements did wrong meanwhile.
+    pub(super) faults: Faults,
     pub(super) started: SystemTime,
     /// Where the timeline comes from, and by what it was carried out.
     pub(super) source: String,
@@ -134,17 +163,29 @@ pub(super) struct Evidence<'a> {
 impl Evidence<'_> {
     /// Prints the tables, writes everything into `folder`, and says whether every switch passed.
     pub(super) fn conclude(&self, folder: &Path, out: &mut dyn std::io::Write) -> anyhow::Result<Verdict> {
-        let samples = &self.measured.collected.samples;
-        let labelled = label(self.timeline, self.follow.stamps(), self.before, samples);
-        let results = judge(self.timeline, &labelled, self.args.tolerance.0)?;
+        let missing = self.missing();
+        let known = |sample: &Sample| !missing.concerns(sample.from, sample.to);
+        let samples: Vec<Sample> = self.measured.collected.samples.iter().copied().filter(known).collect();
+        let clocks = &self.measured.clocks;
+        let labelled = label(self.timeline, clocks, self.follow.stamps(), self.before, &samples);
+        let results = judge(self.timeline, clocks, &missing, &labelled, self.args.tolerance.0)?;
         write!(out, "{}", results_table(self.timeline, self.follow.summaries(), &results, SHOWN.1))?;
         let (lines, verdict) = results_lines(&results, &labelled);
-        for line in lines.into_iter().chain(caveats(self.measured, self.dropped)) {
+        if let Some(at) = self.follow.cut_short() {
+            writeln!(out, "cut short at +{}: what follows is of the time before", write_moment(at))?;
+        }
+        let missing = missing_lines(self.timeline.names(), &missing);
+        for line in lines.into_iter().chain(missing).chain(caveats(self.measured, self.faults)) {
             writeln!(out, "{line}")?;
         }
         self.write(folder, &labelled, &results)?;
         writeln!(out, "files: {}", folder.display())?;
         Ok(verdict)
+    }
+
+    /// The nodes that did not measure to the end.
+    fn missing(&self) -> Missing {
+        Missing::of(self.measured.missing.clone())
     }
 
     fn write(&self, folder: &Path, labelled: &[Labelled], results: &[StepResult]) -> anyhow::Result<()> {
@@ -181,13 +222,21 @@ impl Evidence<'_> {
             "user_stamped": reports.iter().map(|report| report.user_stamped).sum::<u32>(),
             "duplicates": self.measured.collected.duplicates,
             "backwards": self.measured.collected.backwards,
-            "emulation_drops": self.dropped,
+            "emulation_drops": self.faults.dropped,
+            "missing": missing_words(self.timeline.names(), &self.missing()),
+            "cut_short_ms": self.follow.cut_short().map(Span::as_millis_f64),
         })
+    }
+
+    /// When the replay began, by the clock that samples are by.
+    fn start_ns(&self) -> u64 {
+        let theirs_ns = self.follow.begun().theirs_ns.first().copied().unwrap_or_default();
+        theirs_ns.saturating_add_signed(self.measured.clocks.correction(0, theirs_ns))
     }
 
     fn course(&self, labelled: &[Labelled]) -> Course {
         let timeline = self.timeline;
-        let start_ns = self.follow.start_ns();
+        let start_ns = self.start_ns();
         let shown = most_changing(timeline, SHOWN.0);
         let (total, n) = (timeline.names().len() * (timeline.names().len() - 1), labelled.len());
         let switches: Vec<_> = self.follow.summaries().iter().map(|one| (one.at, one.step)).collect();
@@ -208,16 +257,21 @@ impl Evidence<'_> {
                 points: points.collect(),
             }
         };
+        let (end, cut) = (timeline.end().unwrap_or_default(), self.follow.cut_short());
+        let source = match cut {
+            Some(at) => format!("{}, cut short at +{}", self.source, write_moment(at)),
+            None => self.source.clone(),
+        };
         Course {
             title: "One-way delay over time: intended and measured".to_owned(),
             subtitle: vec![
-                self.source.clone(),
+                source,
                 format!("{} back-end", self.backends),
                 format!("the {} of {total} paths whose delay changes most", shown.len()),
                 format!("n = {n} probes on all paths, {} apart on each", self.options.interval),
             ],
             paths: shown.iter().map(path).collect(),
-            end: timeline.end().map_or(0.0, |end| end.as_millis_f64() / 1_000.0),
+            end: cut.map_or(end, |cut| cut.min(end)).as_millis_f64() / 1_000.0,
         }
     }
 }

@@ -10,11 +10,12 @@ use anyhow::Context;
 use super::VerifyArgs;
 use super::trial::Trial;
 use crate::cli::host;
+use crate::cli::operate::in_words;
 use crate::matrix::DelayMatrix;
 use crate::matrix::csv::{CsvOptions, to_csv};
 use crate::measure::Basis;
 use crate::report::HeatMap;
-use crate::report::files::{measured_matrix, result_json, samples_csv};
+use crate::report::files::{measured_matrix, missing_words, result_json, samples_csv};
 use crate::report::plot;
 use crate::report::{MatrixSource, NodeBackend, RunRecord};
 use crate::shaping::Ability;
@@ -41,7 +42,9 @@ impl Evidence<'_> {
         put("intended.csv", to_csv(self.matrix, CsvOptions::default()).as_bytes())?;
         match measured_matrix(self.matrix.names(), &self.trial.comparison) {
             Ok(mut measured) => {
-                measured.metadata.source = Some(format!("longhaul verify {}, medians", self.args.matrix.place()));
+                let without = in_words(&missing_words(self.matrix.names(), &self.trial.comparison.missing));
+                let place = self.args.matrix.place();
+                measured.metadata.source = Some(format!("longhaul verify {place}, medians{without}"));
                 measured.metadata.date = Some(self.date());
                 put("measured.csv", to_csv(&measured, CsvOptions::default()).as_bytes())?;
             }
@@ -69,7 +72,8 @@ impl Evidence<'_> {
     }
 
     fn backend(&self) -> String {
-        let mut names: Vec<String> = self.trial.applied.iter().map(|applied| applied.backend.to_string()).collect();
+        let mut names: Vec<String> =
+            self.trial.applied.iter().map(|(_, applied)| applied.backend.to_string()).collect();
         names.sort();
         names.dedup();
         names.join("+")
@@ -103,8 +107,9 @@ impl Evidence<'_> {
     }
 
     fn record(&self) -> RunRecord {
-        let backends = self.matrix.names().iter().zip(&self.trial.applied).map(|(name, applied)| NodeBackend {
-            node: name.to_string(),
+        let names = self.matrix.names();
+        let backends = self.trial.applied.iter().map(|(node, applied)| NodeBackend {
+            node: names.get(*node).map_or_else(String::new, ToString::to_string),
             backend: applied.backend.to_string(),
             reason: applied.reason.clone(),
         });
@@ -126,6 +131,7 @@ impl Evidence<'_> {
             matrix: MatrixSource { source: self.args.matrix.place(), digest: host::digest(self.matrix) },
             tolerance: self.args.tolerance.to_string(),
             base_path: Some(self.base_path()),
+            missing: missing_words(names, &self.trial.comparison.missing),
             probing: self.trial.probing(),
             host_noise: self.trial.noise,
         }

@@ -48,8 +48,8 @@ Examples:
   longhaul verify net.csv --json - | jq .summary
   longhaul verify --hosts edge.yaml net.csv
 
-Exit code: 0 every path is within tolerance, 1 some are not,
-2 the input or the system is wrong.
+Exit code: 0 every path is within tolerance, 1 some are not, or a host is missing and with it
+its paths; 2 the input or the system is wrong.
 Nodes are network namespaces of this machine, or hosts reached by ssh; nothing of it
 is left afterwards, however this ends.")]
 pub(super) struct VerifyArgs {
@@ -121,13 +121,15 @@ fn print_all(out: &mut dyn Write, matrix: &DelayMatrix, trial: &Trial, folder: &
     let columns = terminal::columns(io::stdout()).unwrap_or(usize::MAX);
     let broken = |text: &str| terminal::hanging("", text, 0, columns);
     writeln!(out, "{}", broken(&table::summary_line(&trial.comparison)))?;
-    for line in beyond::beyond_lines(&trial.beyond) {
+    let applied: Vec<_> = trial.applied.iter().map(|(_, applied)| applied.clone()).collect();
+    let missing = table::missing_lines(matrix.names(), &trial.comparison.missing);
+    for line in missing.into_iter().chain(beyond::beyond_lines(&trial.beyond)) {
         writeln!(out, "{}", broken(&line))?;
     }
     for caveat in trial.caveats() {
         writeln!(out, "{}", broken(&caveat))?;
     }
-    writeln!(out, "{}", broken(&backends_in_words(&trial.applied)))?;
+    writeln!(out, "{}", broken(&backends_in_words(&applied)))?;
     writeln!(out, "files: {}", folder.display())?;
     Ok(())
 }

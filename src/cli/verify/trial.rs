@@ -3,21 +3,22 @@
 use std::time::{Duration, SystemTime};
 
 use super::VerifyArgs;
-use crate::agent::protocol::{Applied, NodeStatus, Traffic};
+use crate::agent::protocol::Applied;
 use crate::cli::agent_session::lab_environment;
-use crate::cli::caveats::{caveats, drops_note};
+use crate::cli::caveats::{Faults, caveats, drops_note};
 use crate::cli::expectation::{Expectation, Probes};
 use crate::cli::host::NoiseMeter;
-use crate::cli::operate::apply_intended;
+use crate::cli::known::Known;
 use crate::cli::progress::Progress;
 use crate::cli::target::Target;
 use crate::intended::Intended;
 use crate::matrix::DelayMatrix;
 use crate::measure::{BaseMatrix, Beyond, Comparison, PathResult, ProbeReport, Sample, compare_by, subtract_base};
 use crate::report::{HostNoise, Probing};
-use crate::shaping::Abilities;
+use crate::shaping::{Abilities, BackendChoice};
 use crate::testbed::lab::Lab;
-use crate::testbed::{self, MeasureOptions, Measured, Testbed};
+use crate::testbed::{self, MeasureOptions, Measured, Present, Testbed};
+use crate::topology::NodeIndex;
 use crate::units::Span;
 
 /// Probes per path of the un-impaired measurement: its medians only show what the machine itself adds.
@@ -25,9 +26,9 @@ const BASE_PROBES: u32 = 3;
 
 /// What a verification yielded.
 pub(super) struct Trial {
-    /// Per node, in order.
-    pub(super) applied: Vec<Applied>,
-    /// What the first node's kernel can do; all nodes of a lab share one kernel.
+    /// By the nodes that it was applied to, in order.
+    pub(super) applied: Vec<(NodeIndex, Applied)>,
+    /// What the kernel of the first node that is there can do; all nodes of a lab share one kernel.
     pub(super) abilities: Abilities,
     /// As measured, or with the base subtracted when that was asked for.
     pub(super) samples: Vec<Sample>,
@@ -45,8 +46,8 @@ pub(super) struct Trial {
     expectation: Vec<String>,
     /// What the un-impaired paths took.
     pub(super) base: Comparison,
-    /// Packets that the delay elements dropped: errors of the emulation.
-    pub(super) dropped: u64,
+    /// What the delay elements did wrong.
+    faults: Faults,
     /// How well the probes were sent and collected.
     pub(super) measured: Measured,
     /// What else the host did meanwhile.
@@ -68,7 +69,7 @@ impl Trial {
                 .filter_map(|report| Some(report.lateness?.p50))
                 .max()
                 .map(|p50| p50.to_string()),
-            emulation_drops: self.dropped,
+            emulation_drops: self.faults.dropped,
         }
     }
 
@@ -87,7 +88,7 @@ impl Trial {
             )
         });
         let base = self.subtracted.then(|| "note: the bare path's median is subtracted from each path".to_owned());
-        caveats(&self.measured, self.dropped)
+        caveats(&self.measured, self.faults)
             .into_iter()
             .chain(slowed)
             .chain(short)
@@ -113,20 +114,20 @@ pub(super) fn run(args: &VerifyArgs, intended: &Intended, hosts: Option<Target>)
         None => bring_up(args, matrix, &progress)?,
     };
     let noise = NoiseMeter::start();
-    let abilities = testbed::abilities(target.testbed())?;
+    let abilities = testbed::abilities(&mut Present::of(target.testbed())?)?;
     let unimpaired = unimpaired_like(matrix)?;
     let first_options = base_options(args, &unimpaired);
     let base = measure(target.testbed(), &progress, "measure the bare paths", first_options)?;
     progress.say("apply the matrix");
     let choices = args.backend.choices(target.nodes())?;
-    let applied = apply_intended(target.testbed(), intended, &choices)?;
+    let applied = apply_where_present(&mut target, intended, choices)?;
     let mut options = args.probes.options(matrix);
     if !args.probes.interval_is_given() {
         options.interval = pace(options.interval, first_options.schedule(matrix.len()), &base.reports);
     }
     let measured = measure(target.testbed(), &progress, "measure", options)?;
-    let statuses = testbed::status(target.testbed())?;
-    let dropped = statuses.iter().filter_map(traffic).map(|traffic| traffic.dropped).sum();
+    let statuses = Known::of(target.testbed())?.statuses;
+    let faults = statuses.iter().map(Faults::of).sum();
     let noise = noise.stop();
     progress.say("take the delays away");
     target.end()?;
@@ -152,7 +153,7 @@ pub(super) fn run(args: &VerifyArgs, intended: &Intended, hosts: Option<Target>)
         comparison,
         beyond,
         base,
-        dropped,
+        faults,
         measured,
         noise,
     })
@@ -168,7 +169,7 @@ fn bring_up(args: &VerifyArgs, matrix: &DelayMatrix, progress: &Progress) -> any
 fn untouched(mut hosts: Target) -> anyhow::Result<Target> {
     // Until its end: what is measured is to be what was applied here. The end of the sessions releases them.
     hosts.testbed().reserve()?;
-    let statuses = testbed::status(hosts.testbed())?;
+    let statuses = Known::of(hosts.testbed())?.statuses;
     if let Some(busy) = statuses.iter().position(|status| status.backend.is_some()) {
         let name = hosts.name_of(busy);
         anyhow::bail!(
@@ -178,8 +179,20 @@ fn untouched(mut hosts: Target) -> anyhow::Result<Target> {
     Ok(hosts)
 }
 
-fn traffic(status: &NodeStatus) -> Option<Traffic> {
-    status.traffic
+/// Applies the rows of the nodes that are there, to all of them or to none; without paths to nodes whose addresses nobody knows.
+fn apply_where_present(
+    target: &mut Target,
+    intended: &Intended,
+    choices: Vec<BackendChoice>,
+) -> anyhow::Result<Vec<(NodeIndex, Applied)>> {
+    let mut rows = intended.rows(target.nodes());
+    for row in &mut rows {
+        row.paths.retain(|path| !path.selectors.is_empty());
+    }
+    let mut present = Present::of(target.testbed())?;
+    let (rows, choices) = (present.among(rows), present.among(choices));
+    let applied = testbed::apply_rows(&mut present, rows, &choices)?;
+    Ok(present.places().iter().copied().zip(applied).collect())
 }
 
 fn base_options(args: &VerifyArgs, unimpaired: &DelayMatrix) -> MeasureOptions {

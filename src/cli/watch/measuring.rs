@@ -8,7 +8,8 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::anyhow;
 
 use crate::cli::caveats::caveats;
-use crate::cli::operate::{applied_matrix, dropped, expectation};
+use crate::cli::known::Known;
+use crate::cli::operate::{applied_matrix, expectation};
 use crate::cli::target::Target;
 use crate::measure::{Tolerance, Verdict};
 use crate::report::beyond::beyond_lines;
@@ -140,6 +141,13 @@ fn words(panic: &(dyn std::any::Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a message")
 }
 
+/// Whether a node does something else than before. Of one that is lost meanwhile nobody knows.
+fn changed(before: &Known, after: &Known) -> bool {
+    let known = |node: &usize| !before.silent.contains_key(node) && !after.silent.contains_key(node);
+    let mut nodes = (0..before.statuses.len()).filter(known);
+    nodes.any(|node| before.statuses[node].row != after.statuses[node].row)
+}
+
 struct Rounds {
     target: Target,
     pace: Pace,
@@ -169,9 +177,9 @@ impl Rounds {
 
     /// Measures against what is applied, and again when that was changed meanwhile: half a round of each says nothing.
     fn round(&mut self, number: u32) -> anyhow::Result<Round> {
-        let mut before = testbed::status(self.target.testbed())?;
+        let mut before = Known::of(self.target.testbed())?;
         for attempt in 1.. {
-            let applied = applied_matrix(self.target.nodes(), &before)?;
+            let applied = applied_matrix(self.target.nodes(), &before.statuses)?;
             let options = MeasureOptions {
                 probes: self.pace.probes,
                 warm_up: 1,
@@ -182,18 +190,18 @@ impl Rounds {
                 run: u64::from(number) << 8 | u64::try_from(attempt).unwrap_or(0) << 1 | 1,
             };
             let measured = testbed::measure(self.target.testbed(), options, &|_| ())?;
-            let after = testbed::status(self.target.testbed())?;
-            let changed = before.iter().map(|status| &status.row).ne(after.iter().map(|status| &status.row));
+            let after = Known::of(self.target.testbed())?;
+            let changed = changed(&before, &after);
             if changed && attempt < ATTEMPTS {
                 before = after;
                 continue;
             }
-            let dropped = dropped(&after).saturating_sub(dropped(&before));
-            let mut notes = caveats(&measured, dropped);
+            let faults = after.faults_since(&before);
+            let mut notes = caveats(&measured, faults);
             if changed {
                 notes.push("note: the delays were changed during this round".to_owned());
             }
-            let expectation = expectation(&applied, self.target.nodes(), &before, options);
+            let expectation = expectation(&applied, self.target.nodes(), &before.statuses, options);
             let samples = &measured.collected.samples;
             let (comparison, beyond) = expectation.judge(&applied, samples, &measured, self.tolerance);
             notes.extend(expectation.crowding());
@@ -201,8 +209,9 @@ impl Rounds {
             if beyond.verdict() == Verdict::Fail {
                 notes.extend(beyond_lines(&beyond));
             }
+            let comparison = comparison.without(before.missing(&measured));
             let at = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
-            return Ok(Round { number, at, comparison, dropped, notes });
+            return Ok(Round { number, at, comparison, dropped: faults.dropped, notes });
         }
         Err(anyhow!("no attempt was made"))
     }

@@ -30,8 +30,8 @@ Examples:
 Keys: e errors, d delays, arrows and PageUp/PageDown scroll, z the whole matrix, space pauses, q ends.
 When standard output is no terminal, every round is a line, and every path outside the tolerance another.
 
-Exit code: with --rounds, 0 every path of the last round is within tolerance, 1 some are not;
-2 when the lab ends meanwhile.")]
+Exit code: with --rounds, 0 every path of the last round is within tolerance, 1 some are not or a node is missing;
+2 when the lab ends meanwhile, or no node is left.")]
 pub(super) struct WatchArgs {
     #[command(flatten)]
     target: TargetArgs,

@@ -15,8 +15,12 @@ use crate::report::rounds::{Round, path_name, round_totals, worst_paths};
 use crate::report::terminal::{Colour, nearest_256};
 use crate::report::tiles::{Board, Tile, Window, board, legend, name_room};
 
-/// The letters of the list of the worst paths, and the least that the matrix keeps beside it.
+/// The letters of the list of the worst paths where names have no room, and the least that the matrix keeps beside it.
 const LIST: u16 = 38;
+/// The letters of a path's name there.
+const NAME: u16 = 13;
+/// The letters of the widest matrix that names give way to.
+const WIDE: u16 = 80;
 const MATRIX: u16 = 24;
 /// The keys, in words.
 const KEYS: &str = "q quit  d delays  e errors  space pause  arrows/PgUp/PgDn scroll  z whole matrix";
@@ -50,10 +54,19 @@ pub(super) fn paint(screen: &Screen, age: Duration, colour: Colour, frame: &mut 
     last.push(Line::from(round_totals(round)));
     last.push(Line::styled(KEYS, Style::new().add_modifier(Modifier::DIM)));
     frame.render_widget(Paragraph::new(last), foot);
-    let beside = if body.width >= LIST + MATRIX { LIST } else { 0 };
+    let name = name_letters(screen, round, body.width);
+    let beside = if body.width >= LIST + MATRIX { LIST + name - NAME } else { 0 };
     let [matrix, side] = Layout::horizontal([Constraint::Min(1), Constraint::Length(beside)]).areas(body);
-    frame.render_widget(Paragraph::new(worst(screen, round, side)), side);
+    frame.render_widget(Paragraph::new(worst(screen, round, side, usize::from(name))), side);
     paint_matrix(screen, round, colour, frame, matrix)
+}
+
+/// The letters of the longest name of a path, as far as there is room for them.
+fn name_letters(screen: &Screen, round: &Round, width: u16) -> u16 {
+    let letters = |path: &PathResult| path_name(&screen.names, path).chars().count();
+    let longest = round.comparison.paths.iter().map(letters).max().unwrap_or(0);
+    let room = width.saturating_sub(LIST + WIDE);
+    NAME + u16::try_from(longest).unwrap_or(u16::MAX).saturating_sub(NAME).min(room)
 }
 
 fn bold() -> Style {
@@ -84,21 +97,24 @@ fn totals(screen: &Screen) -> Line<'static> {
     Line::styled(text, style)
 }
 
-fn worst(screen: &Screen, round: &Round, area: Rect) -> Vec<Line<'static>> {
+fn worst(screen: &Screen, round: &Round, area: Rect, letters: usize) -> Vec<Line<'static>> {
     let mut lines =
-        vec![Line::styled(format!("{:13}{:>8}{:>8}{:>9}", "worst, in ms", "expected", "p50", "error"), bold())];
+        vec![Line::styled(format!("{:letters$}{:>8}{:>8}{:>9}", "worst, in ms", "expected", "p50", "error"), bold())];
     let most = usize::from(area.height).saturating_sub(1);
     for path in worst_paths(&round.comparison, most) {
         let style = if path.verdict == Verdict::Fail { bold() } else { Style::new() };
-        lines.push(Line::styled(list_line(screen, &round.comparison, path), style));
+        lines.push(Line::styled(list_line(screen, &round.comparison, path, letters), style));
     }
     lines
 }
 
-fn list_line(screen: &Screen, comparison: &Comparison, path: &PathResult) -> String {
+fn list_line(screen: &Screen, comparison: &Comparison, path: &PathResult, letters: usize) -> String {
     let mut name = path_name(&screen.names, path);
-    if name.chars().count() > 13 {
-        name = name.chars().take(12).chain(['…']).collect();
+    if name.chars().count() > letters {
+        name = name.chars().take(letters - 1).chain(['…']).collect();
+    }
+    if comparison.lacks(path) {
+        return format!("!{name:13} a node is missing");
     }
     let lost = if path.lost > 0 { format!(" {}/{} lost", path.lost, path.sent) } else { String::new() };
     let (expected, (_, measured)) = (comparison.expected_ms(path), comparison.judged_ms(path));
@@ -106,13 +122,13 @@ fn list_line(screen: &Screen, comparison: &Comparison, path: &PathResult) -> Str
     match (measured, path.error) {
         (Some(p50), Some(error)) if lost.is_empty() => {
             let error = error.as_millis_f64();
-            format!("{mark}{name:13}{expected:7.1}{p50:8.2}{error:+9.2}")
+            format!("{mark}{name:letters$}{expected:7.1}{p50:8.2}{error:+9.2}")
         }
         (Some(p50), Some(error)) => {
             let error = error.as_millis_f64();
-            format!("{mark}{name:13}{expected:7.1}{p50:6.0}{error:+5.0}{lost}")
+            format!("{mark}{name:letters$}{expected:7.1}{p50:6.0}{error:+5.0}{lost}")
         }
-        _ => format!("{mark}{name:13}{expected:7.1}{lost}"),
+        _ => format!("{mark}{name:letters$}{expected:7.1}{lost}"),
     }
 }
 
@@ -238,6 +254,14 @@ mod tests {
         12 paths, |error| p50 0.05 ms, max 35 ms, 1 of 12 lost, 2 outside
         q quit  d delays  e errors  space pause  arrows/PgUp/PgDn scroll  z whole matrix
         "#);
+    }
+
+    #[test]
+    fn names_take_the_room_that_there_is() {
+        let mut screen = screen(3);
+        screen.names[0] = "Frankfurt-am-Main".parse().unwrap();
+        assert!(drawn(&screen, (80, 12), Colour::None).0.contains("!Frankfurt-am…"));
+        assert!(drawn(&screen, (200, 12), Colour::None).0.contains("!Frankfurt-am-Main→n2   10.0   45.00   +35.00"));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::units::{Moment, Span};
 use self::instance::Instance;
 use self::requests::{Client, Request, Requests};
 use super::layout::{Layout, crowd, find};
+use super::regret::oracle_share;
 use super::tally::{Ended, Tally};
 use super::{Balancing, Change, Crowd};
 
@@ -54,7 +55,12 @@ pub fn simulate(balancing: &Balancing, trial: &Trial) -> Simulated {
         world.step(now, next);
     }
     let names: Vec<String> = trial.topology.matrix.names().iter().map(ToString::to_string).collect();
-    Simulated { outcome: world.tally.outcome(&names), events: world.queue.taken() }
+    let events = world.queue.taken();
+    let mut outcome = world.tally.outcome(&names);
+    if let (Some(best), Some(kept)) = (oracle_share(balancing, trial), outcome.metrics.get("requestsOk").copied()) {
+        outcome.metrics.insert("regret".to_owned(), best - kept);
+    }
+    Simulated { outcome, events }
 }
 
 struct World<'a> {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::SwitchSummary;
 use crate::matrix::{DelayMatrix, MatrixError};
-use crate::measure::{Comparison, Sample, Tolerance, Verdict, compare, overtaken};
+use crate::measure::{Basis, Clocks, Comparison, Missing, Sample, Tolerance, Verdict, compare_by, overtaken};
 use crate::report::files::{csv_field, exact_millis};
 use crate::report::heat::{counted, number, thousands};
 use crate::report::table::{align, empty_table};
@@ -63,10 +63,40 @@ impl PathDelays {
     }
 }
 
-/// Labels `samples` by the `stamps` of each node. `before` is what paths took before the replay, row by row.
-pub fn label(timeline: &Timeline, stamps: &[Vec<SwitchStamp>], before: &[Delay], samples: &[Sample]) -> Vec<Labelled> {
+/// The switches of a node, by the clock that samples are by.
+fn force(clocks: &Clocks, node: NodeIndex, stamps: &[SwitchStamp]) -> Force {
+    let ours = |theirs_ns: u64| theirs_ns.saturating_add_signed(clocks.correction(node, theirs_ns));
+    let stamp = |stamp: &SwitchStamp| SwitchStamp {
+        begun_ns: ours(stamp.begun_ns),
+        done_ns: ours(stamp.done_ns),
+        ..stamp.clone()
+    };
+    Force::new(&stamps.iter().map(stamp).collect::<Vec<_>>())
+}
+
+/// Labels `samples` of nodes with these `clocks` by the `stamps` of each node, by its own. `before` is what paths took before the
+/// replay, row by row. Where round trips are judged, a probe has met a switch also when its answer did, or may have: clocks
+/// are only known so well.
+pub fn label(
+    timeline: &Timeline,
+    clocks: &Clocks,
+    stamps: &[Vec<SwitchStamp>],
+    before: &[Delay],
+    samples: &[Sample],
+) -> Vec<Labelled> {
     let delays = PathDelays::of(timeline, before);
-    let forces: Vec<Force> = stamps.iter().map(|stamps| Force::new(stamps)).collect();
+    let forces: Vec<Force> = stamps.iter().enumerate().map(|(node, stamps)| force(clocks, node, stamps)).collect();
+    let answer_met = |sample: &Sample, number: u64| {
+        let (from, to) = (sample.from, sample.to);
+        let there = sample.one_way.unwrap_or_else(|| delays.at(from, to, number));
+        let answered_ns = sample.sent_ns.saturating_add(there.as_nanos());
+        let bound = clocks.bound(from, to).unwrap_or_default().as_nanos();
+        [answered_ns.saturating_sub(bound), answered_ns, answered_ns.saturating_add(bound)].into_iter().any(|at_ns| {
+            let met = forces[to].at(at_ns, |number| delays.at(to, from, number));
+            met.straddles || delays.at(to, from, met.number) != delays.at(to, from, number)
+        })
+    };
+    let by_round_trips = clocks.basis() == Basis::RoundTrip;
     let steps = timeline.steps().len() as u64;
     let mut labelled: Vec<Labelled> = samples
         .iter()
@@ -74,7 +104,8 @@ pub fn label(timeline: &Timeline, stamps: &[Vec<SwitchStamp>], before: &[Delay],
         .map(|sample| {
             let met = forces[sample.from].at(sample.sent_ns, |number| delays.at(sample.from, sample.to, number));
             let step = met.number.checked_sub(1).and_then(|switch| usize::try_from(switch % steps).ok());
-            Labelled { sample: *sample, number: met.number, step, straddles: met.straddles, overtaken: false }
+            let straddles = met.straddles || (by_round_trips && answer_met(sample, met.number));
+            Labelled { sample: *sample, number: met.number, step, straddles, overtaken: false }
         })
         .collect();
     let plain: Vec<Sample> = labelled.iter().map(|one| one.sample).collect();
@@ -114,8 +145,14 @@ impl StepResult {
     }
 }
 
-/// Judges every switch that probes have met.
-pub fn judge(timeline: &Timeline, labelled: &[Labelled], tolerance: Tolerance) -> Result<Vec<StepResult>, MatrixError> {
+/// Judges every switch that probes have met, without the paths of nodes that are `missing`, by one-way delays or, where nodes have clocks of their own, by round trips.
+pub fn judge(
+    timeline: &Timeline,
+    clocks: &Clocks,
+    missing: &Missing,
+    labelled: &[Labelled],
+    tolerance: Tolerance,
+) -> Result<Vec<StepResult>, MatrixError> {
     let mut by_switch: BTreeMap<u64, Vec<&Labelled>> = BTreeMap::new();
     for one in labelled.iter().filter(|one| one.number > 0) {
         by_switch.entry(one.number).or_default().push(one);
@@ -129,8 +166,8 @@ pub fn judge(timeline: &Timeline, labelled: &[Labelled], tolerance: Tolerance) -
             Entry::Vacant(entry) => entry.insert(timeline.matrix(step)?),
         };
         let clear: Vec<Sample> = probes.iter().filter(|one| !one.straddles).map(|one| one.sample).collect();
-        let comparison = compare(matrix, &clear, tolerance);
-        let judged = comparison.paths.iter().filter(|path| path.sent > 0);
+        let comparison = compare_by(clocks, matrix, &clear, tolerance).without(missing.clone());
+        let judged = comparison.paths.iter().filter(|path| path.sent > 0 && !comparison.lacks(path));
         results.push(StepResult {
             number,
             step,
@@ -220,11 +257,12 @@ fn verdict_word(verdict: Option<Verdict>) -> &'static str {
     }
 }
 
-/// The whole in a line or two, and whether every switch that was judged passed.
+/// The whole in a line or two, and whether every switch that was judged passed, and no node is missing.
 pub fn results_lines(results: &[StepResult], labelled: &[Labelled]) -> (Vec<String>, Verdict) {
     let failed = results.iter().filter(|result| result.verdict() == Some(Verdict::Fail)).count();
     let judged = results.iter().filter(|result| result.verdict().is_some()).count();
-    let verdict = if failed == 0 && judged > 0 { Verdict::Pass } else { Verdict::Fail };
+    let whole = results.iter().all(|result| result.comparison.missing.is_empty());
+    let verdict = if failed == 0 && judged > 0 && whole { Verdict::Pass } else { Verdict::Fail };
     let mut lines = vec![format!(
         "{}: {} of {judged} judged switches within tolerance; {} sent",
         verdict_word(Some(verdict)),
@@ -243,7 +281,11 @@ pub fn results_lines(results: &[StepResult], labelled: &[Labelled]) -> (Vec<Stri
             thousands(at_switches)
         ));
     }
-    let unjudged: usize = results.iter().map(|result| result.comparison.paths.len() - result.judged).sum();
+    let all = |result: &StepResult| {
+        let paths = result.comparison.paths.iter();
+        paths.filter(|path| !result.comparison.lacks(path)).count()
+    };
+    let unjudged: usize = results.iter().map(|result| all(result) - result.judged).sum();
     if unjudged > 0 {
         lines.push(format!(
             "note: {unjudged} times a path had no probe between two switches that met none of them: it is not judged there"
@@ -272,11 +314,14 @@ pub fn results_json(names: &[NodeName], results: &[StepResult]) -> Value {
                 "from": names.get(path.from), "to": names.get(path.to),
                 "intended_ms": path.intended.as_millis_f64(),
                 "p50_ms": path.one_way.map(|one_way| one_way.p50.as_millis_f64()),
+                "intended_rtt_ms": path.intended_rtt.as_millis_f64(),
+                "rtt_p50_ms": path.rtt.map(|rtt| rtt.p50.as_millis_f64()),
                 "sent": path.sent, "lost": path.lost, "verdict": path.verdict,
             })
         });
         json!({
             "switch": result.number, "step": result.step + 1, "verdict": result.verdict(), "error_ms": error,
+            "basis": result.comparison.basis,
             "sent": result.comparison.sent, "lost": result.comparison.lost, "straddling": result.straddling,
             "overtaken": result.overtaken, "paths": paths.collect::<Vec<_>>(),
         })
@@ -288,6 +333,7 @@ pub fn results_json(names: &[NodeName], results: &[StepResult]) -> Value {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::measure::clock::{Clock, HostClock, Reading};
     use crate::shaping::Impairment;
     use crate::units::Span;
 
@@ -323,7 +369,7 @@ mod tests {
     #[test]
     fn every_probe_has_its_step_and_those_at_a_switch_are_left_out() {
         let (timeline, stamps) = replayed();
-        let labelled = label(&timeline, &stamps, &[Delay::ZERO; 4], &samples());
+        let labelled = label(&timeline, &Clocks::One, &stamps, &[Delay::ZERO; 4], &samples());
         // 1,000: while the first switch is made. 1,950 to 2,000: under way at the second; 2,010, 2,020, 2,030: before the
         // last of those has arrived.
         let straddling: Vec<u32> = labelled.iter().filter(|one| one.straddles).map(|one| one.sample.seq).collect();
@@ -337,7 +383,7 @@ mod tests {
         let overtaken: Vec<u32> = labelled.iter().filter(|one| one.overtaken).map(|one| one.sample.seq).collect();
         assert_eq!(overtaken, [99, 100]);
         let tolerance = Tolerance { relative: 0.0, absolute: Span::from_millis(1) };
-        let results = judge(&timeline, &labelled, tolerance).unwrap();
+        let results = judge(&timeline, &Clocks::One, &Missing::default(), &labelled, tolerance).unwrap();
         assert_eq!(results.len(), 2);
         assert!(results.iter().all(|result| result.verdict() == Some(Verdict::Pass) && result.judged == 1));
         let (lines, verdict) = results_lines(&results, &labelled);
@@ -359,15 +405,53 @@ mod tests {
     }
 
     #[test]
+    fn hosts_with_clocks_of_their_own_are_judged_by_round_trips() {
+        const AHEAD: u64 = 3_600_000 * MS;
+        let (timeline, mut stamps) = replayed();
+        for stamp in &mut stamps[1] {
+            for instant in [&mut stamp.planned_ns, &mut stamp.begun_ns, &mut stamp.done_ns] {
+                *instant += AHEAD;
+            }
+        }
+        // Each clock is known within 2 ms.
+        let host = |(boot, ahead): (&str, u64)| HostClock {
+            boot: boot.to_owned(),
+            clock: Clock::of(&[Reading { asked_ns: 0, answered_ns: 4 * MS, theirs_ns: 2 * MS + ahead }]),
+        };
+        let clocks = Clocks::of([("one", 0), ("two", AHEAD)].map(host).to_vec());
+        let mut samples = samples();
+        for sample in &mut samples {
+            // What is known one way is off by the clocks' error. Answers leave when probes arrive, and take what is then.
+            let arrived = sample.sent_ns + sample.one_way.unwrap().as_nanos();
+            let back = if arrived < 2_001 * MS { 50 } else { 20 };
+            sample.rtt = Some(sample.one_way.unwrap().round_trip(Delay::from_millis(back)));
+            sample.one_way = sample.one_way.map(|one_way| Delay::from_nanos(one_way.as_nanos() + 2 * MS));
+        }
+        let labelled = label(&timeline, &clocks, &stamps, &[Delay::ZERO; 4], &samples);
+        let straddling: Vec<u32> = labelled.iter().filter(|one| one.straddles).map(|one| one.sample.seq).collect();
+        // From 1,900 on answers leave when the second switch may be under way within the time that answers take.
+        assert_eq!(straddling, [0, 90, 91, 92, 93, 94, 95, 96, 97, 98, 99, 100, 101, 102, 103]);
+        let tolerance = Tolerance { relative: 0.0, absolute: Span::from_millis(1) };
+        let missing = Missing::default();
+        let results = judge(&timeline, &clocks, &missing, &labelled, tolerance).unwrap();
+        assert!(results.iter().all(|result| result.verdict() == Some(Verdict::Pass)), "{results:?}");
+        assert!(results.iter().all(|result| result.comparison.basis == Basis::RoundTrip));
+        // The same without the second node is no pass.
+        let missing = Missing::of([(1, "gone".to_owned())]);
+        let results = judge(&timeline, &clocks, &missing, &[], tolerance).unwrap();
+        assert_eq!(results_lines(&results, &[]).1, Verdict::Fail);
+    }
+
+    #[test]
     fn a_delay_that_did_not_change_fails_its_step() {
         let (timeline, stamps) = replayed();
         let mut samples = samples();
         for sample in &mut samples {
             sample.one_way = Some(Delay::from_millis(50));
         }
-        let labelled = label(&timeline, &stamps, &[Delay::ZERO; 4], &samples);
+        let labelled = label(&timeline, &Clocks::One, &stamps, &[Delay::ZERO; 4], &samples);
         let tolerance = Tolerance { relative: 0.0, absolute: Span::from_millis(1) };
-        let results = judge(&timeline, &labelled, tolerance).unwrap();
+        let results = judge(&timeline, &Clocks::One, &Missing::default(), &labelled, tolerance).unwrap();
         assert_eq!(
             results.iter().map(StepResult::verdict).collect::<Vec<_>>(),
             [Some(Verdict::Pass), Some(Verdict::Fail)]

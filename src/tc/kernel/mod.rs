@@ -78,7 +78,7 @@ impl LinePaths for Line {
 
     fn traffic(&self) -> Traffic {
         let counters = self.counters();
-        Traffic { packets: counters.emitted, dropped: counters.dropped() }
+        Traffic { packets: counters.emitted, dropped: counters.dropped(), late: counters.late }
     }
 }
 

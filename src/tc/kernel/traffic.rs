@@ -13,6 +13,8 @@ pub struct Traffic {
     pub packets: u64,
     /// Packets that did not fit: an error of the emulation, not of the network.
     pub dropped: u64,
+    /// Packets that left more than a millisecond after their time; the kernel's elements do not say.
+    pub late: u64,
 }
 
 impl KernelTc {

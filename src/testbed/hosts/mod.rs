@@ -342,6 +342,10 @@ impl Testbed for Hosts {
         Ok(answers.into_iter().map(|answer| answer.and_then(read)).collect())
     }
 
+    fn is_lost(&self, node: NodeIndex) -> bool {
+        matches!(self.links[node], Link::Lost(_))
+    }
+
     fn reserve(&mut self) -> Result<(), TestbedError> {
         if self.reservations == 0 {
             self.take_turns()?;

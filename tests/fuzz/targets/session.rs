@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use longhaul::agent::protocol::{
     Applied, BeatLine, CancelLine, Compared, NodeStatus, Place, ReplayOrder, ReplayPhase, ReplayState, Request,
-    RequestLine, Response, ResponseLine,
+    RequestLine, Response, ResponseLine, TakeUp,
 };
 use longhaul::agent::session::{Measuring, NodeControl, serve};
 use longhaul::measure::{ProbeOrder, ProbeReport};
@@ -119,9 +119,12 @@ impl NodeControl for Counting {
         Err("not here".to_owned())
     }
     fn switches(&mut self, _: u64) -> ReplayState {
-        ReplayState { phase: ReplayPhase::None, stamps: Vec::new() }
+        ReplayState { phase: ReplayPhase::None, stamps: Vec::new(), gaps: Vec::new() }
     }
     fn stop_replay(&mut self) {}
+    fn take_up(&mut self, _: TakeUp) -> Result<ReplayState, String> {
+        Err("not here".to_owned())
+    }
 }
 
 /// Measures nothing.
@@ -150,7 +153,7 @@ impl Write for Output {
 /// Whatever the lines are, each but the silent ones has at most one answer, which can be read, and the node is cleared.
 pub(crate) fn whole(bytes: &[u8]) {
     let (mut node, output) = (Counting::default(), Output::default());
-    serve(Cursor::new(bytes.to_vec()), output.clone(), &mut node, Idle, || {}).unwrap();
+    serve(Cursor::new(bytes.to_vec()), output.clone(), &mut node, Idle, |_| {}).unwrap();
     assert!(node.cleared, "the node is not cleared");
     let said = String::from_utf8(output.0.lock().unwrap().clone()).unwrap();
     for line in said.lines().filter(|line| BeatLine::read(line).is_none()) {

@@ -11,5 +11,6 @@ mod lease;
 mod node;
 mod panic;
 mod refusal;
+mod replay;
 mod session;
 mod turn;

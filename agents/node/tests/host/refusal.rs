@@ -126,3 +126,19 @@ fn a_missing_capability_is_named_with_the_cure() {
         node.is_clear(&before);
     }
 }
+
+#[test]
+fn a_request_without_end_is_refused_and_a_row_of_ten_thousand_is_not() {
+    let node = Node::new(true);
+    let before = node.everything();
+    let mut session = Session::start(&node, lease(10000));
+    let compare = json!({ "compare": row(5, 10_000)["apply"] });
+    let compared = session.ask(&compare)["compared"].clone();
+    assert_eq!(compared["destinations"]["added"], 10_000, "{}", compared["reason"]);
+    session.say(&"x".repeat(65 * 1024 * 1024));
+    assert_eq!(session.next(), None, "there is nothing more to say");
+    let (code, told) = session.wait();
+    assert_eq!(code, Some(2), "{told}");
+    assert_eq!(told, "error: a request is longer than 64 MiB, which is more than any row takes\n");
+    node.is_clear(&before);
+}

@@ -55,7 +55,7 @@ pub(in crate::cli::bench) fn transfer(
 
 /// A stream that is under way.
 pub(in crate::cli::bench) struct Running {
-    _server: Server,
+    server: Server,
     client: JoinHandle<anyhow::Result<String>>,
 }
 
@@ -79,7 +79,7 @@ impl Running {
         if let Some(most) = most {
             client.args(["-b", &most.bits_per_second().to_string()]);
         }
-        Ok(Self { _server: server, client: std::thread::spawn(move || output(client, limit)) })
+        Ok(Self { server, client: std::thread::spawn(move || output(client, limit)) })
     }
 
     /// Whether it has ended.
@@ -87,9 +87,17 @@ impl Running {
         self.client.is_finished()
     }
 
+    /// Ends it before its time.
+    pub(in crate::cli::bench) fn end(self) {
+        drop(self.server);
+        // Without its server the client ends with an error that is no news.
+        let _ = self.client.join();
+    }
+
     /// Waits for its end; what it reached.
     pub(in crate::cli::bench) fn finish(self) -> anyhow::Result<Transfer> {
-        let Ok(report) = self.client.join() else { bail!("the thread of iperf3's client failed") };
+        let Self { server: _server, client } = self;
+        let Ok(report) = client.join() else { bail!("the thread of iperf3's client failed") };
         read(&report?)
     }
 }

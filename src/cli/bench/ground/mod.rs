@@ -2,6 +2,7 @@
 
 pub(super) mod iperf;
 pub(super) mod lateness;
+pub(super) mod processes;
 pub(super) mod programs;
 pub(super) mod stream;
 

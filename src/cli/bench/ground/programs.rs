@@ -85,6 +85,12 @@ impl Server {
         }
     }
 
+    /// Sends it a line.
+    pub(in crate::cli::bench) fn say(&mut self, line: &str) -> anyhow::Result<()> {
+        let input = self.child.stdin.as_mut().context("the input of a program in a node has ended")?;
+        writeln!(input, "{line}").context("write to a program in a node")
+    }
+
     /// Ends its input: the sign for it to end.
     pub(in crate::cli::bench) fn end_input(&mut self) {
         drop(self.child.stdin.take());

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::batch::{self, Leaves};
 use super::rows::{self, Destination, SHORTEST, Shape, destinations};
+use super::slices::{self, Slice};
 use super::tc;
 use crate::cli::bench::figures::{Relation, Row, Series, Target, Unit};
 use crate::cli::bench::ground::iperf::{self, gigabits, raise_buffers, transfer};
@@ -18,6 +19,8 @@ const FEW: Shape = Shape { destinations: 1, delays: 1 };
 const MANY: Shape = Shape { destinations: 1_000, delays: 1 };
 /// The window grows for so long before the count begins.
 const SETTLE: Duration = Duration::from_secs(1);
+/// Pairs of one destination and 1,000 in each repetition: from six on a median has an interval.
+const PAIRS: u32 = 8;
 /// Between two probes.
 const INTERVAL: Span = Span::from_millis(5);
 
@@ -53,7 +56,7 @@ pub(super) fn take(ground: &Ground<'_>) -> anyhow::Result<Vec<Row>> {
     if means.tcp {
         raise_buffers(&lab)?;
     }
-    let mut all = Vec::new();
+    let (mut all, mut turns) = (Vec::new(), Turns::default());
     for repetition in ground.repetitions("what destinations cost") {
         for round in 0..if ground.effort.quick { 1 } else { 2 } {
             let mut sides = [Side::default(); 4];
@@ -64,9 +67,49 @@ pub(super) fn take(ground: &Ground<'_>) -> anyhow::Result<Vec<Row>> {
             }
             all.push(sides);
         }
+        turns.take(ground, &mut lab, means.tcp)?;
     }
     lab.stop()?;
-    Ok(summarise(&all, means))
+    Ok(summarise(&all, &turns, means))
+}
+
+/// One destination and 1,000 in turn, more often and for a shorter time than beside tc: pairs that differ by the row alone.
+#[derive(Debug, Default)]
+struct Turns {
+    added: Vec<[f64; 2]>,
+    slices: Vec<[Slice; 2]>,
+}
+
+impl Turns {
+    fn take(&mut self, ground: &Ground<'_>, lab: &mut BenchLab, tcp: bool) -> anyhow::Result<()> {
+        let both = [FEW, MANY].map(|shape| destinations(lab.address(1), shape, Span::ZERO));
+        for pair in 0..PAIRS {
+            let mut added = [None; 2];
+            for at in if pair % 2 == 0 { [0, 1] } else { [1, 0] } {
+                lab.apply_row(0, rows::row(&both[at]), asking_for(ground.chosen()))?;
+                added[at] = look(ground, lab, SHORTEST, false)?.added;
+            }
+            self.added.extend(added[0].zip(added[1]).map(|(few, many)| [few, many]));
+        }
+        if tcp {
+            let pairs = if ground.effort.quick { PAIRS } else { 2 * PAIRS };
+            self.slices.extend(slices::take(ground, lab, [&both[0], &both[1]], pairs)?);
+        }
+        lab.clear()
+    }
+
+    /// 1,000 beside one.
+    fn row(&self, what: &str, unit: Unit, pick: impl Fn(&Slice) -> Option<f64>) -> Row {
+        let pairs: Vec<[f64; 2]> =
+            self.slices.iter().filter_map(|[few, many]| Some([pick(few)?, pick(many)?])).collect();
+        beside_one(what, unit, Relation::Ratio, &pairs)
+    }
+}
+
+/// The second of each pair, with the first beside it.
+fn beside_one(what: &str, unit: Unit, relation: Relation, pairs: &[[f64; 2]]) -> Row {
+    let series = |at: usize| Series::new(unit, pairs.iter().map(|pair| pair[at]));
+    Row::new(NAME, what, series(1)).beside(relation, series(0))
 }
 
 fn side(ground: &Ground<'_>, lab: &mut BenchLab, layout: Layout, means: Means) -> anyhow::Result<Side> {
@@ -101,7 +144,7 @@ fn look(ground: &Ground<'_>, lab: &mut BenchLab, delay: Delay, tcp: bool) -> any
     Ok(Side { added, gigabits })
 }
 
-fn summarise(all: &[[Side; 4]], means: Means) -> Vec<Row> {
+fn summarise(all: &[[Side; 4]], turns: &Turns, means: Means) -> Vec<Row> {
     let root = match means.leaves {
         Leaves::Netem => "HTB, netem, u32 on the root by tc",
         Leaves::None => "HTB, u32 on the root by tc, without delay",
@@ -126,8 +169,7 @@ fn summarise(all: &[[Side; 4]], means: Means) -> Vec<Row> {
             trip(2),
         ),
         beside_root(Row::new(NAME, format!("added RTT, 1,000, beside {root}"), trip(1)), Relation::Difference, trip(3)),
-        Row::new(NAME, "added RTT, 1,000 destinations beside 1", trip(1))
-            .beside(Relation::Difference, trip(0))
+        beside_one("added RTT, 1,000 destinations beside 1", Unit::Micros, Relation::Difference, &turns.added)
             .reaching(Target::difference_at_most(5.0)),
         Row::of_the_machine(NAME, "  the root layout's own 1,000 less its 1", roots_own),
     ];
@@ -140,9 +182,10 @@ fn summarise(all: &[[Side; 4]], means: Means) -> Vec<Row> {
     rows.extend([
         beside_root(few, Relation::Ratio, tcp(2)),
         beside_root(many, Relation::Ratio, tcp(3)),
-        Row::new(NAME, "TCP, 1,000 destinations beside 1", tcp(1))
-            .beside(Relation::Ratio, tcp(0))
+        turns
+            .row("TCP, 1,000 destinations beside 1, slices of one stream", Unit::Gigabits, |slice| Some(slice.gigabits))
             .reaching(Target::ratio_at_least(0.98)),
+        turns.row("  processor time of that", Unit::NanosPerKilobyte, |slice| slice.nanos_per_kilobyte),
     ]);
     rows
 }
@@ -162,10 +205,15 @@ mod tests {
         let one = sides([(60.0, 10.0), (63.0, 9.9), (50.0, 10.0), (90.0, 5.0)]);
         let other = sides([(160.0, 5.0), (164.0, 4.9), (150.0, 5.0), (192.0, 2.0)]);
         let means = Means { tc: true, tcp: true, leaves: Leaves::Netem };
-        let rows = summarise(&[one, other], means);
+        let slice = |gigabits, cost| Slice { gigabits, nanos_per_kilobyte: Some(cost) };
+        let turns = Turns {
+            added: vec![[60.0, 63.0], [160.0, 164.0]],
+            slices: vec![[slice(10.0, 200.0), slice(9.9, 210.0)], [slice(5.0, 400.0), slice(4.9, 380.0)]],
+        };
+        let rows = summarise(&[one, other], &turns, means);
         let compared: Vec<String> =
             rows.iter().map(|row| format!("{:.3}", row.compared().unwrap_or(f64::NAN))).collect();
-        assert_eq!(compared, ["10.000", "-27.500", "3.500", "NaN", "1.000", "2.215", "0.985"]);
+        assert_eq!(compared, ["10.000", "-27.500", "3.500", "NaN", "1.000", "2.215", "0.985", "1.000"]);
         assert!((rows[3].plain.as_ref().unwrap().median() - 41.0).abs() < 1e-9);
         assert_eq!([rows[2].verdict(), rows[6].verdict()], [Verdict::Met, Verdict::Met]);
     }
@@ -174,7 +222,8 @@ mod tests {
     fn what_is_not_installed_is_named() {
         let side = |added| Side { added, gigabits: None };
         let means = Means { tc: false, tcp: false, leaves: Leaves::None };
-        let rows = summarise(&[[side(Some(60.0)), side(Some(61.0)), side(None), side(None)]], means);
+        let turns = Turns { added: vec![[60.0, 61.0]], ..Turns::default() };
+        let rows = summarise(&[[side(Some(60.0)), side(Some(61.0)), side(None), side(None)]], &turns, means);
         assert!(
             rows[0].what.ends_with("by tc, without delay (tc is not installed (Debian: iproute2))"),
             "{}",

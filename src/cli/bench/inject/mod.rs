@@ -5,6 +5,7 @@ mod batch;
 mod cost;
 mod precision;
 mod rows;
+mod slices;
 mod tc;
 mod tcconfig;
 mod update;

@@ -1,6 +1,5 @@
 //! What agents cost while nothing happens: memory and processor time, as the kernel counts them.
 
-use std::collections::BTreeMap;
 use std::fs;
 
 use anyhow::ensure;
@@ -8,8 +7,8 @@ use nix::unistd::{SysconfVar, sysconf};
 
 use super::accuracy::trade;
 use crate::cli::bench::figures::{Relation, Row, Series, Target, Unit};
+use crate::cli::bench::ground::processes::{agents_of, fields, stat};
 use crate::cli::bench::ground::{BenchLab, Ground};
-use crate::testbed::lab::AGENT_COMMAND;
 
 const NAME: &str = "rest";
 
@@ -57,37 +56,6 @@ fn watch(ground: &Ground<'_>, lab: &BenchLab) -> anyhow::Result<Watch> {
     })
 }
 
-/// The agents among the descendants of a lab's holder.
-fn agents_of(holder: i32) -> Vec<i32> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().filter_map(Result::ok);
-    let processes = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    let parents: BTreeMap<i32, i32> = processes.filter_map(|pid| Some((pid, parent(&stat(pid)?)?))).collect();
-    let is_agent = |pid: &i32| {
-        let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        words.split(|byte| *byte == 0).nth(1) == Some(AGENT_COMMAND.as_bytes())
-    };
-    parents.keys().copied().filter(|pid| descends(&parents, *pid, holder)).filter(is_agent).collect()
-}
-
-fn descends(parents: &BTreeMap<i32, i32>, pid: i32, ancestor: i32) -> bool {
-    let line = std::iter::successors(Some(pid), |pid| parents.get(pid).copied());
-    // The table was read while processes came and went, so it might even have a loop.
-    line.take(64).any(|pid| pid == ancestor)
-}
-
-fn stat(pid: i32) -> Option<String> {
-    fs::read_to_string(format!("/proc/{pid}/stat")).ok()
-}
-
-/// The fields of a process's line from the third on: the second, its name, may have blanks and brackets in it.
-fn fields(stat: &str) -> impl Iterator<Item = &str> {
-    stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace()
-}
-
-fn parent(stat: &str) -> Option<i32> {
-    fields(stat).nth(1)?.parse().ok()
-}
-
 /// User and system time of a process with all its threads, in clock ticks.
 fn ticks(pid: i32) -> u64 {
     stat(pid).map_or(0, |stat| ticks_in(&stat))
@@ -127,24 +95,13 @@ mod tests {
 
     #[test]
     fn lines_of_processes_are_read_behind_their_names() {
-        assert_eq!(parent(STAT), Some(7));
         assert_eq!(ticks_in(STAT), 42);
-        assert_eq!(parent("nonsense"), None);
     }
 
     #[test]
-    fn this_process_has_memory_and_a_parent() {
+    fn this_process_has_memory() {
         let me = i32::try_from(std::process::id()).unwrap();
         assert!(kilobytes(me, "status", "VmRSS:").unwrap() > 100);
-        assert_eq!(parent(&stat(me).unwrap()), Some(nix::unistd::getppid().as_raw()));
-    }
-
-    #[test]
-    fn descendants_are_found_even_through_loops() {
-        let parents = BTreeMap::from([(5, 4), (4, 3), (3, 1), (9, 8), (8, 9)]);
-        assert!(descends(&parents, 5, 3));
-        assert!(!descends(&parents, 5, 9));
-        assert!(!descends(&parents, 9, 3));
     }
 
     #[test]

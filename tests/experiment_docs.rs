@@ -1,0 +1,42 @@
+//! The plans that come with longhaul, and the one that its documents show.
+
+#![allow(clippy::unwrap_used)]
+
+use std::path::{Path, PathBuf};
+
+use longhaul::experiment::plan::Plan;
+use longhaul::matrix::{ReadError, read_bytes};
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn every_plan_that_comes_along_can_be_run() {
+    let folders = std::fs::read_dir(root().join("experiments")).unwrap().flatten().filter(|entry| entry.path().is_dir());
+    let mut count = 0;
+    for folder in folders {
+        let path = folder.path().join("plan.yaml");
+        let plan = Plan::load(&path, read_bytes).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(Some(plan.name.as_str()), folder.file_name().to_str(), "a plan is called as its folder");
+        assert!(!plan.claims.is_empty() || plan.points.len() > 1, "{}: says nothing that could be wrong", plan.name);
+        assert!(folder.path().join("README.md").exists(), "{}: without a README", plan.name);
+        count += 1;
+    }
+    assert!(count >= 4, "{count}");
+}
+
+#[test]
+fn the_plan_of_the_documents_is_one() {
+    let text = std::fs::read_to_string(root().join("docs/experiments.md")).unwrap();
+    let (_, rest) = text.split_once("```yaml\n").unwrap();
+    let (plan, _) = rest.split_once("```").unwrap();
+    let read = |path: &Path| -> Result<Vec<u8>, ReadError> {
+        if path == Path::new("experiments/shown/plan.yaml") {
+            return Ok(plan.as_bytes().to_vec());
+        }
+        read_bytes(&root().join(path))
+    };
+    let plan = Plan::load(Path::new("experiments/shown/plan.yaml"), read).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!((plan.points.len(), plan.trials().count()), (5, 5 * 2 * 5 * 2));
+}
