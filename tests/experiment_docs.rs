@@ -13,7 +13,8 @@ fn root() -> PathBuf {
 
 #[test]
 fn every_plan_that_comes_along_can_be_run() {
-    let folders = std::fs::read_dir(root().join("experiments")).unwrap().flatten().filter(|entry| entry.path().is_dir());
+    let folders =
+        std::fs::read_dir(root().join("experiments")).unwrap().flatten().filter(|entry| entry.path().is_dir());
     let mut count = 0;
     for folder in folders {
         let path = folder.path().join("plan.yaml");

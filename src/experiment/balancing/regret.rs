@@ -35,7 +35,8 @@ pub(super) fn oracle_share(plan: &Balancing, trial: &Trial) -> Option<f64> {
     let shares = LOADS.iter().filter_map(|load| {
         let demands: Vec<Demand> = (0..nodes)
             .map(|node| {
-                let rtts: Vec<_> = layout.instances.iter().map(|instance| network.round_trip(node, *instance)).collect();
+                let rtts: Vec<_> =
+                    layout.instances.iter().map(|instance| network.round_trip(node, *instance)).collect();
                 Demand { rate: PerSecond(rate), chances: oracle::chances(&plan.qos, &rtts, service, *load) }
             })
             .collect();

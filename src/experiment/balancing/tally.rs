@@ -15,7 +15,12 @@ pub const METRICS: [Metric; 10] = [
     metric("finalOk", "requests answered in time in the last fifth of the run", MetricUnit::Share, Better::More),
     metric("jain", "Jain's index of the instances' request rates", MetricUnit::Index, Better::More),
     metric("failures", "requests without an answer", MetricUnit::Share, Better::Less),
-    metric("regret", "requests that an oracle with fixed weights would keep beyond these", MetricUnit::Share, Better::Less),
+    metric(
+        "regret",
+        "requests that an oracle with fixed weights would keep beyond these",
+        MetricUnit::Share,
+        Better::Less,
+    ),
     metric("p50", "median latency of answered requests", MetricUnit::Milliseconds, Better::Less),
     metric("p90", "90th percentile of latency of answered requests", MetricUnit::Milliseconds, Better::Less),
     metric("p99", "99th percentile of latency of answered requests", MetricUnit::Milliseconds, Better::Less),
