@@ -25,7 +25,7 @@ const MOST: f64 = 2e7;
 Examples:
   longhaul load http://127.0.0.1:8080/ --clients 4 --rate 10/s
   longhaul load http://127.0.0.1:8080/ --arrivals poisson --at-least 0.9
-  longhaul load http://10.0.0.1:8080/x --service detect --json load.json --csv load.csv
+  longhaul load http://10.0.0.1:8080/x --service detect --csv load.csv
 
 A latency counts from the moment at which the request was to leave, so a server that pauses is
 charged with all that would have come meanwhile. A request is good when its status is 2xx and its

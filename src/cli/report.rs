@@ -20,7 +20,7 @@ It needs no network and gives the same bytes each time. A run that is not finish
 Written are report.html, metrics.csv and every figure as SVG and PNG in figures/.
 Exit code: 0 the report is there, whatever it says of the claims; 2 the directory is no run, or cannot be written.")]
 pub(super) struct ReportArgs {
-    /// The run's directory
+    /// Directory of the run
     run: PathBuf,
     /// Where to write the report [default: the run's directory]
     #[arg(long, short, value_name = "DIR")]

@@ -21,9 +21,9 @@ pub const METRICS: [Metric; 10] = [
         MetricUnit::Share,
         Better::Less,
     ),
-    metric("p50", "median latency", MetricUnit::Milliseconds, Better::Less),
-    metric("p90", "90th percentile of latency", MetricUnit::Milliseconds, Better::Less),
-    metric("p99", "99th percentile of latency", MetricUnit::Milliseconds, Better::Less),
+    metric("p50", "median latency of answered requests", MetricUnit::Milliseconds, Better::Less),
+    metric("p90", "90th percentile of latency of answered requests", MetricUnit::Milliseconds, Better::Less),
+    metric("p99", "99th percentile of latency of answered requests", MetricUnit::Milliseconds, Better::Less),
 ];
 
 const fn metric(name: &'static str, what: &'static str, unit: MetricUnit, better: Better) -> Metric {
