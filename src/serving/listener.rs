@@ -15,12 +15,16 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use nix::sys::socket::{Backlog, listen};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 use super::guarded::{Guarded, Patience, Waiting};
 use super::{Clock, Stop};
 use crate::units::Span;
+
+/// Clients that may wait to be accepted; the kernel may allow fewer (`net.core.somaxconn`).
+const BACKLOG: i32 = 4_096;
 
 /// How long nothing is accepted after the system refused (most often for want of descriptors).
 const AFTER_FAILURE: Duration = Duration::from_millis(50);
@@ -58,6 +62,8 @@ impl Default for Bounds {
 /// Opens a listening socket; port 0 lets the kernel choose.
 pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     let listener = std::net::TcpListener::bind(address)?;
+    // The library's queue has 128 places, and who finds none is heard again a second later. Listening again makes it longer.
+    listen(&listener, Backlog::new(BACKLOG)?)?;
     listener.set_nonblocking(true)?;
     Ok(listener)
 }

@@ -90,6 +90,19 @@ fn http2_is_understood_without_an_upgrade() {
     });
 }
 
+/// More than 128 clients that come while the service is busy with something else are not sent away for a second: the kernel says
+/// how many may wait.
+#[test]
+fn many_clients_may_come_at_once() {
+    let service = Program::start(&["service", "--time", "1ms"]);
+    let output =
+        std::process::Command::new("ss").args(["-Hltn", "src", &service.address().to_string()]).output().unwrap();
+    let line = String::from_utf8(output.stdout).unwrap();
+    let queue: u32 = line.split_whitespace().nth(2).unwrap().parse().unwrap();
+    let allowed: u32 = std::fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap().trim().parse().unwrap();
+    assert_eq!(queue, allowed.min(4_096), "{line}");
+}
+
 #[test]
 fn what_makes_no_service_is_said() {
     let said = |words: &[&str]| {

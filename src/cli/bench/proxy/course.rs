@@ -71,7 +71,7 @@ impl Course {
         let folder = std::env::temp_dir().join(format!("longhaul-bench-{}", std::process::id()));
         std::fs::create_dir(&folder).with_context(|| format!("make {}", folder.display()))?;
         let folder = Folder(folder);
-        let service = |number| Process::ours(&["service", "--time", "0ms", "--name", &format!("i{number}")]);
+        let service = |number| Process::ours(None, &["service", "--time", "0ms", "--name", &format!("i{number}")]);
         let services = (0..SERVICES).map(service).collect::<anyhow::Result<Vec<_>>>()?;
         let addresses: Vec<_> = services.iter().map(|service| service.address).collect();
         let mut peers = BTreeMap::new();

@@ -33,6 +33,7 @@ Two synthetic services without a service time stand behind all of them; nginx ha
 kept connections, HAProxy leastconn with http-reuse always, each one thread or worker, without logs.
 Each repetition has a slice of the same open-loop load for everyone, one after the other, in an
 order that turns; added latencies are over those of the services alone in the same repetition.
+The proxy is `longhaul-proxy` where that lies beside this program, else `longhaul proxy`.
 Use a release build on a machine that does nothing else.
 
 Exit code: 0 also when a target is missed, 2 when something could not be measured.")]
@@ -93,7 +94,7 @@ pub(super) fn run(args: &ProxyBenchArgs, out: &mut dyn Write) -> anyhow::Result<
         backend: BackendChoice::Auto,
         peer: "BESIDE IT",
     };
-    begun.conclude(wish, effort, format!("none; policy {policy}"), &rows, failed, out)
+    begun.conclude(wish, effort, format!("none; policy {policy}; the proxy is {}", proxy_name()), &rows, failed, out)
 }
 
 fn policy(args: &ProxyBenchArgs) -> anyhow::Result<&'static str> {
@@ -106,6 +107,10 @@ fn policy(args: &ProxyBenchArgs) -> anyhow::Result<&'static str> {
             Ok(POLICIES.iter().find(|policy| policy.name.starts_with("qedge")).map_or("round-robin", |one| one.name))
         }
     }
+}
+
+fn proxy_name() -> &'static str {
+    if peers::own_program().is_some() { "longhaul-proxy, beside this program" } else { "a command of this program" }
 }
 
 /// Memory and processor at the rate of the paper's experiment.

@@ -1,7 +1,7 @@
 //! Who is measured, and how each is set up: alike where they can be.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::processes::{Process, free_address};
@@ -53,12 +53,18 @@ impl Peer {
         let folder = folder.join(self.program());
         std::fs::create_dir_all(&folder)?;
         match self {
-            Self::Direct => Process::ours(&["service", "--time", "0ms", "--name", "alone"]),
+            Self::Direct => Process::ours(None, &["service", "--time", "0ms", "--name", "alone"]),
             Self::Longhaul => longhaul(&folder, services, policy),
             Self::Nginx => nginx(&folder, services),
             Self::Haproxy => haproxy(&folder, services),
         }
     }
+}
+
+/// The proxy's own program, as nodes have it, when it lies beside this one: much smaller, so its memory is another.
+pub(super) fn own_program() -> Option<PathBuf> {
+    let program = std::env::current_exe().ok()?.parent()?.join("longhaul-proxy");
+    program.is_file().then_some(program)
 }
 
 fn longhaul(folder: &Path, services: &[SocketAddr], policy: &str) -> anyhow::Result<Process> {
@@ -70,7 +76,11 @@ fn longhaul(folder: &Path, services: &[SocketAddr], policy: &str) -> anyhow::Res
     std::fs::write(folder.join("instances.yaml"), format!("apiVersion: longhaul/v1\ninstances:\n{instances}"))?;
     let path = folder.join("proxy.yaml");
     std::fs::write(&path, config)?;
-    Process::ours(&["proxy", "--config", &path.to_string_lossy()])
+    let path = path.to_string_lossy();
+    match own_program() {
+        Some(program) => Process::ours(Some(&program), &["--config", &path]),
+        None => Process::ours(None, &["proxy", "--config", &path]),
+    }
 }
 
 /// A line for each service.

@@ -1,6 +1,7 @@
 //! Processes of a benchmark: started, watched in /proc, ended with us.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -20,11 +21,11 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts one of our own, which says in JSON where it listens.
-    pub(super) fn ours(words: &[&str]) -> anyhow::Result<Self> {
+    /// Starts one of our own, which says in JSON where it listens: a program of its own, or a command of this one.
+    pub(super) fn ours(program: Option<&Path>, words: &[&str]) -> anyhow::Result<Self> {
         use std::io::{BufRead, BufReader};
         // This very program, even when its file has been replaced since.
-        let mut command = Command::new("/proc/self/exe");
+        let mut command = Command::new(program.unwrap_or(Path::new("/proc/self/exe")));
         command.args(words).stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = command.spawn().with_context(|| format!("start {}", words[0]))?;
         let out = child.stdout.take().context("its output")?;
