@@ -58,7 +58,7 @@ pub(super) struct ReplayArgs {
     #[command(flatten)]
     target: TargetArgs,
     /// Bring up a lab for it, and take it down afterwards
-    #[arg(long, conflicts_with = "dry_run")]
+    #[arg(long, conflicts_with_all = ["dry_run", "hosts"])]
     lab: bool,
     /// Only print what each step would change
     #[arg(long)]
