@@ -174,8 +174,10 @@ impl Run<'_> {
             return Ok((backends, None, testbed::begin_replay(target.testbed())?));
         }
         let again = self.again(target)?;
+        // Before the measurement: a node that measures answers no questions about its clock.
+        let clocks = target.testbed().clocks()?;
         let beside = self.args.measure.begin(self.timeline, target.testbed(), again)?;
-        let begun = testbed::begin_replay_at(target.testbed(), beside.replay_start_ns)?;
+        let begun = testbed::begin_replay_at(target.testbed(), &clocks, beside.replay_start_ns)?;
         Ok((backends, Some(beside), begun))
     }
 
