@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::operations::{ask, failure_of, lead};
 use super::{OperationError, Testbed, TestbedError};
 use crate::agent::protocol::{ReplayOrder, ReplayState, ReplayStep, Request, Response};
+use crate::measure::Clocks;
 use crate::shaping::{Backend, BackendChoice};
 use crate::timeline::{Timeline, TimelineStep};
 use crate::topology::NodeIndex;
@@ -77,17 +78,18 @@ fn all(testbed: &dyn Testbed) -> Vec<NodeIndex> {
 
 /// Has every node begin what it keeps at one instant, the first at which all can; when one cannot, none goes on.
 pub fn begin_replay(testbed: &mut dyn Testbed) -> Result<Begun, OperationError> {
+    let clocks = testbed.clocks()?;
     let mut lead = lead(testbed)?;
     for _ in 1..ATTEMPTS {
         let start = from_now(testbed, lead);
-        match begin_at(testbed, start) {
+        match begin_at(testbed, &clocks, start) {
             // Those that did begin begin anew.
             Err(error) if error.missed_start() => lead *= 4,
             outcome => return all_or_none(testbed, outcome),
         }
     }
     let start = from_now(testbed, lead);
-    begin_replay_at(testbed, start)
+    begin_replay_at(testbed, &clocks, start)
 }
 
 fn all_or_none(testbed: &mut dyn Testbed, begun: Result<Begun, OperationError>) -> Result<Begun, OperationError> {
@@ -110,13 +112,18 @@ fn from_now(testbed: &dyn Testbed, ahead: Duration) -> u64 {
 }
 
 /// As [`begin_replay`], at an instant of the asker's clock that is known. Every node is told it by its own clock.
-pub fn begin_replay_at(testbed: &mut dyn Testbed, start_realtime_ns: u64) -> Result<Begun, OperationError> {
-    let begun = begin_at(testbed, start_realtime_ns);
+///
+/// The nodes' clocks must be known beforehand: a node that measures answers no questions about its clock.
+pub fn begin_replay_at(
+    testbed: &mut dyn Testbed,
+    clocks: &Clocks,
+    start_realtime_ns: u64,
+) -> Result<Begun, OperationError> {
+    let begun = begin_at(testbed, clocks, start_realtime_ns);
     all_or_none(testbed, begun)
 }
 
-fn begin_at(testbed: &mut dyn Testbed, start_ns: u64) -> Result<Begun, OperationError> {
-    let clocks = testbed.clocks()?;
+fn begin_at(testbed: &mut dyn Testbed, clocks: &Clocks, start_ns: u64) -> Result<Begun, OperationError> {
     let theirs_ns: Vec<u64> = all(testbed).into_iter().map(|node| clocks.theirs(node, start_ns)).collect();
     let begin = |start: &u64| Request::BeginReplay { start_realtime_ns: *start };
     let requests = theirs_ns.iter().map(begin).enumerate().collect();
@@ -153,8 +160,8 @@ fn states(testbed: &mut dyn Testbed, nodes: &[NodeIndex], request: &Request) -> 
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::measure::START_MISSED;
     use crate::measure::clock::{Clock, HostClock, Reading};
-    use crate::measure::{Clocks, START_MISSED};
     use crate::testbed::lab::addressing;
     use crate::topology::{Node, NodeName};
 
@@ -218,7 +225,8 @@ mod tests {
     fn every_host_is_told_the_start_by_its_own_clock() {
         let mut testbed = apart(0, false);
         let start = 10 * HOUR + 7_000_000;
-        let begun = begin_replay_at(&mut testbed, start).unwrap();
+        let clocks = testbed.clocks().unwrap();
+        let begun = begin_replay_at(&mut testbed, &clocks, start).unwrap();
         assert_eq!(begun, Begun { start_ns: start, theirs_ns: vec![start, start + HOUR] });
         assert_eq!(testbed.begun, [(0, Some(start)), (1, Some(start + HOUR))]);
     }

@@ -58,7 +58,7 @@ pub(super) struct ReplayArgs {
     #[command(flatten)]
     target: TargetArgs,
     /// Bring up a lab for it, and take it down afterwards
-    #[arg(long, conflicts_with = "dry_run")]
+    #[arg(long, conflicts_with_all = ["dry_run", "hosts"])]
     lab: bool,
     /// Only print what each step would change
     #[arg(long)]
@@ -174,8 +174,10 @@ impl Run<'_> {
             return Ok((backends, None, testbed::begin_replay(target.testbed())?));
         }
         let again = self.again(target)?;
+        // Before the measurement: a node that measures answers no questions about its clock.
+        let clocks = target.testbed().clocks()?;
         let beside = self.args.measure.begin(self.timeline, target.testbed(), again)?;
-        let begun = testbed::begin_replay_at(target.testbed(), beside.replay_start_ns)?;
+        let begun = testbed::begin_replay_at(target.testbed(), &clocks, beside.replay_start_ns)?;
         Ok((backends, Some(beside), begun))
     }
 
