@@ -1,11 +1,14 @@
 //! Least outstanding: the instance that has the fewest of this balancer's requests under way.
 
+use rand_chacha::ChaCha8Rng;
+
 use crate::parameters::{Definition, Kind, Value};
 use crate::units::{Moment, Rtt};
 
 use super::flight::Flights;
 use super::roster::{Roster, Ticket};
-use super::{Balancer, Completion, InstanceId, Policy, RequestId, Setting};
+use super::round_robin::{START, start};
+use super::{Balancer, Completion, InstanceId, Policy, RequestId, Setting, dice};
 
 /// Who has it of several with the fewest.
 const TIES: Definition = Definition {
@@ -19,8 +22,8 @@ const TIES: Definition = Definition {
 pub(super) const POLICY: Policy = Policy {
     name: "least-outstanding",
     what: "the instance with the fewest requests of this balancer under way",
-    parameters: &[TIES],
-    build: |setting| Box::new(LeastOutstanding::new(&setting)),
+    parameters: &[TIES, START],
+    build: |setting| Box::new(LeastOutstanding::new(setting)),
 };
 
 /// Requests under way, counted.
@@ -32,12 +35,15 @@ struct LeastOutstanding {
     in_turn: bool,
     /// Where looking for the fewest begins: behind who was last.
     from: usize,
+    /// Draws where it first begins, until that has been done.
+    start: Option<ChaCha8Rng>,
 }
 
 impl LeastOutstanding {
-    fn new(setting: &Setting) -> Self {
+    fn new(setting: Setting) -> Self {
         let in_turn = setting.parameters.choice(TIES.name) == "in-turn";
-        Self { instances: Roster::default(), flights: Flights::default(), in_turn, from: 0 }
+        let start = start(setting).filter(|_| in_turn);
+        Self { instances: Roster::default(), flights: Flights::default(), in_turn, from: 0, start }
     }
 
     /// The first place with the fewest, from a place on and around; `None` without instances.
@@ -67,6 +73,9 @@ impl Balancer for LeastOutstanding {
     }
 
     fn pick(&mut self, _now: Moment, request: RequestId) -> Option<InstanceId> {
+        if let Some(mut stream) = self.start.take() {
+            self.from = dice::below(&mut stream, self.instances.kept().len());
+        }
         let place = self.least()?;
         self.instances.kept_mut()[place] += 1;
         self.from = if self.in_turn { place + 1 } else { 0 };
@@ -97,14 +106,14 @@ mod tests {
     #[test]
     fn the_fewest_under_way_win_and_ties_go_as_told() {
         for (ties, first, then) in [("in-turn", [1, 2, 3, 1, 2, 3], [2, 2]), ("lowest", [1, 2, 3, 1, 2, 3], [2, 2])] {
-            let mut driven = Driven::new(balancer("least-outstanding", &[("ties", ties)]), &[1, 2, 3]);
+            let mut driven = Driven::new(balancer("least-outstanding", &[("ties", ties), ("start", "lowest")]), &[1, 2, 3]);
             assert_eq!(driven.picks(6), first, "{ties}");
             // 2 is done with both of its requests: it has two until it is level again.
             driven.finish_all(2);
             assert_eq!(driven.picks(2), then, "{ties}");
         }
         for (ties, expected) in [("in-turn", [1, 2, 3, 1]), ("lowest", [1, 1, 1, 1])] {
-            let mut driven = Driven::new(balancer("least-outstanding", &[("ties", ties)]), &[1, 2, 3]);
+            let mut driven = Driven::new(balancer("least-outstanding", &[("ties", ties), ("start", "lowest")]), &[1, 2, 3]);
             let picks: Vec<u32> = (0..4).map(|_| driven.served()).collect();
             assert_eq!(picks, expected, "{ties}");
         }

@@ -1,15 +1,32 @@
 //! Round robin: every instance in turn, in the order of their numbers.
 
+use rand_chacha::ChaCha8Rng;
+
+use crate::parameters::{Definition, Kind, Value};
 use crate::units::{Moment, Rtt};
 
-use super::{Balancer, InstanceId, Policy, RequestId};
+use super::{Balancer, InstanceId, Policy, RequestId, Setting, dice};
+
+/// Whose turn is first. Balancers that all begin with the same instance, and get requests at the same even pace, send in step
+/// for ever: each instance then has its requests of all balancers at once.
+pub(super) const START: Definition = Definition {
+    name: "start",
+    what: "whose turn is first: the lowest number, or one that is drawn",
+    kind: Kind::Choice(&["drawn", "lowest"]),
+    default: Value::Choice("drawn"),
+};
+
+/// What draws the first turn, if that is asked for.
+pub(super) fn start(setting: Setting) -> Option<ChaCha8Rng> {
+    (setting.parameters.choice(START.name) == "drawn").then_some(setting.stream)
+}
 
 /// Round robin.
 pub(super) const POLICY: Policy = Policy {
     name: "round-robin",
     what: "every instance in turn, whatever its distance or load",
-    parameters: &[],
-    build: |_| Box::new(RoundRobin::default()),
+    parameters: &[START],
+    build: |setting| Box::new(RoundRobin { start: start(setting), ..RoundRobin::default() }),
 };
 
 /// Instances in turn.
@@ -19,6 +36,8 @@ struct RoundRobin {
     instances: Vec<InstanceId>,
     /// The place of the next.
     next: usize,
+    /// Draws the first, until that has been done.
+    start: Option<ChaCha8Rng>,
 }
 
 impl Balancer for RoundRobin {
@@ -38,6 +57,9 @@ impl Balancer for RoundRobin {
     }
 
     fn pick(&mut self, _now: Moment, _request: RequestId) -> Option<InstanceId> {
+        if let Some(mut stream) = self.start.take() {
+            self.next = dice::below(&mut stream, self.instances.len());
+        }
         if self.next >= self.instances.len() {
             self.next = 0;
         }
