@@ -106,14 +106,16 @@ mod tests {
     #[test]
     fn the_fewest_under_way_win_and_ties_go_as_told() {
         for (ties, first, then) in [("in-turn", [1, 2, 3, 1, 2, 3], [2, 2]), ("lowest", [1, 2, 3, 1, 2, 3], [2, 2])] {
-            let mut driven = Driven::new(balancer("least-outstanding", &[("ties", ties), ("start", "lowest")]), &[1, 2, 3]);
+            let mut driven =
+                Driven::new(balancer("least-outstanding", &[("ties", ties), ("start", "lowest")]), &[1, 2, 3]);
             assert_eq!(driven.picks(6), first, "{ties}");
             // 2 is done with both of its requests: it has two until it is level again.
             driven.finish_all(2);
             assert_eq!(driven.picks(2), then, "{ties}");
         }
         for (ties, expected) in [("in-turn", [1, 2, 3, 1]), ("lowest", [1, 1, 1, 1])] {
-            let mut driven = Driven::new(balancer("least-outstanding", &[("ties", ties), ("start", "lowest")]), &[1, 2, 3]);
+            let mut driven =
+                Driven::new(balancer("least-outstanding", &[("ties", ties), ("start", "lowest")]), &[1, 2, 3]);
             let picks: Vec<u32> = (0..4).map(|_| driven.served()).collect();
             assert_eq!(picks, expected, "{ties}");
         }
