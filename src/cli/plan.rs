@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
-use crate::experiment::plan::{Plan, Trial};
+use crate::experiment::plan::{Plan, Testbed, Trial};
 use crate::matrix;
 
 /// Check plans.
@@ -43,11 +43,21 @@ struct CheckArgs {
 pub(super) fn run(args: &PlanArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     let PlanCommand::Check(args) = &args.command;
     for path in &args.plans {
-        let plan = Plan::load(path, matrix::read_bytes)?;
+        let plan = load(path)?;
         let trials: Vec<Trial> = plan.trials().collect();
         out.write_all(overview(&plan, &trials).as_bytes())?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A plan that can be run. One that is well written and that no testbed runs is refused here too, so that what `check` passes is
+/// what `run` takes.
+pub(super) fn load(path: &Path) -> anyhow::Result<Plan> {
+    let plan = Plan::load(path, matrix::read_bytes)?;
+    if plan.testbed == Testbed::Lab {
+        anyhow::bail!("{}: the lab does not run this kind of plan yet; write testbed: simulation", path.display());
+    }
+    Ok(plan)
 }
 
 /// What a plan would do.

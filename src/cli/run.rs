@@ -15,10 +15,9 @@ use serde_json::json;
 use super::host;
 use super::progress::Trials;
 use super::verify::claim_folder;
-use crate::experiment::plan::{Plan, Testbed, Trial};
+use crate::experiment::plan::{Plan, Trial};
 use crate::experiment::report;
 use crate::experiment::run::{self, Description, Ended, RunDirectory, Simulation};
-use crate::matrix;
 
 /// Run the trials of a plan and write their report.
 #[derive(Debug, Args)]
@@ -54,16 +53,13 @@ pub(super) struct RunArgs {
 
 /// Runs `longhaul run`.
 pub(super) fn run(args: &RunArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
-    let plan = Plan::load(&args.plan, matrix::read_bytes)?;
+    let plan = super::plan::load(&args.plan)?;
     check_names(&plan, &args.only)?;
     let wanted = |trial: &Trial| args.only.is_empty() || args.only.contains(&trial.strategy.name);
     let trials: Vec<Trial> = plan.trials().filter(wanted).collect();
     if args.dry_run {
         out.write_all(super::plan::overview(&plan, &trials).as_bytes())?;
         return Ok(ExitCode::SUCCESS);
-    }
-    if plan.testbed == Testbed::Lab {
-        anyhow::bail!("{}: the lab does not run this kind of plan yet; write testbed: simulation", args.plan.display());
     }
     let started = SystemTime::now();
     let folder = match &args.output {
