@@ -13,6 +13,7 @@
 //! - [`inventory`]: pure; the hosts of a testbed and how ssh reaches them.
 //! - [`parameters`]: pure; what policies let their users set.
 //! - [`balance`]: pure; which instance of a service gets the next request.
+//! - [`placement`]: pure; which node each service runs on.
 //! - [`sim`]: pure; virtual time: events, seeded streams, servers, a network from a matrix.
 //! - [`shaping`]: pure; a node's row becomes the desired state, two states become the operations between them.
 //! - [`timeline`]: pure; what every path does from which instant on, as one change of a row per step and node.
@@ -39,6 +40,7 @@ pub mod matrix;
 pub mod measure;
 pub mod netlink;
 pub mod parameters;
+pub mod placement;
 pub mod proxy;
 pub mod report;
 pub mod serving;

@@ -11,7 +11,7 @@ pub(crate) const LINES: (usize, usize) = (400, 500);
 const FUNCTION_LINES: usize = 60;
 
 /// What each room may import, from the ground up. A port sits with its domain; adapters do not know each other.
-const ROOMS: [(&str, &[&str]); 25] = [
+const ROOMS: [(&str, &[&str]); 26] = [
     ("wording", &[]),
     ("yaml", &[]),
     ("units", &["wording"]),
@@ -20,6 +20,7 @@ const ROOMS: [(&str, &[&str]); 25] = [
     ("inventory", &["wording", "units", "topology"]),
     ("parameters", &["wording", "units"]),
     ("balance", &["wording", "units", "parameters"]),
+    ("placement", &["wording", "units", "topology", "matrix", "parameters"]),
     ("shaping", &["wording", "units", "topology", "matrix"]),
     ("sim", &["wording", "units", "topology", "matrix", "shaping"]),
     ("serving", &["wording", "units"]),
@@ -52,6 +53,7 @@ const ROOMS: [(&str, &[&str]); 25] = [
             "shaping",
             "parameters",
             "balance",
+            "placement",
             "sim",
             "workload",
             "experiment",
@@ -72,7 +74,7 @@ const ROOMS: [(&str, &[&str]); 25] = [
 ];
 
 /// Rooms and files that decide without acting.
-const PURE: [&str; 41] = [
+const PURE: [&str; 42] = [
     "src/wording.rs",
     "src/yaml.rs",
     "src/units.rs",
@@ -81,6 +83,7 @@ const PURE: [&str; 41] = [
     "src/inventory/",
     "src/parameters/",
     "src/balance/",
+    "src/placement/",
     "src/sim/",
     "src/workload/arrivals.rs",
     "src/workload/service_time.rs",
