@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 
 use crate::experiment::plan::{Plan, Testbed, Trial};
+use crate::intended::Intended;
 use crate::matrix;
 
 /// Check plans.
@@ -74,6 +75,11 @@ pub(super) fn overview(plan: &Plan, trials: &[Trial]) -> String {
         .map(|topology| format!("{} ({} nodes)", topology.name, topology.matrix.len()))
         .collect();
     line("topologies", &topologies.join(", "));
+    for topology in &point.topologies {
+        if let Some(words) = topology.impaired.as_ref().and_then(Intended::beyond_delay) {
+            line(&format!("paths of {}", topology.name), &words);
+        }
+    }
     for strategy in &point.strategies {
         let parameters: Vec<String> =
             strategy.parameters.iter().map(|(name, value)| format!("{name} {value}")).collect();

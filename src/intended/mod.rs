@@ -55,6 +55,19 @@ impl Intended {
         Self { matrix, paths: BTreeMap::new(), networks: BTreeMap::new() }
     }
 
+    /// The delays of `matrix`, and on every path what `beyond` says; its delay does not count.
+    pub fn everywhere(matrix: DelayMatrix, beyond: Impairment) -> Result<Self, FileProblem> {
+        let paths = matrix.paths().map(|(from, to)| {
+            let all = Impairment { delay: matrix.delay(from, to), ..beyond }.checked().map_err(|cause| {
+                let name = |node: NodeIndex| matrix.names()[node].clone();
+                FileProblem::Nonsense { from: name(from), to: name(to), cause }
+            })?;
+            Ok(((from, to), PathIntent::all(all)))
+        });
+        let paths = paths.collect::<Result<_, FileProblem>>()?;
+        Ok(Self { matrix, paths, networks: BTreeMap::new() })
+    }
+
     /// Reads a matrix, or an impairment file when the name ends in .yaml or .yml.
     ///
     /// `read` gives the bytes of a file; `-` is standard input. Files that the impairment file names lie beside it.

@@ -10,6 +10,7 @@ mod catch;
 mod chain;
 mod classes;
 mod desired;
+mod dice;
 mod diff;
 mod distribution;
 mod expected;
@@ -30,6 +31,7 @@ pub use ability::{Abilities, Ability, Backend, BackendChoice, CaptureKind, Choic
 pub use catch::{Block, Catch, Caught, Profile, Verdict, Verdicts};
 pub use classes::{ClassId, ClassShape};
 pub use desired::{ShapingError, choose_for, desired};
+pub use dice::{Damage, PathDice};
 pub use diff::{Operation, diff};
 pub use distribution::{Distribution, TABLE_SCALE, UnknownDistribution};
 pub use expected::{Expected, SeenShare};

@@ -2,6 +2,7 @@
 
 use crate::balance::Qos;
 use crate::experiment::plan::{CrowdDocument, EventDocument, PlanProblem, Topology, Wrong};
+use crate::intended::is_impairment_file;
 use crate::matrix::DelayMatrix;
 use crate::topology::NodeName;
 use crate::units::{Moment, Rtt, Span};
@@ -176,6 +177,9 @@ fn change<E: From<Wrong>>(
         EventDocument::Fail(name) => Change::Fail(instance(name, spot, *instances)?),
         EventDocument::Cut(name) => Change::Cut(node(name, spot, topologies)?),
         EventDocument::Rejoin(name) => Change::Rejoin(node(name, spot, topologies)?),
+        EventDocument::Matrix(path) if is_impairment_file(path) => {
+            return Err((spot, PlanProblem::EventImpairments).into());
+        }
         EventDocument::Matrix(path) => {
             let matrix = matrix(path)?;
             if let Some(topology) = topologies.iter().find(|topology| topology.matrix.names() != matrix.names()) {

@@ -16,9 +16,11 @@ const LOADS: [f64; 10] = [0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95]
 const MOST_WEIGHTS: usize = 10_000;
 
 /// The share of requests that the oracle expects to be answered in time, 0 to 1. `None` where there is no such oracle: while
-/// things change, with cores that are shared or several, without clients, and for worlds too large for the program.
+/// things change, with jitter or loss, with cores that are shared or several, without clients, and for worlds too large for the
+/// program.
 pub(super) fn oracle_share(plan: &Balancing, trial: &Trial) -> Option<f64> {
-    let simple = plan.events.is_empty() && plan.service.discipline == Discipline::Fifo && plan.service.cores == 1;
+    let steady = plan.events.is_empty() && trial.topology.impaired.is_none();
+    let simple = steady && plan.service.discipline == Discipline::Fifo && plan.service.cores == 1;
     let layout = Layout::new(plan, &trial.topology.matrix, trial.layout);
     let nodes = trial.topology.matrix.len();
     if !simple || plan.clients.each == 0 || layout.instances.len() * nodes > MOST_WEIGHTS {

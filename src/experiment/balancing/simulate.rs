@@ -6,7 +6,7 @@ mod requests;
 use crate::balance::{Balancer, Completion, InstanceId, Outcome as Ending, Setting, build};
 use crate::experiment::outcome::Outcome;
 use crate::experiment::plan::{Strategy, Trial};
-use crate::sim::{Network, Queue};
+use crate::sim::{Disturbances, Network, Passage, Queue};
 use crate::topology::NodeIndex;
 use crate::units::{Moment, Span};
 
@@ -22,6 +22,8 @@ use super::{Balancing, Change, Crowd};
 enum Next {
     /// A client sends.
     Send(u32),
+    /// A request, or its answer, that chance took is sent again.
+    Again(u32),
     /// A request is at its instance.
     Arrive(u32),
     /// A request ends so, if it has not ended before.
@@ -79,6 +81,13 @@ struct World<'a> {
 impl<'a> World<'a> {
     fn new(plan: &'a Balancing, trial: &'a Trial<'a>) -> Self {
         let network = Network::new(&trial.topology.matrix, plan.local_rtt);
+        let network = match &trial.topology.impaired {
+            Some(intended) => {
+                let path = |from, to| intended.path(from, to);
+                network.disturbed(Disturbances::new(trial.topology.matrix.len(), path, trial.streams))
+            }
+            None => network,
+        };
         let balancers = (0..network.nodes()).map(|node| balancer(trial.strategy, plan, trial, node)).collect();
         Self {
             plan,
@@ -119,6 +128,7 @@ impl<'a> World<'a> {
     fn step(&mut self, now: Moment, next: Next) {
         match next {
             Next::Send(client) => self.send(now, client as usize),
+            Next::Again(slot) => self.again(now, slot),
             Next::Arrive(slot) => self.arrive(now, slot),
             Next::End(slot, ending) => self.end(now, slot, ending),
             Next::Check(instance, version) => self.check(now, instance as usize, version),
@@ -145,9 +155,49 @@ impl<'a> World<'a> {
             return;
         };
         let slot = self.requests.insert(Request::new(id, number, instance, now, work));
-        match self.network.way(node, self.instances[instance].node) {
-            Some(way) => self.queue.after(way, Next::Arrive(slot)),
-            None => self.lose(slot),
+        self.transmit(now, slot);
+    }
+
+    /// The nodes of a request: of its client and of its instance.
+    fn ends(&self, slot: u32) -> (NodeIndex, NodeIndex) {
+        let request = &self.requests[slot];
+        (self.clients[request.client].node, self.instances[request.instance].node)
+    }
+
+    /// A request leaves for its instance, for the first time or again.
+    fn transmit(&mut self, now: Moment, slot: u32) {
+        let (from, to) = self.ends(slot);
+        match self.network.pass(from, to) {
+            Passage::Takes(way) => self.queue.at(now + way, Next::Arrive(slot)),
+            Passage::Lost => self.retry(now, slot),
+            Passage::Cut => self.lose(slot),
+        }
+    }
+
+    /// What chance took is sent again, as TCP does, if somebody waits for it that long.
+    fn retry(&mut self, sent: Moment, slot: u32) {
+        self.requests[slot].losses += 1;
+        let ((client, instance), request) = (self.ends(slot), self.requests[slot]);
+        let again = sent + self.network.patience(client, instance, request.losses);
+        if again > request.sent + self.plan.timeout {
+            self.lose(slot);
+        } else {
+            self.requests[slot].ends_planned += 1;
+            self.queue.at(again, Next::Again(slot));
+        }
+    }
+
+    fn again(&mut self, now: Moment, slot: u32) {
+        self.requests[slot].ends_planned -= 1;
+        let request = self.requests[slot];
+        if request.ended {
+            self.requests.remove_if_over(slot);
+        } else if !request.served {
+            self.transmit(now, slot);
+        } else if self.instances[request.instance].lost(now) {
+            self.lose(slot);
+        } else {
+            self.leave_instance(now, slot);
         }
     }
 
@@ -169,15 +219,18 @@ impl<'a> World<'a> {
         let instance = &mut self.instances[number];
         self.requests[slot].arrived = now;
         if !instance.is_open() {
-            // Nobody listens: the refusal goes back at once.
-            self.requests[slot].served = true;
-            let from = instance.node;
-            match self.network.way(from, node) {
-                Some(way) => self.plan_end(now + way, slot, Ending::Failed),
-                None => self.lose(slot),
+            // Nobody listens: the refusal goes back at once. Where chance takes it, the request comes again.
+            match self.network.pass(instance.node, node) {
+                Passage::Takes(way) => {
+                    self.requests[slot].served = true;
+                    self.plan_end(now + way, slot, Ending::Failed);
+                }
+                Passage::Lost => self.retry(now, slot),
+                Passage::Cut => self.lose(slot),
             }
             return;
         }
+        self.requests[slot].losses = 0;
         if let Some(done) = instance.take(now, slot, work) {
             self.answer(slot, done);
         } else {
@@ -187,15 +240,21 @@ impl<'a> World<'a> {
         }
     }
 
-    /// The answer leaves the instance at `done`, and is there in time or not.
+    /// The instance is through with a request at `done`.
     fn answer(&mut self, slot: u32, done: Moment) {
         let request = &mut self.requests[slot];
         (request.served, request.done) = (true, done);
-        let (from, to) = (self.instances[request.instance].node, self.clients[request.client].node);
-        let patience = request.sent + self.plan.timeout;
-        match self.network.way(from, to).map(|way| done + way).filter(|back| *back <= patience) {
-            Some(back) => self.plan_end(back, slot, Ending::Answered),
-            None => self.plan_end(patience, slot, Ending::TimedOut),
+        self.leave_instance(done, slot);
+    }
+
+    /// The answer leaves the instance, for the first time or again, and is there in time or not.
+    fn leave_instance(&mut self, sent: Moment, slot: u32) {
+        let (client, instance) = self.ends(slot);
+        let patience = self.requests[slot].sent + self.plan.timeout;
+        match self.network.pass(instance, client) {
+            Passage::Takes(way) if sent + way <= patience => self.plan_end(sent + way, slot, Ending::Answered),
+            Passage::Lost => self.retry(sent, slot),
+            Passage::Takes(_) | Passage::Cut => self.plan_end(patience, slot, Ending::TimedOut),
         }
     }
 
@@ -230,8 +289,8 @@ impl<'a> World<'a> {
         }
         let instance = &self.instances[request.instance];
         let node = self.clients[request.client].node;
-        let lost = ending == Ending::Answered
-            && (instance.lost(request.done) || self.network.way(instance.node, node).is_none());
+        let lost =
+            ending == Ending::Answered && (instance.lost(request.done) || !self.network.connects(instance.node, node));
         if lost {
             self.lose(slot);
             return;
@@ -262,8 +321,7 @@ impl<'a> World<'a> {
 
     fn probe(&mut self, now: Moment, node: NodeIndex) {
         for (number, instance) in self.instances.iter().enumerate().filter(|(_, instance)| instance.is_open()) {
-            if self.network.way(node, instance.node).is_some() {
-                let rtt = self.network.round_trip(node, instance.node);
+            if let Some(rtt) = self.network.measure(node, instance.node) {
                 self.balancers[node].measured(now, InstanceId(index(number)), rtt);
             }
         }

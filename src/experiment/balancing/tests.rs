@@ -5,15 +5,24 @@ use std::path::Path;
 use super::{Simulated, simulate};
 use crate::experiment::plan::{Plan, Subject, TrialId};
 
-/// A plan on two nodes 10 ms apart, one instance on each, with `balancing` and `rest` put in.
+/// A plan on two nodes 10 ms apart, with `balancing` and `rest` put in.
 fn plan(balancing: &str, rest: &str) -> Plan {
+    plan_on("matrix: m.csv", balancing, rest)
+}
+
+/// The same on another topology.
+fn plan_on(topology: &str, balancing: &str, rest: &str) -> Plan {
     let text = format!(
-        "apiVersion: longhaul/v1\nname: it\nquestion: what\ntestbed: simulation\ntopologies: [{{matrix: m.csv}}]\n\
+        "apiVersion: longhaul/v1\nname: it\nquestion: what\ntestbed: simulation\ntopologies: [{{{topology}}}]\n\
          strategies: [{{policy: round-robin}}]\nbalancing:\n  duration: 20s\n  qos: {{within: 80ms, atLeast: 90%, window: 10s}}\n\
          {balancing}{rest}"
     );
     let read = |path: &Path| {
-        Ok(if path == Path::new("plan.yaml") { text.clone().into_bytes() } else { b"0,10\n10,0\n".to_vec() })
+        Ok(match path.to_str() {
+            Some("plan.yaml") => text.clone().into_bytes(),
+            Some("bursts.yaml") => BURSTS.as_bytes().to_vec(),
+            _ => b"0,10\n10,0\n".to_vec(),
+        })
     };
     Plan::load(Path::new("plan.yaml"), read).expect("a plan")
 }
@@ -23,6 +32,10 @@ fn run(plan: &Plan) -> Simulated {
     let Subject::Balancing(balancing) = &trial.point.subject;
     simulate(balancing, &trial)
 }
+
+/// Answers of n2 to n1 are lost in bursts, everything else arrives.
+const BURSTS: &str = "apiVersion: longhaul/v1\nmatrix: m.csv\npaths:\n\
+                      \x20 - {from: n2, to: n1, bursts: {toBad: 10%, toGood: 50%, badLoss: 100%}}\n";
 
 const STEADY: &str = "  service: {time: {fixed: 5ms}}\n  instances: {on: [n1, n2]}\n\
                       \x20 clients: {each: 1, rate: 10/s, arrivals: fixed}\n";
@@ -109,4 +122,58 @@ fn strategies_meet_the_same_requests_and_repetitions_do_not() {
     let of = |wanted: TrialId| &seconds.iter().find(|(id, _)| *id == wanted).expect("was run").1;
     assert_eq!(of(id(0, 0)).rows, of(id(0, 1)).rows);
     assert_ne!(of(id(0, 0)).rows, of(id(1, 0)).rows);
+}
+
+/// Every request of n1, to the instance on n2 alone.
+const AWAY: &str = "  service: {time: {fixed: 5ms}}\n  instances: {on: [n2]}\n  timeout: 10s\n\
+                    \x20 clients: {each: 1, rate: 10/s, arrivals: poisson}\n";
+
+fn long(mut plan: Plan) -> std::collections::BTreeMap<String, f64> {
+    let Subject::Balancing(balancing) = &mut plan.points[0].subject;
+    balancing.duration = crate::units::Span::from_secs(2_000);
+    run(&plan).outcome.metrics
+}
+
+/// Half of the requests are those of n2 itself, which lose nothing; `share` of the others come through at once.
+fn assert_good(metrics: &std::collections::BTreeMap<String, f64>, share: f64) {
+    assert!((metrics["requestsOk"] - (0.5 + 0.5 * share)).abs() < 0.01, "{metrics:?}");
+    assert!(metrics["failures"] < 1e-3, "{metrics:?}");
+}
+
+#[test]
+fn what_is_lost_is_sent_again_after_the_round_trip_and_200_ms() {
+    for (discipline, most) in [("", 255.0), (", discipline: sharing", 260.0)] {
+        let text = AWAY.replace("{fixed: 5ms}", &format!("{{fixed: 5ms}}{discipline}"));
+        let metrics = long(plan_on("matrix: m.csv, loss: 20%", &text, ""));
+        // Neither the request nor its answer is lost.
+        assert_good(&metrics, 0.64);
+        // One of both is lost once, which takes 20 + 200 ms beside 20 + 5 ms and what it waits for the core.
+        assert!((245.0..=most).contains(&metrics["p90"]), "{metrics:?}");
+    }
+}
+
+#[test]
+fn bursts_of_an_impairment_file_lose_by_their_stationary_share() {
+    // 10 % into a burst, 50 % out of it: 1 / 6 of the answers.
+    assert_good(&long(plan_on("impairments: bursts.yaml", AWAY, "")), 5.0 / 6.0);
+}
+
+#[test]
+fn what_always_loses_fails_after_the_timeout() {
+    let metrics = run(&plan_on("matrix: m.csv, loss: 100%", AWAY, "")).outcome.metrics;
+    assert!((metrics["failures"] - 0.5).abs() < 0.05, "{metrics:?}");
+}
+
+#[test]
+fn jitter_strays_both_ways_and_repeats() {
+    let plan = plan_on("matrix: m.csv, jitter: 5ms", AWAY, "");
+    let (one, again) = (run(&plan), run(&plan));
+    assert_eq!(one, again);
+    let metrics = &one.outcome.metrics;
+    // The longest way is 15 ms there and back, and the other node's request may be in front.
+    assert!((25.5..=40.0).contains(&metrics["p99"]), "{metrics:?}");
+    let mut other = plan.clone();
+    other.seed += 1;
+    assert_ne!(run(&other), one);
+    assert!(!metrics.contains_key("regret"), "the oracle knows no jitter");
 }

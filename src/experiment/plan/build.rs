@@ -23,6 +23,7 @@ pub(super) fn plan(file: &str, bytes: &[u8], read: Reader) -> Result<Plan, PlanE
     let failed = |failure| match failure {
         Failure::Plan(wrong) => located(wrong),
         Failure::File(error) => PlanError::Read(error),
+        Failure::Impairments(error) => PlanError::Impairments(error),
     };
     let document = parse(bytes).map_err(located)?;
     let written = point(&document, read).map_err(failed)?;
@@ -68,6 +69,10 @@ fn varied(document: &Document, bytes: &[u8], read: Reader) -> Result<Vec<Point>,
     let tree: serde_json::Value =
         yaml::parse(bytes).map_err(|complaint| (complaint.spot, PlanProblem::Form(complaint.words)))?;
     let spot = document.sweep.first().map_or(Spot::File, |axis| axis.over.spot);
+    let file = |what, error| {
+        let problem = Box::new(PlanProblem::PointFile(error));
+        Failure::Plan((spot, PlanProblem::Point { what, problem }))
+    };
     let points = sweep::varied(&tree, &document.sweep)?.into_iter().map(|varied| {
         let what = varied.values.iter().map(|(name, value)| format!("{name} {value}")).collect::<Vec<_>>().join(", ");
         let made = parse(varied.text.as_bytes()).map_err(Failure::Plan).and_then(|document| point(&document, read));
@@ -76,10 +81,8 @@ fn varied(document: &Document, bytes: &[u8], read: Reader) -> Result<Vec<Point>,
             Err(Failure::Plan((_, problem))) => {
                 Err(Failure::Plan((spot, PlanProblem::Point { what, problem: Box::new(problem) })))
             }
-            Err(Failure::File(error)) => {
-                let problem = Box::new(PlanProblem::PointFile(error.to_string()));
-                Err(Failure::Plan((spot, PlanProblem::Point { what, problem })))
-            }
+            Err(Failure::File(error)) => Err(file(what, error.to_string())),
+            Err(Failure::Impairments(error)) => Err(file(what, error.to_string())),
         }
     });
     points.collect()
@@ -90,7 +93,9 @@ fn point(document: &Document, read: Reader) -> Result<Point, Failure> {
         return Err((document.topologies.spot, PlanProblem::NoneOf("topology")).into());
     }
     let topologies = document.topologies.value.iter().enumerate();
-    let topologies = topologies.map(|(number, entry)| topology(entry, number, read)).collect::<Result<Vec<_>, _>>()?;
+    let testbed = testbed(&document.testbed)?;
+    let topologies = topologies.map(|(number, entry)| topology(entry, number, testbed, read));
+    let topologies = topologies.collect::<Result<Vec<_>, _>>()?;
     let names = topologies.iter().map(|topology| topology.name.as_str());
     once(names, "topologies").map_err(|problem| (document.topologies.spot, problem))?;
     if document.strategies.value.is_empty() {

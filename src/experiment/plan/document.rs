@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use crate::experiment::balancing::BalancingDocument;
-use crate::units::{Delay, Rtt, Span};
+use crate::shaping::Distribution;
+use crate::units::{Delay, Probability, Rtt, Span};
 use crate::yaml::{At, Ordered, Text};
 
 /// The whole file.
@@ -47,6 +48,8 @@ pub(super) struct TopologyDocument {
     pub(super) cities: Option<At<PathBuf>>,
     pub(super) random: Option<At<RandomDocument>>,
     pub(super) regions: Option<At<RegionsDocument>>,
+    /// An impairment file, relative to the plan.
+    pub(super) impairments: Option<At<PathBuf>>,
     /// Standard deviation of the noise on the round trips between cities.
     pub(super) noise: Option<At<Text<Rtt>>>,
     pub(super) seed: Option<At<u64>>,
@@ -54,6 +57,13 @@ pub(super) struct TopologyDocument {
     pub(super) scale: Option<At<f64>>,
     /// What is then added to every delay.
     pub(super) add: Option<At<Text<Delay>>>,
+    /// How far packets stray on every path.
+    pub(super) jitter: Option<At<Text<Span>>>,
+    pub(super) distribution: Option<At<Text<Distribution>>>,
+    pub(super) jitter_correlation: Option<At<Text<Probability>>>,
+    /// How many are lost on every path.
+    pub(super) loss: Option<At<Text<Probability>>>,
+    pub(super) loss_correlation: Option<At<Text<Probability>>>,
 }
 
 /// The random generator.

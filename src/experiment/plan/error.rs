@@ -1,8 +1,10 @@
 //! [`PlanError`]: what is wrong with a plan, where it stands and what to change.
 
+use crate::intended::{FileProblem, IntendedError};
 use crate::matrix::generate::GenerateError;
 use crate::matrix::{MatrixError, ReadError};
 use crate::parameters::ParameterError;
+use crate::topology::NodeName;
 use crate::wording::{OneLine, excerpt};
 use crate::yaml::Spot;
 
@@ -12,6 +14,9 @@ pub enum PlanError {
     /// A file that it names.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// An impairment file that it names.
+    #[error(transparent)]
+    Impairments(#[from] IntendedError),
     /// Something in the plan.
     #[error("{file}{}", OneLine(format_args!("{}: {}", .spot, .problem)))]
     Plan {
@@ -57,7 +62,7 @@ pub enum PlanProblem {
         name: String,
     },
     /// No source, or several.
-    #[error("a topology has one of matrix, cities, random and regions; this has {0}")]
+    #[error("a topology has one of matrix, cities, random, regions and impairments; this has {0}")]
     Sources(usize),
     /// A field that belongs to another source.
     #[error("{field} belongs to {to}")]
@@ -91,6 +96,22 @@ pub enum PlanProblem {
     /// A generator's parameters.
     #[error(transparent)]
     Generate(#[from] GenerateError),
+    /// Jitter or loss that makes no sense.
+    #[error(transparent)]
+    Impaired(#[from] FileProblem),
+    /// Something that virtual time does not have.
+    #[error("the path from {from} to {to} has {what}; in simulation there are delay, jitter and loss")]
+    NotSimulated {
+        /// The sender.
+        from: NodeName,
+        /// The receiver.
+        to: NodeName,
+        /// What it has.
+        what: &'static str,
+    },
+    /// An impairment file where a matrix is to stand.
+    #[error("an event has a delay matrix; jitter and loss stay those of the topology")]
+    EventImpairments,
     /// Delays that cannot be.
     #[error(transparent)]
     Matrix(#[from] MatrixError),

@@ -135,6 +135,9 @@ fn setting(material: &Material, point: &PointDescription) -> Section {
     let description = material.results.description;
     let pair = |name: &str, value: String| vec![Cell::plain(name), Cell::plain(value)];
     let mut rows: Vec<Vec<Cell>> = point.setting.iter().map(|(name, value)| pair(name, value.clone())).collect();
+    for topology in &point.topologies {
+        rows.extend(topology.beyond.iter().map(|words| pair(&format!("paths of {}", topology.name), words.clone())));
+    }
     rows.push(pair("repetitions", description.repetitions.to_string()));
     rows.push(pair("seed", description.seed.to_string()));
     if (description.time_scale - 1.0).abs() > 1e-12 {
@@ -163,11 +166,16 @@ fn caveats(material: &Material) -> Section {
         points.push(format!("The run is not finished: {words}."));
     }
     if results.description.testbed == "simulation" {
-        points.push(
-            "Time is virtual: ways take exactly what the delays say, nothing is lost unless the plan says so, and programs \
-             cost nothing. Differences between strategies are theirs; absolute numbers are those of the model."
-                .to_owned(),
-        );
+        let beyond = results.written().is_some_and(|point| point.topologies.iter().any(|one| one.beyond.is_some()));
+        let ways = if beyond {
+            "ways take what the delays and the jitter say, what is lost is sent again after the round trip and 200 ms"
+        } else {
+            "ways take exactly what the delays say, nothing is lost unless the plan says so"
+        };
+        points.push(format!(
+            "Time is virtual: {ways}, and programs cost nothing. Differences between strategies are theirs; absolute numbers \
+             are those of the model."
+        ));
     }
     points.push(format!(
         "Intervals are Student's t, 95 %, over {}, taken as independent draws. They say nothing of what all trials share, \

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use crate::experiment::balancing::BalancingFacts;
 use crate::experiment::outcome::{Better, MetricUnit};
 use crate::experiment::plan::{Claim, Plan, Point, Strategy, Subject, Testbed};
+use crate::intended::Intended;
 
 /// A plan as it was understood.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -66,6 +67,9 @@ pub struct TopologyDescription {
     pub nodes: usize,
     /// Its delays: the file of the run directory.
     pub file: String,
+    /// What paths do beyond delay, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beyond: Option<String>,
 }
 
 /// A strategy.
@@ -140,6 +144,7 @@ impl PointDescription {
             name: topology.name.clone(),
             nodes: topology.matrix.len(),
             file: matrix_file(number, place),
+            beyond: topology.impaired.as_ref().and_then(Intended::beyond_delay),
         });
         Self {
             varied: point.varied.clone(),
@@ -158,6 +163,11 @@ impl StrategyDescription {
         let parameters = strategy.parameters.iter().map(|(name, value)| (name.to_owned(), serde_json::json!(value)));
         Self { name: strategy.name.clone(), policy: strategy.policy.name.to_owned(), parameters: parameters.collect() }
     }
+}
+
+/// The file of what paths of a topology do beyond delay.
+pub(super) fn impairments_file(point: usize, topology: usize) -> String {
+    format!("impairments/p{point}-t{topology}.csv")
 }
 
 /// The file of a topology's delays in the run directory.

@@ -4,6 +4,7 @@
 //! plan.yaml       as given           matrices/pP-tT.csv   delays of point P, topology T
 //! plan.json       as understood      trials/pP-tT-rR-sS/  trial.json and a CSV per table
 //! run.json        where and when     metrics.csv          every metric of every trial, long form
+//!                                    impairments/pP-tT.csv  what paths do, where that is more than delay
 //! ```
 
 use std::fs;
@@ -12,9 +13,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::description::{Description, matrix_file};
+use super::description::{Description, impairments_file, matrix_file};
 use crate::experiment::outcome::{Outcome, Table};
 use crate::experiment::plan::{Plan, Trial, TrialId};
+use crate::intended::Intended;
 use crate::matrix::csv::{CsvOptions, to_csv};
 use crate::wording::excerpt;
 
@@ -223,14 +225,28 @@ pub(in crate::experiment) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()
     fs::rename(&half, path).map_err(failed("write", path))
 }
 
+/// What is known of paths: their delays, and what they do beyond, by the names of their files.
 fn matrices(plan: &Plan) -> impl Iterator<Item = (String, String)> {
-    plan.points.iter().enumerate().flat_map(|(number, point)| {
-        point
-            .topologies
-            .iter()
-            .enumerate()
-            .map(move |(place, topology)| (matrix_file(number, place), to_csv(&topology.matrix, CsvOptions::default())))
+    let topologies = plan.points.iter().enumerate().flat_map(|(number, point)| {
+        point.topologies.iter().enumerate().map(move |(place, topology)| (number, place, topology))
+    });
+    topologies.flat_map(|(number, place, topology)| {
+        let delays = (matrix_file(number, place), to_csv(&topology.matrix, CsvOptions::default()));
+        let impaired = topology.impaired.as_ref();
+        let impaired = impaired.map(|intended| (impairments_file(number, place), impairments(intended).to_csv()));
+        std::iter::once(delays).chain(impaired)
     })
+}
+
+/// What paths do, a line each.
+fn impairments(intended: &Intended) -> Table {
+    let mut table = Table::new("impairments", &["from", "to", "impairment"]);
+    let names = intended.matrix().names();
+    for (from, to) in intended.matrix().paths() {
+        let impairment = intended.path(from, to).to_string();
+        table.rows.push(vec![names[from].to_string(), names[to].to_string(), impairment]);
+    }
+    table
 }
 
 fn read(path: &Path) -> Result<String, DirectoryError> {

@@ -98,3 +98,20 @@ fn a_directory_is_not_taken_for_what_it_is_not() {
     let taken = "F is there already and is no run; name a new directory with --output";
     assert_eq!(open(&plan, true), Err(taken.to_owned()));
 }
+
+#[test]
+fn what_paths_do_beyond_delay_is_kept_and_has_to_be_the_same_to_go_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let lossy = |loss: &str| plan(&PLAN.replace("seed: 1}]", &format!("seed: 1, loss: {loss}}}]")));
+    let open =
+        |plan: &Plan, resume| RunDirectory::open(folder.path(), plan, &Description::new(plan, "0"), resume).map(|_| ());
+    open(&lossy("1%"), false).expect("new");
+    let written = files(folder.path());
+    let impairments = String::from_utf8(written["impairments/p0-t0.csv"].clone()).expect("text");
+    assert!(impairments.starts_with("from,to,impairment\n") && impairments.contains(" loss 1%\n"), "{impairments}");
+    let understood = String::from_utf8(written["plan.json"].clone()).expect("text");
+    assert!(understood.contains("loss on 6 paths"), "{understood}");
+    open(&lossy("1%"), true).expect("the same");
+    assert!(matches!(open(&lossy("2%"), true), Err(DirectoryError::OtherPlan(_))));
+    assert!(matches!(open(&plan(PLAN), true), Err(DirectoryError::OtherPlan(_))));
+}

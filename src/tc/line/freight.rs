@@ -1,8 +1,8 @@
 //! Pure: packets as freight: their length on the line, their copies, and one flipped bit that their receiver will notice.
 
 use super::buffer::{OFFLOAD_HEADER, Packet};
-use super::fate::Damage;
 use super::schedule::Cargo;
+use crate::shaping::Damage;
 
 /// The flag of the offload header that says that the checksum is yet to be completed.
 const NEEDS_CHECKSUM: u8 = 1;

@@ -9,11 +9,11 @@ use std::cmp::Ordering;
 use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 
-use super::fate::{Damage, Fate, Lane};
+use super::fate::{Fate, Lane};
 use super::frame::Flow;
 use super::moment::Moment;
 use super::paths::{PathIndex, Paths};
-use crate::shaping::Impairment;
+use crate::shaping::{Damage, Impairment};
 use crate::units::Delay;
 
 /// What is held: copied, damaged and weighed here, otherwise left alone.

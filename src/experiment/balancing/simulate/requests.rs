@@ -55,6 +55,8 @@ pub(super) struct Request {
     pub(super) served: bool,
     /// Ends that are planned and yet to come; an instance that shares its cores may answer before or after patience ends.
     pub(super) ends_planned: u8,
+    /// How often in a row chance took it, or its answer.
+    pub(super) losses: u32,
 }
 
 impl Request {
@@ -70,6 +72,7 @@ impl Request {
             ended: false,
             served: false,
             ends_planned: 0,
+            losses: 0,
         }
     }
 }
