@@ -19,6 +19,8 @@ pub(super) struct Paths {
     impaired: Vec<Path>,
     four: Vec<Level<u32>>,
     six: Vec<Level<u128>>,
+    /// Kept, because the thread asks at every turn, and to go through a thousand paths then costs more than its packets.
+    shortest: Option<Delay>,
 }
 
 #[derive(Debug)]
@@ -126,6 +128,8 @@ impl Paths {
         }
         table.four.sort_by_key(|level| std::cmp::Reverse(level.length));
         table.six.sort_by_key(|level| std::cmp::Reverse(level.length));
+        let held = table.impaired.iter().filter(|path| !path.alone);
+        table.shortest = held.map(|path| path.impairment.shortest_delay()).min();
         table
     }
 
@@ -155,8 +159,7 @@ impl Paths {
 
     /// The shortest delay that any packet that is not left alone may have; `None` when there is none.
     pub(super) fn shortest(&self) -> Option<Delay> {
-        let held = self.impaired.iter().filter(|path| !path.alone);
-        held.map(|path| path.impairment.shortest_delay()).min()
+        self.shortest
     }
 
     /// Which paths of `former` packets may have met that now meet which path: pairs of a former and a present one.
