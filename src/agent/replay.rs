@@ -1,9 +1,10 @@
 //! A replay: the agent carries out the steps of a timeline by its own real-time clock, on a thread of its own.
 //!
 //! The whole order is checked before it is accepted. Shortly before each instant its step is made ready, so that only writes
-//! are left to the instant itself. Instants are absolute: a late switch does not delay the next. A switch that fails leaves
-//! what was there before, is stamped with its error, and the replay goes on: the next step is made ready from what is there
-//! then. A switch that comes so late that the next is due already is left out, and stamped so.
+//! are left to the instant itself; a start that leaves no time for that counts as missed. Instants are absolute: a late switch
+//! does not delay the next. A switch that fails leaves what was there before, is stamped with its error, and the replay goes
+//! on: the next step is made ready from what is there then. A switch that comes so late that the next is due already is left
+//! out, and stamped so.
 //!
 //! An agent that replaces a lost one takes the replay up where the clock says it is.
 
@@ -41,6 +42,10 @@ pub fn now_ns() -> u64 {
     u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
 }
 
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// A node's replay: none, waiting for its start, or going on.
 #[derive(Default)]
 pub struct Replay {
@@ -57,6 +62,17 @@ struct Course {
     order: ReplayOrder,
     instants: Vec<Span>,
     start_ns: u64,
+}
+
+/// How far a replay is when its thread begins.
+#[derive(Default)]
+struct Made {
+    /// The number of the last switch; 0 before the first.
+    number: u64,
+    /// The row that it left.
+    row: Row,
+    /// What came of making the next switch ready, if that was done.
+    ready: Option<Result<usize, String>>,
 }
 
 /// What the thread and the session share.
@@ -142,15 +158,19 @@ impl Replay {
     pub fn begin<S: Switching>(&mut self, node: Arc<Mutex<S>>, start_ns: u64) -> Result<(), String> {
         let order =
             self.accepted.take().or_else(|| self.begun()).ok_or("there is no replay to begin; order one first")?;
+        self.stop();
+        // Before anybody hears that it begins: then all nodes make the first switch together, too.
+        let soon = start_ns.saturating_sub(nanos(AHEAD)) <= now_ns();
+        let first = order.steps.first().filter(|_| soon && now_ns() < start_ns);
+        let ready = first.map(|step| lock(&*node).prepare(&step.change.on(&Row::default())));
         let late = now_ns().saturating_sub(start_ns);
         if late > 0 {
-            self.accepted = Some(order);
+            self.accept(order);
             return Err(format!("{} by {:?}", crate::measure::START_MISSED, Duration::from_nanos(late)));
         }
-        self.stop();
         self.shared = Arc::default();
         self.going = true;
-        self.go_on(Course::new(order, start_ns), 0, Row::default(), node)
+        self.go_on(Course::new(order, start_ns), Made { ready, ..Made::default() }, node)
     }
 
     /// The order of a replay that was begun here and that nobody has ended.
@@ -184,21 +204,15 @@ impl Replay {
         }
         progress.gaps = gaps;
         self.shared = Arc::new(Shared { progress: Mutex::new(progress), ..Shared::default() });
-        self.go_on(course, latest, row, node)
+        self.go_on(course, Made { number: latest, row, ready: None }, node)
     }
 
-    /// Has a thread make the switches after the one with number `made`, which left this row.
-    fn go_on<S: Switching>(
-        &mut self,
-        course: Arc<Course>,
-        made: u64,
-        row: Row,
-        node: Arc<Mutex<S>>,
-    ) -> Result<(), String> {
+    /// Has a thread make the switches that are left.
+    fn go_on<S: Switching>(&mut self, course: Arc<Course>, made: Made, node: Arc<Mutex<S>>) -> Result<(), String> {
         lock(&self.shared.progress).phase = ReplayPhase::Running;
         self.course = Some(Arc::clone(&course));
         let shared = Arc::clone(&self.shared);
-        let run = move || run(&course, made, row, &node, &shared);
+        let run = move || run(&course, made, &node, &shared);
         let thread = std::thread::Builder::new().name("longhaul-replay".to_owned()).spawn(run);
         self.thread = Some(thread.map_err(|error| format!("start a thread for the replay: {error}"))?);
         Ok(())
@@ -295,21 +309,22 @@ impl Shared {
     }
 }
 
-fn run<S: Switching>(course: &Course, made: u64, mut row: Row, node: &Mutex<S>, shared: &Shared) {
-    let ahead = u64::try_from(AHEAD.as_nanos()).unwrap_or(0);
-    let mut switches = course.switches(made.saturating_add(1)).peekable();
+fn run<S: Switching>(course: &Course, made: Made, node: &Mutex<S>, shared: &Shared) {
+    let Made { number, mut row, mut ready } = made;
+    let mut switches = course.switches(number.saturating_add(1)).peekable();
     while let Some(switch) = switches.next() {
         row = course.order.steps[switch.step].change.on(&row);
         let mut stamp = course.stamp(switch);
         if switches.peek().is_some_and(|next| course.planned(next.at) <= now_ns()) {
             let why = "the switch before it took so long that the next one was due";
             shared.stamp(course.left_out(switch, why));
+            ready = None;
             continue;
         }
-        if !shared.wait_until(stamp.planned_ns.saturating_sub(ahead)) {
+        if !shared.wait_until(stamp.planned_ns.saturating_sub(nanos(AHEAD))) {
             return;
         }
-        let prepared = lock(node).prepare(&row);
+        let prepared = ready.take().unwrap_or_else(|| lock(node).prepare(&row));
         if !shared.wait_until(stamp.planned_ns) {
             return;
         }
@@ -440,6 +455,37 @@ mod tests {
         assert_eq!(replay.state(0), ReplayState { phase: ReplayPhase::Running, stamps: vec![], gaps: vec![] });
         drop(replay);
         assert!(told.recv().is_err());
+    }
+
+    /// Takes until the given instant to make a step ready.
+    struct Slow(u64, usize);
+
+    impl Switching for Slow {
+        fn prepare(&mut self, _: &Row) -> Result<usize, String> {
+            while now_ns() <= self.0 {
+                std::thread::yield_now();
+            }
+            self.1 += 1;
+            Ok(1)
+        }
+        fn switch(&mut self) -> Result<u64, String> {
+            Ok(now_ns())
+        }
+    }
+
+    #[test]
+    fn who_says_that_it_begins_has_made_the_first_switch_ready() {
+        let (mut replay, start) = (Replay::default(), now_ns() + 20_000_000);
+        let node = Arc::new(Mutex::new(Slow(start, 0)));
+        replay.accept(order(&[(0, 10)], Pace::default()));
+        let missed = replay.begin(Arc::clone(&node), start).unwrap_err();
+        assert!(missed.starts_with(crate::measure::START_MISSED), "{missed}");
+        assert_eq!((replay.state(0).stamps, lock(&node).1), (vec![], 1), "it began after all");
+        replay.begin(Arc::clone(&node), now_ns() + 800_000_000).unwrap();
+        assert_eq!(lock(&node).1, 2, "not ready");
+        // Of one that begins later than that, the first step is made ready in its time.
+        replay.begin(Arc::clone(&node), now_ns() + 3_600_000_000_000).unwrap();
+        assert_eq!(lock(&node).1, 2);
     }
 
     #[test]

@@ -96,7 +96,10 @@ fn hosts_switch_together_and_keep_the_last_step_until_ctrl_c() {
             let done = record["stamps"][host][1]["done_ns"].as_f64().unwrap() / 1e6;
             assert!((at - done).abs() < 200.0, "host {host} switched at {at}, and says at {done}");
         }
-        assert!(record["switches"][1]["skew_ms"].as_f64().unwrap() < 200.0, "{record}");
+        // The first switch too: all that takes long was made before it.
+        for switch in 0..2 {
+            assert!(record["switches"][switch]["skew_ms"].as_f64().unwrap() < 200.0, "{record}");
+        }
         // The last step stays, also for those who ask.
         let (table, _) = ground.ends(&["status", "--hosts", "edge.yaml"], 0);
         assert!(table.contains("replay `near.csv far.csv` is over: step 2 of 2 (far.csv, switch 2)"), "{table}");
