@@ -93,7 +93,8 @@ impl Holder {
         });
         format!(
             "{} of this network namespace is held by testbed `{}` of user {} since {} (keeper process {}, {sessions}{detached}); \
-             use that name with --testbed to share it, end its sessions, or free it with `longhaul panic` on that host",
+             to share it use that name, as `testbed` of the inventory or `--testbed` of an agent; or end its sessions, or \
+             free it with `longhaul panic` on that host",
             self.interface, self.testbed, self.user, self.since, self.keeper
         )
     }
@@ -120,8 +121,8 @@ mod tests {
         assert_eq!(
             holder.refusal(),
             "eth0 of this network namespace is held by testbed `alpha` of user root since 2026-11-22T01:00:00Z (keeper process \
-             4711, no session, detached for another 1m 30s); use that name with --testbed to share it, end its sessions, or \
-             free it with `longhaul panic` on that host"
+             4711, no session, detached for another 1m 30s); to share it use that name, as `testbed` of the inventory or \
+             `--testbed` of an agent; or end its sessions, or free it with `longhaul panic` on that host"
         );
     }
 

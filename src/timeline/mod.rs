@@ -20,6 +20,6 @@ pub use change::{StepChange, changes};
 pub use force::{Force, InForce, ReplayGap, SwitchStamp};
 pub use moment::{MomentError, parse_moment, write_moment};
 pub use pace::{Pace, Repeat, Switch};
-pub use schedule::{Schedule, ScheduleError, ScheduleStep, parse_schedule};
+pub use schedule::{PaceError, Schedule, ScheduleError, ScheduleStep, parse_schedule};
 pub use trace::{Trace, TraceEntry, parse_trace};
 pub use trace_error::{TraceError, TraceProblem};

@@ -37,6 +37,20 @@ pub struct ScheduleError {
     pub problem: String,
 }
 
+/// Why matrices cannot follow each other at a pace.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PaceError {
+    /// Each would last no time.
+    #[error("`{0}` is no time for a matrix to last; write more than that, such as 10m")]
+    NoTime(String),
+    /// There is none.
+    #[error("`matrices` is empty; write at least one")]
+    NoMatrix,
+    /// They last longer than a replay may.
+    #[error(transparent)]
+    Moment(#[from] MomentError),
+}
+
 /// The whole file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
@@ -131,10 +145,13 @@ fn in_order(mut steps: Vec<ScheduleStep>) -> Result<Vec<ScheduleStep>, String> {
 
 impl Schedule {
     /// Every so long the next of `matrices`.
-    pub fn every(every: Span, matrices: &[String], repeat: Repeat, until: Option<Span>) -> Result<Self, MomentError> {
+    pub fn every(every: Span, matrices: &[String], repeat: Repeat, until: Option<Span>) -> Result<Self, PaceError> {
         let text = || super::write_moment(every);
-        if every == Span::ZERO || matrices.is_empty() {
-            return Err(MomentError::Syntax(text()));
+        if every == Span::ZERO {
+            return Err(PaceError::NoTime(text()));
+        }
+        if matrices.is_empty() {
+            return Err(PaceError::NoMatrix);
         }
         let at = |place: usize| {
             let ns = every.as_nanos().checked_mul(place as u64).map(Span::from_nanos);
@@ -145,7 +162,7 @@ impl Schedule {
             .enumerate()
             .map(|(place, matrix)| Ok(ScheduleStep { at: at(place)?, matrix: matrix.clone() }));
         let pace = Pace { length: Some(at(matrices.len())?), repeat, until };
-        Ok(Self { steps: steps.collect::<Result<_, _>>()?, pace })
+        Ok(Self { steps: steps.collect::<Result<_, MomentError>>()?, pace })
     }
 }
 
@@ -194,7 +211,9 @@ mod tests {
         for (rest, part) in [
             ("timeline: []\n", "day.yaml: `timeline` is empty"),
             ("every: 10m\n", "day.yaml: write either `timeline`"),
-            ("every: 0s\nmatrices: [a]\n", "day.yaml: `0s` is not a time"),
+            ("every: 0s\nmatrices: [a]\n", "day.yaml: `0s` is no time for a matrix to last; write more"),
+            ("every: 10m\nmatrices: []\n", "day.yaml: `matrices` is empty; write at least one"),
+            ("every: 300d\nmatrices: [a, b]\n", "is more than 366 days after the start"),
             ("every: 10m\nmatrices: [a]\nlength: 1m\n", "`length` belongs to `timeline`"),
             (
                 "timeline: [{at: 1s, matrix: a.csv}, {at: 1000ms, matrix: b.csv}]\n",
