@@ -103,6 +103,7 @@ const PURE: [&str; 42] = [
     "src/experiment/plan/",
     "src/experiment/balancing/",
     "src/experiment/outcome.rs",
+    "src/experiment/time_scale.rs",
     "src/experiment/run/description.rs",
     "src/experiment/report/verdict.rs",
     "src/shaping/",
