@@ -89,10 +89,11 @@ fn run_all(
     trials: &[Trial],
     started: SystemTime,
 ) -> anyhow::Result<Ended> {
+    // First of all: the threads of what follows must not take the signals.
+    let stop = stop_on_signal()?;
     let (noise, begun) = (host::NoiseMeter::start(), Instant::now());
     let (simulation, progress) = (Simulation::default(), Trials::new(trials.len()));
     let told = |trial: &Trial, _: &_| progress.ended(&trial.strategy.name);
-    let stop = stop_on_signal()?;
     let lab = LabExecutor::new(plan.time_scale, directory, &stop);
     let (executor, workers): (&dyn Executor, usize) = match plan.testbed {
         Testbed::Simulation => (&simulation, workers(args)),

@@ -4,7 +4,8 @@
 use crate::balance::{Policy, Qos};
 use crate::matrix::{DelayMatrix, MatrixError};
 use crate::parameters::{Given, ParameterError, Parameters, Value};
-use crate::units::{Delay, Moment, Span};
+use crate::shaping::{Impairment, Jitter};
+use crate::units::{Delay, Moment, Rate, Span};
 
 /// How many seconds of a plan pass in a second of the testbed; 0.25 makes every time of the plan four times as long there.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -57,6 +58,19 @@ impl TimeScale {
     /// Delays that were measured there, as the plan has them.
     pub fn matrix_in_plan(self, matrix: &DelayMatrix) -> Result<DelayMatrix, MatrixError> {
         scaled(matrix, |span| self.in_plan(span))
+    }
+
+    /// What a path is to do on the testbed: its times are as many times as long, its rate as many times as low.
+    pub fn impairment_on_testbed(self, impairment: Impairment) -> Impairment {
+        let Impairment { delay, jitter, .. } = impairment;
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // saturates, and rates are positive
+        let rate = |rate: Rate| Rate::from_bits_per_second((rate.bits_per_second() as f64 * self.0) as u64);
+        Impairment {
+            delay: Delay::from_nanos(self.on_testbed(delay.into()).as_nanos()),
+            jitter: Jitter { span: self.on_testbed(jitter.span), ..jitter },
+            rate: impairment.rate.map(rate),
+            ..impairment
+        }
     }
 
     /// What a policy is told on the testbed: its parameters with every time among them scaled. The error says which time is

@@ -18,7 +18,7 @@ use self::stage::Stage;
 use super::host::NoiseMeter;
 use super::progress::Progress;
 use crate::experiment::balancing::Balancing;
-use crate::experiment::balancing::live::{Conduct, Script, outcome};
+use crate::experiment::balancing::live::{Conduct, Script, Situation, outcome};
 use crate::experiment::outcome::Outcome;
 use crate::experiment::plan::{Subject, Trial};
 use crate::experiment::run::{ExecuteError, Executor, RunDirectory};
@@ -62,14 +62,14 @@ impl LabExecutor {
     /// The lab of the trial's topology, with its delays.
     fn set<'a>(&self, stage: &'a mut Option<Stage>, trial: &Trial) -> anyhow::Result<&'a mut Stage> {
         let which = (trial.id.point, trial.id.topology);
-        let matrix = self.scale.matrix_on_testbed(&trial.topology.matrix)?;
+        let situation = Situation::of(trial.topology, self.scale)?;
         // The lab of another topology ends here.
         let built = if let Some(mut kept) = stage.take().filter(|stage| stage.which == which) {
-            kept.restore(&matrix)?;
+            kept.restore(&situation)?;
             kept
         } else {
             let progress = Progress::new();
-            Stage::build(which, &matrix, self.scale, &self.directory, &|step| progress.say(step))?
+            Stage::build(which, &situation, self.scale, &self.directory, &|step| progress.say(step))?
         };
         Ok(stage.insert(built))
     }

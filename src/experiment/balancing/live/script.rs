@@ -3,11 +3,12 @@
 
 use crate::experiment::balancing::layout::{Layout, crowd, find};
 use crate::experiment::balancing::{Balancing, Change};
-use crate::experiment::plan::Trial;
+use crate::experiment::plan::{Topology, Trial};
 use crate::experiment::time_scale::TimeScale;
 use crate::matrix::{DelayMatrix, MatrixError};
+use crate::shaping::{Impairment, Loss, PathIntent, Share};
 use crate::topology::NodeIndex;
-use crate::units::{Moment, Span};
+use crate::units::{Moment, Probability, Span};
 use crate::workload::load::{Slot, Trace};
 
 /// How long before it is announced an instance that appears is started: it has to listen by then.
@@ -76,8 +77,42 @@ pub enum Action {
 pub struct Situation {
     /// The delays.
     pub matrix: DelayMatrix,
+    /// What paths do beside them, a row of paths per node, if they do anything.
+    pub beyond: Option<Vec<Vec<PathIntent>>>,
     /// Nodes that nothing reaches and that reach nothing.
     pub cut: Vec<NodeIndex>,
+}
+
+impl Situation {
+    /// That of a topology before anything happens.
+    pub fn of(topology: &Topology, scale: TimeScale) -> Result<Self, MatrixError> {
+        let matrix = scale.matrix_on_testbed(&topology.matrix)?;
+        let nodes = 0..matrix.len();
+        let beyond = topology.impaired.as_ref().map(|intended| {
+            let path = |from, to| slowed(intended.intent(from, to), scale);
+            nodes.clone().map(|from| nodes.clone().map(|to| path(from, to)).collect()).collect()
+        });
+        Ok(Self { matrix, beyond, cut: Vec::new() })
+    }
+
+    /// What packets from one node to another one meet.
+    pub fn path(&self, from: NodeIndex, to: NodeIndex) -> PathIntent {
+        if self.cut.contains(&from) || self.cut.contains(&to) {
+            let all = Share { probability: Probability::ONE, ..Share::default() };
+            return PathIntent::all(Impairment { loss: Loss::Random(all), ..Impairment::default() });
+        }
+        let delay = self.matrix.delay(from, to);
+        let beyond = self.beyond.as_ref().and_then(|rows| rows.get(from)?.get(to)).cloned();
+        let mut path = beyond.unwrap_or_else(|| PathIntent::all(Impairment::default()));
+        path.all.delay = delay;
+        path
+    }
+}
+
+fn slowed(path: PathIntent, scale: TimeScale) -> PathIntent {
+    let slow = |impairment| scale.impairment_on_testbed(impairment);
+    let services = path.services.into_iter().map(|(service, impairment)| (service, slow(impairment)));
+    PathIntent { all: slow(path.all), services: services.collect(), except: path.except }
 }
 
 /// A client's time in the plan.
@@ -169,7 +204,7 @@ fn events(plan: &Balancing, trial: &Trial, scale: TimeScale) -> Result<(Vec<Inst
     let mut nodes: Vec<(NodeIndex, Moment)> =
         Layout::new(plan, matrix, trial.layout).instances.into_iter().map(|node| (node, Moment::START)).collect();
     let from_start = nodes.len();
-    let mut situation = Situation { matrix: scale.matrix_on_testbed(matrix)?, cut: Vec::new() };
+    let mut situation = Situation::of(trial.topology, scale)?;
     let mut steps = Vec::new();
     for (number, event) in plan.events.iter().enumerate() {
         let at = scale.moment_on_testbed(event.at);
