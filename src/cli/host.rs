@@ -12,6 +12,13 @@ pub(super) fn kernel() -> String {
         .map_or_else(|_| "unknown".to_owned(), |text| text.trim().to_owned())
 }
 
+/// What the machine's monotonic clock says, which all of its processes share.
+pub(super) fn monotonic_ns() -> nix::Result<u64> {
+    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC)?;
+    let part = |value: i64| u64::try_from(value).unwrap_or(0);
+    Ok(part(now.tv_sec()) * 1_000_000_000 + part(now.tv_nsec()))
+}
+
 /// The processor and how many of it there are for us.
 pub(super) fn machine() -> Machine {
     let information = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();

@@ -11,9 +11,10 @@ use hyper::header::{HOST, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Uri};
 
 use crate::balance::Qos;
+use crate::serving::Clock;
 use crate::units::Span;
 use crate::wording::{OneLine, excerpt};
-use crate::workload::load::{self, LoadOptions, Quantiles, Record, Schedule, Summary, summarise};
+use crate::workload::load::{self, LoadOptions, Quantiles, Record, Schedule, Source, Summary, Trace, summarise};
 use crate::workload::{Arrivals, Pace};
 
 /// The most requests of a load: each is remembered to the end.
@@ -26,6 +27,7 @@ Examples:
   longhaul load http://127.0.0.1:8080/ --clients 4 --rate 10/s
   longhaul load http://127.0.0.1:8080/ --arrivals poisson --at-least 0.9
   longhaul load http://10.0.0.1:8080/x --service detect --csv load.csv
+  longhaul load http://127.0.0.1:8080/ --trace requests.csv
 
 A latency counts from the moment at which the request was to leave, so a server that pauses is
 charged with all that would have come meanwhile. A request is good when its status is 2xx and its
@@ -52,6 +54,13 @@ pub(super) struct LoadArgs {
     /// Where the dice of --arrivals poisson start
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
+    /// Send the requests of this file instead: `at_ms,client,work_ms`, one a line
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["rate", "clients", "duration", "arrivals", "seed"])]
+    trace: Option<PathBuf>,
+    /// Say {"ready":true}, then begin at the instant that comes as a line on standard input: nanoseconds of the
+    /// machine's monotonic clock. So several loads of a machine begin together
+    #[arg(long)]
+    start_on_input: bool,
     /// Longest latency that is good
     #[arg(long, value_name = "TIME", default_value = "80ms")]
     within: Span,
@@ -122,7 +131,7 @@ pub(super) fn run(args: &LoadArgs, out: &mut dyn Write) -> anyhow::Result<ExitCo
     let options = options(args)?;
     // Before the load, so that a wrong path does not cost a run.
     let mut csv = args.csv.as_deref().map(csv_file).transpose()?;
-    let records = load::run(&options)?;
+    let records = if args.start_on_input { start_on_input(&options, out)? } else { load::run(&options)? };
     let at_least = args.at_least.unwrap_or(0.9);
     let qos = Qos { within: args.within, at_least, window: args.window };
     let summary = summarise(&records, &qos);
@@ -131,7 +140,7 @@ pub(super) fn run(args: &LoadArgs, out: &mut dyn Write) -> anyhow::Result<ExitCo
     }
     if let Some(path) = &args.json {
         let shape = serde_json::json!({
-            "clients": args.clients, "rate_per_client": args.rate.per_second(), "seed": args.seed,
+            "trace": args.trace, "clients": options.source.clients(), "rate_per_client": args.rate.per_second(), "seed": args.seed,
             "arrivals": if args.arrivals == ArrivalName::Fixed { "fixed" } else { "poisson" },
             "duration_ms": args.duration.as_millis_f64(), "within_ms": args.within.as_millis_f64(),
             "window_ms": args.window.as_millis_f64(), "timeout_ms": args.timeout.as_millis_f64(), "figures": summary,
@@ -143,15 +152,35 @@ pub(super) fn run(args: &LoadArgs, out: &mut dyn Write) -> anyhow::Result<ExitCo
     judge(&summary, args, out)
 }
 
-fn options(args: &LoadArgs) -> anyhow::Result<LoadOptions> {
+/// Says that all is ready, and sends from the instant on that then comes.
+fn start_on_input(options: &LoadOptions, out: &mut dyn Write) -> anyhow::Result<Vec<Record>> {
+    writeln!(out, "{}", serde_json::json!({ "ready": true }))?;
+    out.flush()?;
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).context("read the instant to begin at")?;
+    let wanted: u64 = line.trim().parse().with_context(|| format!("`{}` is no instant to begin at", excerpt(&line)))?;
+    let clock = Clock::start();
+    let ahead = wanted.saturating_sub(super::host::monotonic_ns()?);
+    Ok(load::run_from(options, clock, clock.now() + Span::from_nanos(ahead))?)
+}
+
+fn source(args: &LoadArgs) -> anyhow::Result<Source> {
+    if let Some(path) = &args.trace {
+        let text = std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
+        return Ok(Source::Traced(Trace::parse(&text).with_context(|| format!("read {}", path.display()))?));
+    }
     let arrivals = match args.arrivals {
         ArrivalName::Fixed => Arrivals::Fixed,
         ArrivalName::Poisson => Arrivals::Poisson,
     };
-    let schedule =
-        Schedule { clients: args.clients, pace: args.rate, arrivals, duration: args.duration, seed: args.seed };
-    if schedule.expected() > MOST {
-        bail!("these would be {:.0} requests; at most {MOST} can be remembered", schedule.expected());
+    let LoadArgs { clients, rate: pace, duration, seed, .. } = *args;
+    Ok(Source::Drawn(Schedule { clients, pace, arrivals, duration, seed }))
+}
+
+fn options(args: &LoadArgs) -> anyhow::Result<LoadOptions> {
+    let source = source(args)?;
+    if source.expected() > MOST {
+        bail!("these would be {:.0} requests; at most {MOST} can be remembered", source.expected());
     }
     let (Some("http"), Some(authority)) = (args.url.scheme_str(), args.url.authority()) else {
         bail!("`{}` is no URL to load; write http://HOST:PORT/PATH", excerpt(&args.url.to_string()));
@@ -170,7 +199,7 @@ fn options(args: &LoadArgs) -> anyhow::Result<LoadOptions> {
         uri = args.url.path_and_query().map_or("/", |path| path.as_str()).parse()?;
     }
     Ok(LoadOptions {
-        schedule,
+        source,
         target,
         uri,
         method: args.method.clone(),

@@ -13,6 +13,7 @@ mod input;
 mod kernel_node;
 mod known;
 mod lab;
+mod live;
 mod load;
 mod manual;
 pub mod matrix;

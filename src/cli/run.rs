@@ -13,11 +13,12 @@ use nix::sys::signal::{SigSet, Signal};
 use serde_json::json;
 
 use super::host;
+use super::live::LabExecutor;
 use super::progress::Trials;
 use super::verify::claim_folder;
-use crate::experiment::plan::{Plan, Trial};
+use crate::experiment::plan::{Plan, Testbed, Trial};
 use crate::experiment::report;
-use crate::experiment::run::{self, Description, Ended, RunDirectory, Simulation};
+use crate::experiment::run::{self, Description, Ended, Executor, RunDirectory, Simulation};
 
 /// Run the trials of a plan and write their report.
 #[derive(Debug, Args)]
@@ -55,6 +56,11 @@ pub(super) struct RunArgs {
 pub(super) fn run(args: &RunArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     let plan = super::plan::load(&args.plan)?;
     check_names(&plan, &args.only)?;
+    if plan.testbed == Testbed::Lab && args.workers.is_some() {
+        anyhow::bail!(
+            "--workers is for simulation: trials in a lab run one at a time, or they would disturb each other"
+        );
+    }
     let wanted = |trial: &Trial| args.only.is_empty() || args.only.contains(&trial.strategy.name);
     let trials: Vec<Trial> = plan.trials().filter(wanted).collect();
     if args.dry_run {
@@ -69,21 +75,33 @@ pub(super) fn run(args: &RunArgs, out: &mut dyn Write) -> anyhow::Result<ExitCod
     let description = Description::new(&plan, env!("LONGHAUL_VERSION"));
     let directory = RunDirectory::open(&folder, &plan, &description, args.resume)?;
     let left: Vec<Trial> = trials.iter().filter(|trial| !directory.has(trial.id)).copied().collect();
-    let ended = run_all(args, &directory, &left, started)?;
+    let ended = run_all(args, &plan, &directory, &left, started)?;
     let written = report::write(&directory, &description, &folder)?;
     out.write_all(written.summary.as_bytes())?;
     writeln!(out, "\n{}: {} figures beside it in figures/", folder.join("report.html").display(), written.figures)?;
     finish(&ended, &folder, &args.plan, out)
 }
 
-fn run_all(args: &RunArgs, directory: &RunDirectory, trials: &[Trial], started: SystemTime) -> anyhow::Result<Ended> {
+fn run_all(
+    args: &RunArgs,
+    plan: &Plan,
+    directory: &RunDirectory,
+    trials: &[Trial],
+    started: SystemTime,
+) -> anyhow::Result<Ended> {
+    // First of all: the threads of what follows must not take the signals.
+    let stop = stop_on_signal()?;
     let (noise, begun) = (host::NoiseMeter::start(), Instant::now());
-    let workers = args.workers.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
     let (simulation, progress) = (Simulation::default(), Trials::new(trials.len()));
     let told = |trial: &Trial, _: &_| progress.ended(&trial.strategy.name);
-    let stop = stop_on_signal()?;
-    let ended = run::run(trials, directory, &simulation, workers, &stop, &told)?;
+    let lab = LabExecutor::new(plan.time_scale, directory, &stop);
+    let (executor, workers): (&dyn Executor, usize) = match plan.testbed {
+        Testbed::Simulation => (&simulation, workers(args)),
+        Testbed::Lab => (&lab, 1),
+    };
+    let ended = run::run(trials, directory, executor, workers, &stop, &told)?;
     progress.finish();
+    drop(lab);
     let seconds = begun.elapsed().as_secs_f64();
     let record = json!({
         "version": env!("LONGHAUL_VERSION"),
@@ -102,6 +120,10 @@ fn run_all(args: &RunArgs, directory: &RunDirectory, trials: &[Trial], started: 
     });
     directory.write("run.json", &format!("{record:#}\n"))?;
     Ok(ended)
+}
+
+fn workers(args: &RunArgs) -> usize {
+    args.workers.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from)
 }
 
 fn finish(ended: &Ended, folder: &Path, plan: &Path, out: &mut dyn Write) -> anyhow::Result<ExitCode> {

@@ -37,6 +37,9 @@ pub(super) struct ServiceArgs {
     /// What a request takes of a core: a time, lognormal:MEAN:CV or exponential:MEAN
     #[arg(long, value_name = "TIME", default_value = "lognormal:5.5ms:0.35")]
     time: ServiceTime,
+    /// Let a request that has X-Longhaul-Work say what it takes, such as 5.5ms
+    #[arg(long)]
+    asked_work: bool,
     /// How that time passes
     #[arg(long, value_enum, default_value_t = WorkName::Virtual)]
     work: WorkName,
@@ -82,6 +85,7 @@ pub(super) fn run(args: ServiceArgs, out: &mut dyn Write) -> anyhow::Result<Exit
         listen: args.listen,
         name: args.name,
         time: args.time,
+        asked_work: args.asked_work,
         work,
         cores: usize::from(args.cores),
         queue: args.queue,

@@ -3,6 +3,7 @@
 //! - [`plan`]: pure; YAML to a [`plan::Plan`] whose every part is checked, and from there to trials.
 //! - [`balancing`]: request balancing, in virtual time (pure) and in the lab.
 //! - [`outcome`]: pure; what a trial gives: metrics and tables.
+//! - [`time_scale`]: pure; plans that a testbed plays slowly.
 //! - [`run`]: the runner and the run directory.
 //! - [`report`]: what a run directory says: verdicts, tables, figures, one page.
 
@@ -11,3 +12,4 @@ pub mod outcome;
 pub mod plan;
 pub mod report;
 pub mod run;
+pub mod time_scale;

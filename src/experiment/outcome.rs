@@ -11,6 +11,8 @@ pub struct Outcome {
     pub metrics: BTreeMap<String, f64>,
     /// Long-form data.
     pub tables: Vec<Table>,
+    /// Data that is kept beside them and that no report reads, such as every single request.
+    pub evidence: Vec<Table>,
     /// What a reader has to know before trusting the numbers; empty in virtual time.
     pub caveats: Vec<String>,
 }

@@ -119,11 +119,12 @@ impl Proxy {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         self.metrics.in_flight.inc();
         let place = Arc::new(Place(Arc::clone(&self)));
-        match self.forward(&routes, request, place).await {
+        let mut asked = None;
+        match self.forward(&routes, request, place, &mut asked).await {
             Ok(response) => response,
             Err(refused) => {
                 self.metrics.refuse(refused.reason);
-                say(refused)
+                say(refused, asked)
             }
         }
     }
@@ -133,6 +134,7 @@ impl Proxy {
         routes: &Routes,
         mut request: Request<Incoming>,
         place: Arc<Place>,
+        asked: &mut Option<HeaderValue>,
     ) -> Result<Response<Answer>, No> {
         // This one is counted already.
         if self.in_flight.load(Ordering::Relaxed) > routes.limits.in_flight {
@@ -143,6 +145,7 @@ impl Proxy {
         let deadline = self.clock.now() + routes.timeouts.request;
         for attempt in 1..=ATTEMPTS {
             let mut flight = Flight::begin(service, self.clock).ok_or(NOBODY)?;
+            *asked = Some(flight.upstream.header.clone());
             match self.attempt(routes, &mut flight, request, deadline).await {
                 Tried::Answered(mut response, sender) => {
                     pass_on(response.headers_mut());
@@ -260,10 +263,14 @@ fn prepare(request: &mut Request<Incoming>) -> Result<(), No> {
     Ok(())
 }
 
-fn say(no: No) -> Response<Answer> {
+/// The proxy's own answer, with the instance that was asked last, if one was.
+fn say(no: No, asked: Option<HeaderValue>) -> Response<Answer> {
     let mut response = Response::new(Answer::Ours(Some(Bytes::from_static(no.text.as_bytes()))));
     *response.status_mut() = no.status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    if let Some(instance) = asked {
+        response.headers_mut().insert(INSTANCE_HEADER, instance);
+    }
     if no.status == StatusCode::SERVICE_UNAVAILABLE {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }

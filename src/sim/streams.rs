@@ -15,6 +15,11 @@ impl Streams {
         Self { seed }
     }
 
+    /// The seed that they are made from again, by another program.
+    pub const fn seed(self) -> u64 {
+        self.seed
+    }
+
     /// The stream of the `index`th component of a kind. The same seed, kind and index give the same numbers, on every
     /// machine; another of any gives others.
     pub fn stream(self, kind: &str, index: u64) -> ChaCha8Rng {

@@ -15,3 +15,6 @@ pub const INSTANCE_HEADER: &str = "x-longhaul-instance";
 /// The header by which a service says how long it had a request, queue included, such as `5.5ms`: what is left of a client's
 /// latency is the network's.
 pub const PROCESSING_HEADER: &str = "x-longhaul-processing";
+
+/// The header by which a request says what it takes of a core, such as `5.5ms`, where a service goes by that.
+pub const WORK_HEADER: &str = "x-longhaul-work";

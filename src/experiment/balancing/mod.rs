@@ -6,6 +6,7 @@ mod document;
 mod facts;
 pub mod figures;
 mod layout;
+pub mod live;
 mod regret;
 mod simulate;
 mod tally;

@@ -2,6 +2,7 @@
 //! service times, and chooses once; see [`crate::balance::oracle`].
 
 use crate::balance::oracle::{self, Best, Demand, PerSecond};
+use crate::experiment::outcome::Outcome;
 use crate::experiment::plan::Trial;
 use crate::sim::Network;
 use crate::workload::ServiceTime;
@@ -18,7 +19,7 @@ const MOST_WEIGHTS: usize = 10_000;
 /// The share of requests that the oracle expects to be answered in time, 0 to 1. `None` where there is no such oracle: while
 /// things change, with jitter or loss, with cores that are shared or several, without clients, and for worlds too large for the
 /// program.
-pub(super) fn oracle_share(plan: &Balancing, trial: &Trial) -> Option<f64> {
+fn oracle_share(plan: &Balancing, trial: &Trial) -> Option<f64> {
     let steady = plan.events.is_empty() && trial.topology.impaired.is_none();
     let simple = steady && plan.service.discipline == Discipline::Fifo && plan.service.cores == 1;
     let layout = Layout::new(plan, &trial.topology.matrix, trial.layout);
@@ -47,6 +48,15 @@ pub(super) fn oracle_share(plan: &Balancing, trial: &Trial) -> Option<f64> {
         Some(kept(&demands, &best))
     });
     shares.reduce(f64::max)
+}
+
+/// What a trial gave, with its regret where there is one.
+pub(super) fn with_regret(mut outcome: Outcome, plan: &Balancing, trial: &Trial) -> Outcome {
+    let kept = outcome.metrics.get("requestsOk").copied();
+    if let Some((best, kept)) = oracle_share(plan, trial).zip(kept) {
+        outcome.metrics.insert("regret".to_owned(), best - kept);
+    }
+    outcome
 }
 
 /// What is answered in time, as a share of all requests; what is left over counts as late.

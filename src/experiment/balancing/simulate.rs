@@ -13,7 +13,7 @@ use crate::units::{Moment, Span};
 use self::instance::Instance;
 use self::requests::{Client, Request, Requests};
 use super::layout::{Layout, crowd, find};
-use super::regret::oracle_share;
+use super::regret::with_regret;
 use super::tally::{Ended, Tally};
 use super::{Balancing, Change, Crowd};
 
@@ -58,11 +58,7 @@ pub fn simulate(balancing: &Balancing, trial: &Trial) -> Simulated {
     }
     let names: Vec<String> = trial.topology.matrix.names().iter().map(ToString::to_string).collect();
     let events = world.queue.taken();
-    let mut outcome = world.tally.outcome(&names);
-    if let (Some(best), Some(kept)) = (oracle_share(balancing, trial), outcome.metrics.get("requestsOk").copied()) {
-        outcome.metrics.insert("regret".to_owned(), best - kept);
-    }
-    Simulated { outcome, events }
+    Simulated { outcome: with_regret(world.tally.outcome(&names), balancing, trial), events }
 }
 
 struct World<'a> {

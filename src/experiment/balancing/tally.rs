@@ -136,7 +136,7 @@ impl Tally {
             self.latency_table(),
         ];
         let metrics = self.metrics().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        Outcome { metrics, tables, caveats: Vec::new() }
+        Outcome { metrics, tables, ..Outcome::default() }
     }
 
     fn metrics(&self) -> [(&'static str, f64); 9] {

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::balance::{POLICIES, find};
 use crate::experiment::balancing::balancing;
+use crate::experiment::time_scale::TimeScale;
 use crate::matrix::{self, ReadOptions};
 use crate::parameters::{Given, Parameters};
 use crate::units::Span;
@@ -12,7 +13,7 @@ use crate::yaml::{self, At, Spot};
 use super::document::{Document, StrategyDocument};
 use super::error::{PlanError, PlanProblem, Wrong};
 use super::topology::{Failure, Reader, topology};
-use super::{Plan, Point, Strategy, Subject, Testbed, claim, sweep};
+use super::{Plan, Point, Strategy, Subject, Testbed, claim, lab, sweep};
 
 /// The version of the format.
 const VERSION: &str = "longhaul/v1";
@@ -48,6 +49,7 @@ pub(super) fn plan(file: &str, bytes: &[u8], read: Reader) -> Result<Plan, PlanE
     if trials > super::MAX_TRIALS {
         return Err(located((Spot::File, PlanProblem::TooMany(trials))));
     }
+    lab::check(&document, &plan).map_err(located)?;
     Ok(plan)
 }
 
@@ -171,12 +173,10 @@ fn repetitions(document: &Document) -> Result<u32, Wrong> {
     }
 }
 
-fn time_scale(document: &Document) -> Result<f64, Wrong> {
-    match &document.time_scale {
-        Some(at) if !(0.001..=1_000.0).contains(&at.value) => {
-            let value = at.value.to_string();
-            Err((at.spot, PlanProblem::Bounds { what: "timeScale", value, wanted: "from 0.001 to 1000" }))
-        }
-        at => Ok(at.as_ref().map_or(1.0, |at| at.value)),
-    }
+fn time_scale(document: &Document) -> Result<TimeScale, Wrong> {
+    let Some(at) = &document.time_scale else { return Ok(TimeScale::ONE) };
+    TimeScale::new(at.value).ok_or_else(|| {
+        let value = at.value.to_string();
+        (at.spot, PlanProblem::Bounds { what: "timeScale", value, wanted: "from 0.001 to 1000" })
+    })
 }

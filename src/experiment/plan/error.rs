@@ -150,6 +150,21 @@ pub enum PlanProblem {
     /// A claim that says nothing that can be tested.
     #[error("a claim has a metric and `of` with `between` or `above`, or else notTestable")]
     Claim,
+    /// A field that says something of a testbed with a clock of its own.
+    #[error("{field} is for testbed: lab; virtual time needs none")]
+    VirtualTime {
+        /// The field.
+        field: &'static str,
+    },
+    /// A time that does not fit the testbed at this pace.
+    #[error("at this timeScale, on the testbed, {}", excerpt(.what))]
+    Pace {
+        /// Which, and what would be right.
+        what: String,
+    },
+    /// Something that the testbed cannot play.
+    #[error("{0}")]
+    Unplayable(&'static str),
     /// Something happens after the end.
     #[error("this happens at {at}, after the end at {end}")]
     AfterEnd {

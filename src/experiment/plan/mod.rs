@@ -9,6 +9,7 @@ mod build;
 mod claim;
 mod document;
 mod error;
+mod lab;
 mod sweep;
 mod topology;
 mod trials;
@@ -25,6 +26,7 @@ use std::path::{Path, PathBuf};
 use crate::balance::Policy;
 use crate::experiment::balancing::{Balancing, METRICS};
 use crate::experiment::outcome::Metric;
+use crate::experiment::time_scale::TimeScale;
 use crate::matrix::ReadError;
 use crate::parameters::Parameters;
 
@@ -54,7 +56,7 @@ pub struct Plan {
     /// How often each strategy is tried on each topology, each time with other random numbers.
     pub repetitions: u32,
     /// How many seconds of the plan pass in a second of a testbed with a clock of its own.
-    pub time_scale: f64,
+    pub time_scale: TimeScale,
     /// What is varied; the first point is the plan as written.
     pub points: Vec<Point>,
     /// What was said before.

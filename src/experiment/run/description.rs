@@ -110,7 +110,7 @@ impl Description {
             },
             seed: plan.seed,
             repetitions: plan.repetitions,
-            time_scale: plan.time_scale,
+            time_scale: plan.time_scale.plan_seconds(),
             points: plan
                 .points
                 .iter()

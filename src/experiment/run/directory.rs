@@ -144,7 +144,7 @@ impl RunDirectory {
     /// Keeps what a trial gave.
     pub fn keep(&self, trial: &Trial, outcome: &Outcome) -> Result<(), DirectoryError> {
         let (id, folder) = (trial.id, format!("trials/{}", trial.id));
-        for table in &outcome.tables {
+        for table in outcome.tables.iter().chain(&outcome.evidence) {
             self.write(&format!("{folder}/{}.csv", table.name), &table.to_csv())?;
         }
         let record = TrialRecord {

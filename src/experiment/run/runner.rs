@@ -13,10 +13,16 @@ pub trait Executor: Sync {
     fn execute(&self, trial: &Trial) -> Result<Outcome, ExecuteError>;
 }
 
-/// A trial that could not be run.
+/// A trial that was not run to its end.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct ExecuteError(pub String);
+pub enum ExecuteError {
+    /// The testbed could not.
+    #[error("{0}")]
+    Failed(String),
+    /// Somebody asked to stop; the trial is left for later.
+    #[error("it was interrupted")]
+    Interrupted,
+}
 
 /// Why a run ended early.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +73,7 @@ pub fn run(
                     done.fetch_add(1, Ordering::Relaxed);
                     told(trial, &outcome);
                 }
+                Err(RunError::Trial { error: ExecuteError::Interrupted, .. }) => break,
                 Err(error) => {
                     if let Ok(mut failure) = failure.lock() {
                         failure.get_or_insert(error);

@@ -142,6 +142,11 @@ impl Lab {
         }
     }
 
+    /// Whether the lab is still there; the error says that it is not.
+    pub fn check(&mut self) -> Result<(), LabError> {
+        self.exchange(Ask::Info).map(|_| ())
+    }
+
     /// Blocks until the lab ends.
     pub fn wait_for_end(&mut self) {
         let _ = io::copy(&mut self.reader, &mut io::sink());
@@ -265,7 +270,7 @@ pub fn find_running(name: Option<&str>) -> Result<Lab, LabError> {
 
 /// Labs that a command makes for itself begin so; who means "the lab" does not mean them.
 fn is_temporary(name: &str) -> bool {
-    ["verify-", "bench-", "replay-"].iter().any(|prefix| name.starts_with(prefix))
+    ["verify-", "bench-", "replay-", "run-"].iter().any(|prefix| name.starts_with(prefix))
 }
 
 fn running_labs() -> String {

@@ -252,7 +252,7 @@ fn set_nonblocking(fd: i32) -> io::Result<()> {
 }
 
 /// This program, to be started again. By its path, so that process lists name it, unless it was replaced or removed since.
-pub(super) fn own_program() -> Command {
+pub fn own_program() -> Command {
     match std::env::current_exe() {
         Ok(path) if path.exists() => Command::new(path),
         _ => Command::new("/proc/self/exe"),

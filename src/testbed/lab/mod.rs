@@ -27,8 +27,8 @@ use std::path::PathBuf;
 use crate::netlink::NetlinkError;
 
 pub use client::{Lab, find_running};
-pub use holder::{AGENT_COMMAND, HOLDER_COMMAND, main as holder_main};
-pub use namespaces::{NodeNamespaces, enter, fork_child};
+pub use holder::{AGENT_COMMAND, HOLDER_COMMAND, main as holder_main, own_program};
+pub use namespaces::{NodeNamespaces, enter, fork_child, place_in};
 pub use network::NODE_INTERFACE;
 pub use protocol::{LabInfo, Order};
 pub use registry::{check_name, living};

@@ -1,13 +1,18 @@
 //! Linux namespaces: making them for a lab, and entering those of a node.
-#![allow(unsafe_code)] // `fork` is unsafe to call; it is called here only, from single-threaded processes.
+#![allow(unsafe_code)] // `fork` is unsafe to call, from single-threaded processes only; `pre_exec` runs between fork and exec.
 
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
+use std::process::Command;
 
+use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
 use nix::unistd::{ForkResult, Gid, Pid, Uid, fork};
 
 use super::LabError;
@@ -153,6 +158,27 @@ pub fn enter(namespaces: &NodeNamespaces) -> Result<(), LabError> {
         let _ = std::env::set_current_dir(folder);
     }
     show_own_interfaces();
+    Ok(())
+}
+
+/// Makes `command` start in a node's network and die with the calling thread. It is not in the lab's process namespace: the lab's
+/// end does not end it. The files, the folder and the user stay those of the caller.
+pub fn place_in(command: &mut Command, namespaces: &NodeNamespaces) -> io::Result<()> {
+    let user = namespaces.user.as_ref().map(OwnedFd::try_clone).transpose()?;
+    let (net, parent) = (namespaces.net.try_clone()?, Pid::this());
+    // SAFETY: between fork and exec only system calls are made, on descriptors that live in the closure.
+    unsafe {
+        command.pre_exec(move || {
+            if let Some(user) = &user {
+                setns(user.as_fd(), CloneFlags::CLONE_NEWUSER)?;
+            }
+            setns(net.as_fd(), CloneFlags::CLONE_NEWNET)?;
+            // Last: a change of the user namespace would undo it.
+            prctl::set_pdeathsig(Signal::SIGKILL)?;
+            // Who died before that was asked for sends no signal.
+            if Pid::parent() == parent { Ok(()) } else { Err(Errno::ESRCH.into()) }
+        });
+    }
     Ok(())
 }
 

@@ -8,10 +8,12 @@ mod pacer;
 mod record;
 mod run;
 mod schedule;
+mod trace;
 mod windows;
 
 pub use figures::{ClientFigures, InstanceFigures, Quantiles, Summary, summarise};
 pub use record::{Ending, Record};
-pub use run::{LoadError, LoadOptions, run};
+pub use run::{LoadError, LoadOptions, run, run_from};
 pub use schedule::{Schedule, Slot};
+pub use trace::{Source, Trace, TraceError};
 pub use windows::{Quality, quality};

@@ -7,19 +7,19 @@ use std::thread;
 use nix::sys::prctl;
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::{Schedule, Slot};
+use super::{Slot, Source};
 use crate::serving::Clock;
 use crate::units::{Moment, Span};
 
 /// How long before a moment it looks at the clock all the time.
 const SPIN: Span = Span::from_micros(60);
 
-/// Starts the thread; it ends with the schedule, or when nobody hears it.
-pub(super) fn start(schedule: Schedule, clock: Clock, start: Moment, to: UnboundedSender<Slot>) -> io::Result<()> {
+/// Starts the thread; it ends with the last request, or when nobody hears it.
+pub(super) fn start(source: Source, clock: Clock, start: Moment, to: UnboundedSender<Slot>) -> io::Result<()> {
     let pace = move || {
         // Without it the kernel may be 50 µs later, which lateness would show.
         let _ = prctl::set_timerslack(1);
-        for slot in schedule.slots() {
+        for slot in source.slots() {
             let at = start + slot.at.since(Moment::START);
             let left = at.since(clock.now()).saturating_sub(SPIN);
             if left > Span::ZERO {

@@ -6,16 +6,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper::header::HeaderMap;
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, Uri};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::connections::{Connections, SendError};
-use super::{Ending, Record, Schedule, Slot, pacer};
+use super::{Ending, Record, Slot, Source, pacer};
 use crate::serving::{self, Clock};
 use crate::units::{Moment, Span};
-use crate::workload::{INSTANCE_HEADER, PROCESSING_HEADER};
+use crate::workload::{INSTANCE_HEADER, PROCESSING_HEADER, WORK_HEADER};
 
 /// From the start of the machinery to the first request.
 const LEAD: Span = Span::from_millis(50);
@@ -27,7 +27,7 @@ const LONGEST_NAME: usize = 64;
 #[derive(Debug, Clone)]
 pub struct LoadOptions {
     /// When which client sends.
-    pub schedule: Schedule,
+    pub source: Source,
     /// To whom.
     pub target: SocketAddr,
     /// What for; with HTTP/1.1 only its path is sent.
@@ -59,13 +59,17 @@ pub enum LoadError {
 /// Sends everything and waits for the answers; returns when the last has come, or timed out.
 pub fn run(options: &LoadOptions) -> Result<Vec<Record>, LoadError> {
     let clock = Clock::start();
+    run_from(options, clock, clock.now() + LEAD)
+}
+
+/// The same from a given moment of `clock` on.
+pub fn run_from(options: &LoadOptions, clock: Clock, start: Moment) -> Result<Vec<Record>, LoadError> {
     let options = Arc::new(options.clone());
     let connections = || Arc::new(Connections::new(options.target, options.http2, options.connections));
-    let clients: Vec<Arc<Connections>> = (0..options.schedule.clients).map(|_| connections()).collect();
+    let clients: Vec<Arc<Connections>> = (0..options.source.clients()).map(|_| connections()).collect();
     Ok(serving::runtime()?.block_on(async {
         let (sender, mut slots) = mpsc::unbounded_channel();
-        let start = clock.now() + LEAD;
-        pacer::start(options.schedule, clock, start, sender)?;
+        pacer::start(options.source.clone(), clock, start, sender)?;
         let (mut records, mut under_way) = (Vec::new(), JoinSet::new());
         while let Some(slot) = slots.recv().await {
             while let Some(Ok(record)) = under_way.try_join_next() {
@@ -92,14 +96,14 @@ pub fn run(options: &LoadOptions) -> Result<Vec<Record>, LoadError> {
 }
 
 fn blank(slot: Slot, begun: Moment, ending: Ending) -> Record {
-    let Slot { at: intended, client } = slot;
+    let Slot { at: intended, client, .. } = slot;
     Record { client, intended, begun, latency: Span::ZERO, ending, instance: None, processing: None }
 }
 
 async fn request(options: &LoadOptions, connections: &Connections, clock: Clock, slot: Slot) -> Record {
     let deadline = slot.at + options.timeout;
     let mut record = blank(slot, clock.now(), Ending::TimedOut);
-    let asked = ask(options, connections, clock, &mut record);
+    let asked = ask(options, connections, clock, (slot, &mut record));
     match tokio::time::timeout_at(clock.instant(deadline).into(), asked).await {
         Ok(Ok(status)) => record.ending = Ending::Answered(status),
         Ok(Err(error)) => record.ending = Ending::Failed(error.to_string()),
@@ -116,7 +120,7 @@ async fn ask(
     options: &LoadOptions,
     connections: &Connections,
     clock: Clock,
-    record: &mut Record,
+    (slot, record): (Slot, &mut Record),
 ) -> Result<u16, SendError> {
     let Some(mut used) = connections.place().await else { return Ok(0) };
     record.begun = clock.now();
@@ -124,6 +128,9 @@ async fn ask(
     *request.method_mut() = options.method.clone();
     *request.uri_mut() = options.uri.clone();
     request.headers_mut().clone_from(&options.headers);
+    if let Some(work) = slot.work.and_then(|work| HeaderValue::try_from(work.to_string()).ok()) {
+        request.headers_mut().insert(HeaderName::from_static(WORK_HEADER), work);
+    }
     let response = used.send(request).await?;
     note(&response, record);
     let status = response.status().as_u16();

@@ -16,6 +16,8 @@ pub struct Slot {
     pub at: Moment,
     /// By whom, from 0.
     pub client: u32,
+    /// What it asks an instance to take for it, where that is fixed beforehand too.
+    pub work: Option<Span>,
 }
 
 /// When which client sends.
@@ -53,7 +55,7 @@ impl Schedule {
             .map(|client| {
                 let mut stream = streams.stream("client", u64::from(client));
                 let at = Moment::START + arrivals.first(pace, &mut stream);
-                Client { stream, next: Slot { at, client } }
+                Client { stream, next: Slot { at, client, work: None } }
             })
             .collect();
         let mut heap: BinaryHeap<Reverse<Slot>> = clients.iter().map(|client| Reverse(client.next)).collect();

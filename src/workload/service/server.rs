@@ -16,7 +16,10 @@ use super::metrics::Metrics;
 use crate::serving::{self, Alarms, Bounds, Clock, Listening, Stopper};
 use crate::sim::Streams;
 use crate::units::{Moment, Span};
-use crate::workload::{INSTANCE_HEADER, PROCESSING_HEADER, ServiceTime};
+use crate::workload::{INSTANCE_HEADER, PROCESSING_HEADER, ServiceTime, WORK_HEADER};
+
+/// The longest work that a request may ask for.
+const LONGEST_ASKED: Span = Span::from_secs(600);
 
 /// How requests spend their time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +39,8 @@ pub struct ServiceOptions {
     pub name: HeaderValue,
     /// What requests take.
     pub time: ServiceTime,
+    /// Whether a request may say what it takes.
+    pub asked_work: bool,
     /// How they spend it.
     pub work: Work,
     /// Cores.
@@ -69,6 +74,7 @@ struct Service {
     alarms: Alarms,
     burner: Option<Burner>,
     station: Mutex<Station>,
+    asked_work: bool,
     metrics: Metrics,
     name: HeaderValue,
     body: Bytes,
@@ -107,6 +113,7 @@ impl Service {
             alarms: Alarms::new(clock)?,
             burner,
             station: Mutex::new(Station::new(options.cores, options.queue, options.time, stream)),
+            asked_work: options.asked_work,
             metrics: Metrics::new(),
             name: options.name.clone(),
             body: vec![b'.'; options.body].into(),
@@ -120,6 +127,7 @@ impl Service {
             response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(form));
             return response;
         }
+        let asked = self.asked(&request);
         // The request is there when all of it is; nothing of it is kept.
         let mut body = request.into_body();
         while let Some(piece) = body.frame().await {
@@ -127,7 +135,7 @@ impl Service {
                 return self.say(StatusCode::BAD_REQUEST, Bytes::new());
             }
         }
-        let Some(response) = self.process().await else {
+        let Some(response) = self.process(asked).await else {
             self.metrics.refused.inc();
             let mut response = self.say(StatusCode::SERVICE_UNAVAILABLE, Bytes::from_static(b"the queue is full\n"));
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
@@ -138,9 +146,9 @@ impl Service {
     }
 
     /// `None` if the queue is full. A client that goes away leaves its work to be done, as in any queue of requests.
-    async fn process(self: &Arc<Self>) -> Option<Response<Whole<Bytes>>> {
+    async fn process(self: &Arc<Self>, asked: Option<Span>) -> Option<Response<Whole<Bytes>>> {
         let come = self.clock.now();
-        let (done, work) = self.station().arrive(come).ok()?;
+        let (done, work) = self.station().arrive(come, asked).ok()?;
         self.metrics.taken.inc();
         if work > Span::ZERO || done > come {
             let service = Arc::clone(self);
@@ -156,6 +164,12 @@ impl Service {
             response.headers_mut().insert(HeaderName::from_static(PROCESSING_HEADER), value);
         }
         Some(response)
+    }
+
+    /// What a request wants to take of a core, if it may say that.
+    fn asked(&self, request: &Request<Incoming>) -> Option<Span> {
+        let said = request.headers().get(WORK_HEADER).filter(|_| self.asked_work)?;
+        said.to_str().ok()?.parse().ok().filter(|work: &Span| *work <= LONGEST_ASKED)
     }
 
     async fn spend(&self, done: Moment, work: Span) {

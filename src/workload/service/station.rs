@@ -28,14 +28,14 @@ impl Station {
         Self { fifo: Fifo::new(cores), time, stream, places: cores.max(1).saturating_add(queue), taken: 0 }
     }
 
-    /// A request comes; when it will be done, and what it takes of a core. The same requests draw the same times, refused ones
-    /// none.
-    pub fn arrive(&mut self, now: Moment) -> Result<(Moment, Span), Full> {
+    /// A request comes; when it will be done, and what it takes of a core: what it has `asked` for, or what is drawn. The same
+    /// requests draw the same times, refused ones none.
+    pub fn arrive(&mut self, now: Moment, asked: Option<Span>) -> Result<(Moment, Span), Full> {
         if self.taken >= self.places {
             return Err(Full);
         }
         self.taken += 1;
-        let work = self.time.draw(&mut self.stream);
+        let work = asked.unwrap_or_else(|| self.time.draw(&mut self.stream));
         Ok((self.fifo.take(now, work), work))
     }
 
@@ -64,20 +64,20 @@ mod tests {
     #[test]
     fn requests_wait_for_a_core_in_their_order() {
         let mut one = station(1, 10);
-        let done = [0, 1, 2, 40].map(|ms| one.arrive(Moment::from_millis(ms)).unwrap().0);
+        let done = [0, 1, 2, 40].map(|ms| one.arrive(Moment::from_millis(ms), None).unwrap().0);
         assert_eq!(done, [10, 20, 30, 50].map(Moment::from_millis));
         let mut two = station(2, 10);
-        let done = [0, 1, 2, 40].map(|ms| two.arrive(Moment::from_millis(ms)).unwrap().0);
+        let done = [0, 1, 2, 40].map(|ms| two.arrive(Moment::from_millis(ms), None).unwrap().0);
         assert_eq!(done, [10, 11, 20, 50].map(Moment::from_millis));
     }
 
     #[test]
     fn a_full_queue_refuses_and_forgets_those_that_it_refused() {
         let mut station = station(1, 1);
-        assert!(station.arrive(Moment::START).is_ok() && station.arrive(Moment::START).is_ok());
-        assert_eq!(station.arrive(Moment::START), Err(Full));
+        assert!(station.arrive(Moment::START, None).is_ok() && station.arrive(Moment::START, None).is_ok());
+        assert_eq!(station.arrive(Moment::START, None), Err(Full));
         station.leave();
-        assert_eq!(station.arrive(Moment::from_millis(10)).unwrap().0, Moment::from_millis(30));
+        assert_eq!(station.arrive(Moment::from_millis(10), None).unwrap().0, Moment::from_millis(30));
         assert_eq!(station.taken(), 2);
     }
 }

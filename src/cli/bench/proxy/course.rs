@@ -13,7 +13,7 @@ use super::processes::Process;
 use crate::balance::Qos;
 use crate::units::Span;
 use crate::workload::Arrivals;
-use crate::workload::load::{self, LoadOptions, Schedule, Summary, summarise};
+use crate::workload::load::{self, LoadOptions, Schedule, Source, Summary, summarise};
 
 /// Clients of the load, each with connections of its own.
 const CLIENTS: u32 = 16;
@@ -131,7 +131,7 @@ impl Course {
         let mut headers = HeaderMap::new();
         headers.insert(HOST, HeaderValue::try_from(process.address.to_string())?);
         Ok(LoadOptions {
-            schedule: Schedule { clients: CLIENTS, pace, arrivals: Arrivals::Poisson, duration, seed },
+            source: Source::Drawn(Schedule { clients: CLIENTS, pace, arrivals: Arrivals::Poisson, duration, seed }),
             target: process.address,
             uri: Uri::from_static("/x"),
             method: Method::GET,

@@ -1,0 +1,1 @@
+//! Scripts beside simulations of the same trials.
