@@ -80,7 +80,7 @@ pub(super) fn overview(plan: &Plan, trials: &[Trial]) -> String {
             strategy.parameters.iter().map(|(name, value)| format!("{name} {value}")).collect();
         line(
             &format!("strategy {}", strategy.name),
-            &[&[strategy.policy.name.to_owned()], &parameters[..]].concat().join(", "),
+            &[&[strategy.policy.name().to_owned()], &parameters[..]].concat().join(", "),
         );
     }
     for (name, value) in point.subject.words() {

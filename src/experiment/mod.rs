@@ -2,6 +2,7 @@
 //!
 //! - [`plan`]: pure; YAML to a [`plan::Plan`] whose every part is checked, and from there to trials.
 //! - [`balancing`]: request balancing, in virtual time (pure) and in the lab.
+//! - [`subject`]: the kinds of experiments, and what each brings to plans, runs and reports.
 //! - [`outcome`]: pure; what a trial gives: metrics and tables.
 //! - [`time_scale`]: pure; plans that a testbed plays slowly.
 //! - [`run`]: the runner and the run directory.
@@ -12,4 +13,5 @@ pub mod outcome;
 pub mod plan;
 pub mod report;
 pub mod run;
+pub mod subject;
 pub mod time_scale;

@@ -1,7 +1,8 @@
 //! [`TimeScale`]: time dilation. A testbed with a clock of its own can play a plan slowly, with every time of it as many times
 //! as long, so that a small machine keeps up with what a larger one would do at the plan's own pace. Pure.
 
-use crate::balance::{Policy, Qos};
+use crate::balance::Qos;
+use crate::experiment::subject::Policy;
 use crate::matrix::{DelayMatrix, MatrixError};
 use crate::parameters::{Given, ParameterError, Parameters, Value};
 use crate::shaping::{Impairment, Jitter};
@@ -75,13 +76,13 @@ impl TimeScale {
 
     /// What a policy is told on the testbed: its parameters with every time among them scaled. The error says which time is
     /// then out of the policy's bounds.
-    pub fn parameters_on_testbed(self, policy: &Policy, parameters: &Parameters) -> Result<Parameters, ParameterError> {
+    pub fn parameters_on_testbed(self, policy: Policy, parameters: &Parameters) -> Result<Parameters, ParameterError> {
         let text = |value: Value| match value {
             Value::Time(span) => self.on_testbed(span).to_string(),
             other => other.to_string(),
         };
         let given: Given = parameters.iter().map(|(name, value)| (name.to_owned(), text(value))).collect();
-        Parameters::new(policy.name, policy.parameters, &given)
+        Parameters::new(policy.name(), policy.parameters(), &given)
     }
 }
 
@@ -99,7 +100,7 @@ fn scaled(matrix: &DelayMatrix, change: impl Fn(Span) -> Span) -> Result<DelayMa
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::balance::find;
+    use crate::experiment::subject::Kind;
     use proptest::prelude::*;
 
     #[test]
@@ -108,8 +109,8 @@ mod tests {
         assert_eq!(quarter.on_testbed(Span::from_millis(80)), Span::from_millis(320));
         assert_eq!(quarter.in_plan(Span::from_millis(320)), Span::from_millis(80));
         assert_eq!(quarter.moment_on_testbed(Moment::from_millis(5)), Moment::from_millis(20));
-        let policy = find("qedgeproxy").expect("is there");
-        let plan = Parameters::new(policy.name, policy.parameters, &Given::new()).expect("defaults");
+        let policy = Kind::Balancing.find("qedgeproxy").expect("is there");
+        let plan = Parameters::new(policy.name(), policy.parameters(), &Given::new()).expect("defaults");
         let live = quarter.parameters_on_testbed(policy, &plan).expect("within bounds");
         for ((name, plan), (_, live)) in plan.iter().zip(live.iter()) {
             match (plan, live) {
@@ -122,8 +123,8 @@ mod tests {
     #[test]
     fn what_no_longer_fits_is_said() {
         let slow = TimeScale::new(0.001).expect("a scale");
-        let policy = find("qedgeproxy").expect("is there");
-        let plan = Parameters::new(policy.name, policy.parameters, &Given::new()).expect("defaults");
+        let policy = Kind::Balancing.find("qedgeproxy").expect("is there");
+        let plan = Parameters::new(policy.name(), policy.parameters(), &Given::new()).expect("defaults");
         let refused = slow.parameters_on_testbed(policy, &plan).expect_err("ten seconds become hours").to_string();
         assert!(refused.contains("is not a value of"), "{refused}");
         assert!([f64::NAN, 0.0, -1.0, 2e3].into_iter().all(|scale| TimeScale::new(scale).is_none()));

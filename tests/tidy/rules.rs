@@ -87,7 +87,7 @@ const ROOMS: [(&str, &[&str]); 26] = [
 ];
 
 /// Rooms and files that decide without acting.
-const PURE: [&str; 43] = [
+const PURE: [&str; 44] = [
     "src/wording.rs",
     "src/yaml.rs",
     "src/units.rs",
@@ -104,6 +104,7 @@ const PURE: [&str; 43] = [
     "src/experiment/balancing/",
     "src/experiment/outcome.rs",
     "src/experiment/time_scale.rs",
+    "src/experiment/subject.rs",
     "src/experiment/run/description.rs",
     "src/experiment/report/verdict.rs",
     "src/shaping/",

@@ -20,7 +20,7 @@ use super::progress::Progress;
 use crate::experiment::balancing::Balancing;
 use crate::experiment::balancing::live::{Conduct, Script, Situation, outcome};
 use crate::experiment::outcome::Outcome;
-use crate::experiment::plan::{Subject, Trial};
+use crate::experiment::plan::Trial;
 use crate::experiment::run::{ExecuteError, Executor, RunDirectory};
 use crate::experiment::time_scale::TimeScale;
 use crate::report::HostNoise;
@@ -43,7 +43,9 @@ impl LabExecutor {
     }
 
     fn trial(&self, trial: &Trial) -> anyhow::Result<Outcome> {
-        let Subject::Balancing(plan) = &trial.point.subject;
+        let Some((plan, _)) = trial.balancing() else {
+            anyhow::bail!("nothing of this kind is played in a lab");
+        };
         let script = Script::new(plan, trial, self.scale)?;
         let mut stage = self.stage.lock().unwrap_or_else(PoisonError::into_inner);
         let (noise, seen) = {

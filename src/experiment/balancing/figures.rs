@@ -4,11 +4,9 @@
 use std::collections::BTreeMap;
 
 use super::BalancingFacts;
-use crate::experiment::report::TrialTables;
-use crate::experiment::run::PointDescription;
-use crate::matrix::DelayMatrix;
+use crate::experiment::report::{Given, TrialTables, figure, parsed, rows};
 use crate::report::number;
-use crate::report::page::{Block, PageFigure};
+use crate::report::page::Block;
 use crate::report::plot::{
     Axis, Bar, BarGroup, Bars, Bound, Boxes, Line, LinePoint, Lines, Part, Spread, StackPanel, Stacks, bars, boxes,
     lines, stacks,
@@ -21,76 +19,19 @@ pub const HEADLINES: [&str; 4] = ["clientsOk", "requestsOk", "jain", "p90"];
 /// Numbers by topology and repetition.
 type Values = Vec<((usize, u32), f64)>;
 
-/// What the pictures are drawn from.
-#[derive(Debug, Clone, Copy)]
-pub struct Given<'a> {
-    /// The plan as written.
-    pub point: &'a PointDescription,
-    /// Its numbers.
-    pub facts: &'a BalancingFacts,
-    /// Its trials.
-    pub trials: &'a [TrialTables],
-    /// The delays of its first topology.
-    pub matrix: &'a DelayMatrix,
-    /// What intervals over all topologies are over, in words.
-    pub over: &'a str,
-}
-
 /// All pictures.
-pub fn figures(given: &Given) -> Vec<Block> {
+pub(in crate::experiment) fn figures(facts: &BalancingFacts, given: &Given) -> Vec<Block> {
     let mut blocks = vec![Block::Heading("All topologies".to_owned())];
-    blocks.extend([rolling(given), latency(given)]);
+    blocks.extend([rolling(facts, given), latency(facts, given)]);
     let first = given.point.topologies.first().map_or("", |topology| topology.name.as_str());
     blocks.push(Block::Heading(format!("One topology: {first}")));
-    blocks.extend([clients(given), rates(given), processing(given)]);
+    blocks.extend([clients(facts, given), rates(facts, given), processing(given)]);
     blocks.extend(routing(given));
     blocks
 }
 
-fn figure(name: &str, caption: String, svg: String) -> Block {
-    Block::Figure(PageFigure { name: name.to_owned(), caption, svg })
-}
-
-impl<'a> Given<'a> {
-    /// The trials of a strategy.
-    fn of(self, strategy: usize) -> impl Iterator<Item = &'a TrialTables> {
-        self.trials.iter().filter(move |trial| trial.record.strategy == strategy)
-    }
-
-    /// Those on the first topology.
-    fn on_first(self, strategy: usize) -> impl Iterator<Item = &'a TrialTables> {
-        self.of(strategy).filter(|trial| trial.record.topology == 0)
-    }
-
-    fn strategies(self) -> impl Iterator<Item = (usize, &'a str)> {
-        self.point.strategies.iter().enumerate().map(|(number, strategy)| (number, strategy.name.as_str()))
-    }
-
-    fn kept(self) -> Bound {
-        Bound::Level(self.facts.at_least, format!("to be kept: {} %", number(self.facts.at_least * 100.0, 0, false)))
-    }
-
-    /// "scenario-1", "5 repetitions".
-    fn place(self) -> Vec<String> {
-        let name = self.point.topologies.first().map_or_else(String::new, |topology| topology.name.clone());
-        vec![name, repetitions(self.on_first(0).count())]
-    }
-}
-
-fn repetitions(count: usize) -> String {
-    format!("{count} repetition{}", if count == 1 { "" } else { "s" })
-}
-
-/// The table's rows, each a cell per column.
-fn rows<'a, const N: usize>(trial: &'a TrialTables, table: &str, columns: [&str; N]) -> Vec<[&'a str; N]> {
-    let Some(table) = trial.tables.get(table) else { return Vec::new() };
-    let columns = columns.map(|column| table.texts(column));
-    let count = columns.iter().map(Vec::len).min().unwrap_or(0);
-    (0..count).map(|row| std::array::from_fn(|column| columns[column][row])).collect()
-}
-
-fn parsed(text: &str) -> f64 {
-    text.parse().unwrap_or(f64::NAN)
+fn kept(facts: &BalancingFacts) -> Bound {
+    Bound::Level(facts.at_least, format!("to be kept: {} %", number(facts.at_least * 100.0, 0, false)))
 }
 
 /// The share of each second's window (the seconds before it included) that was good; not a number before the first whole
@@ -111,9 +52,9 @@ fn windows(trial: &TrialTables, length: usize, skipped: usize) -> Vec<f64> {
 }
 
 /// Figures 6, 10 and 11: the share of good requests over time.
-fn rolling(given: &Given) -> Block {
+fn rolling(facts: &BalancingFacts, given: &Given) -> Block {
     let seconds = |span: crate::units::Span| usize::try_from(span.as_nanos() / 1_000_000_000).unwrap_or(1);
-    let (length, skipped) = (seconds(given.facts.window).max(1), seconds(given.facts.warm_up));
+    let (length, skipped) = (seconds(facts.window).max(1), seconds(facts.warm_up));
     let line = |(category, name): (usize, &str)| {
         let trials: Vec<_> = given
             .of(category)
@@ -128,12 +69,12 @@ fn rolling(given: &Given) -> Block {
         };
         Line { name: name.to_owned(), category, points: (0..count).map(point).collect() }
     };
-    let events = given.facts.events.iter().map(|(at, what)| (at.as_secs_f64(), what.clone()));
-    let end = given.facts.duration.as_millis_f64() / 1_000.0;
+    let events = facts.events.iter().map(|(at, what)| (at.as_secs_f64(), what.clone()));
+    let end = facts.duration.as_millis_f64() / 1_000.0;
     let picture = Lines {
         title: "Requests answered in time, over time".to_owned(),
         subtitle: vec![
-            format!("within {}, rolling window of {}", given.facts.within, given.facts.window),
+            format!("within {}, rolling window of {}", facts.within, facts.window),
             format!("line: mean over {}", given.over),
             "band: 95 % interval of the mean".to_owned(),
         ],
@@ -141,12 +82,12 @@ fn rolling(given: &Given) -> Block {
         y: Axis::percent("requests answered in time"),
         lines: given.strategies().map(line).collect(),
         events: events.collect(),
-        bounds: vec![given.kept()],
+        bounds: vec![kept(facts)],
         signs: false,
     };
     let caption = format!(
         "The share of requests answered within {} of those sent in the last {}, by strategy.",
-        given.facts.within, given.facts.window
+        facts.within, facts.window
     );
     figure("rolling-success", caption, lines(&picture))
 }
@@ -155,10 +96,10 @@ fn rolling(given: &Given) -> Block {
 const LATENCIES: u32 = 120;
 
 /// The distribution of latency.
-fn latency(given: &Given) -> Block {
+fn latency(facts: &BalancingFacts, given: &Given) -> Block {
     let curves: Vec<Vec<Curve>> =
         given.strategies().map(|(category, _)| given.of(category).map(curve).collect()).collect();
-    let within = given.facts.within.as_millis_f64();
+    let within = facts.within.as_millis_f64();
     let seen = curves.iter().flatten().flat_map(|(_, curve)| curve).map(|(ms, _)| *ms).filter(|ms| *ms > 0.0);
     let (low, high) = seen.fold((within, within), |(low, high), ms| (low.min(ms), high.max(ms)));
     let place = |number: u32| low * (high / low).powf(f64::from(number) / f64::from(LATENCIES));
@@ -183,7 +124,7 @@ fn latency(given: &Given) -> Block {
         y: Axis::percent("requests answered within x"),
         lines: given.strategies().zip(&curves).map(line).collect(),
         events: Vec::new(),
-        bounds: vec![Bound::Upright(within, format!("in time: {}", given.facts.within))],
+        bounds: vec![Bound::Upright(within, format!("in time: {}", facts.within))],
         signs: false,
     };
     let caption = "Which share of the answered requests was answered within which time; the time axis is logarithmic.";
@@ -211,26 +152,26 @@ fn share_within(curve: &[(f64, f64)], ms: f64) -> f64 {
 }
 
 /// Figure 5: what each client got.
-fn clients(given: &Given) -> Block {
+fn clients(facts: &BalancingFacts, given: &Given) -> Block {
     let spread = |(category, name): (usize, &str)| {
         let shares = given.on_first(category).flat_map(|trial| rows(trial, "clients", ["requests", "share"]));
         let values = shares.filter(|[requests, _]| *requests != "0").map(|[_, share]| parsed(share));
         let values: Vec<f64> = values.collect();
-        let below = values.iter().filter(|share| **share < given.facts.at_least).count();
+        let below = values.iter().filter(|share| **share < facts.at_least).count();
         let note = format!("{below} of {} under", values.len());
         Spread { name: name.to_owned(), note, category, values }
     };
     let mut subtitle = given.place();
     subtitle.push("dot: a client in a repetition".to_owned());
     subtitle.push("box: the middle half and the median".to_owned());
-    let kept = number(given.facts.at_least * 100.0, 0, false);
-    subtitle.push(format!("below the names: how many are under {kept} %"));
+    let share = number(facts.at_least * 100.0, 0, false);
+    subtitle.push(format!("below the names: how many are under {share} %"));
     let picture = Boxes {
         title: "What each client got".to_owned(),
         subtitle,
         y: Axis::percent("requests answered in time, per client"),
         boxes: given.strategies().map(spread).collect(),
-        bounds: vec![given.kept()],
+        bounds: vec![kept(facts)],
     };
     let caption = "The share of each client's requests that was answered in time, over the whole run.";
     figure("clients", caption.to_owned(), boxes(&picture))
@@ -278,8 +219,8 @@ fn instance_bars(given: &Given, title: &str, what: &str, groups: Vec<BarGroup>) 
 }
 
 /// Figure 7: requests per instance.
-fn rates(given: &Given) -> Block {
-    let seconds = (given.facts.duration.as_millis_f64() - given.facts.warm_up.as_millis_f64()) / 1_000.0;
+fn rates(facts: &BalancingFacts, given: &Given) -> Block {
+    let seconds = (facts.duration.as_millis_f64() - facts.warm_up.as_millis_f64()) / 1_000.0;
     let groups = per_instance(given, |[requests, _]| parsed(requests) / seconds);
     let picture = instance_bars(given, "Requests of each instance", "requests per second", groups);
     let caption = "How many requests each instance got, as a rate over the whole run, by strategy.";

@@ -3,9 +3,9 @@
 mod instance;
 mod requests;
 
-use crate::balance::{Balancer, Completion, InstanceId, Outcome as Ending, Setting, build};
+use crate::balance::{Balancer, Completion, InstanceId, Outcome as Ending, Policy, Setting, build};
 use crate::experiment::outcome::Outcome;
-use crate::experiment::plan::{Strategy, Trial};
+use crate::experiment::plan::Trial;
 use crate::sim::{Disturbances, Network, Passage, Queue};
 use crate::topology::NodeIndex;
 use crate::units::{Moment, Span};
@@ -47,9 +47,9 @@ pub struct Simulated {
     pub events: u64,
 }
 
-/// Runs a trial.
-pub fn simulate(balancing: &Balancing, trial: &Trial) -> Simulated {
-    let mut world = World::new(balancing, trial);
+/// Runs a trial; `policy` is that of its strategy.
+pub fn simulate(balancing: &Balancing, policy: &Policy, trial: &Trial) -> Simulated {
+    let mut world = World::new(balancing, policy, trial);
     world.start();
     // What is on its way at the end is waited for, so that slow requests count as what they are.
     let last = Moment::from_nanos(u64::MAX);
@@ -75,7 +75,7 @@ struct World<'a> {
 }
 
 impl<'a> World<'a> {
-    fn new(plan: &'a Balancing, trial: &'a Trial<'a>) -> Self {
+    fn new(plan: &'a Balancing, policy: &Policy, trial: &'a Trial<'a>) -> Self {
         let network = Network::new(&trial.topology.matrix, plan.local_rtt);
         let network = match &trial.topology.impaired {
             Some(intended) => {
@@ -84,7 +84,7 @@ impl<'a> World<'a> {
             }
             None => network,
         };
-        let balancers = (0..network.nodes()).map(|node| balancer(trial.strategy, plan, trial, node)).collect();
+        let balancers = (0..network.nodes()).map(|node| balancer(policy, plan, trial, node)).collect();
         Self {
             plan,
             trial,
@@ -388,9 +388,9 @@ impl<'a> World<'a> {
     }
 }
 
-fn balancer(strategy: &Strategy, plan: &Balancing, trial: &Trial, node: NodeIndex) -> Box<dyn Balancer> {
+fn balancer(policy: &Policy, plan: &Balancing, trial: &Trial, node: NodeIndex) -> Box<dyn Balancer> {
     let stream = trial.streams.stream("balancer", node as u64);
-    build(strategy.policy, Setting { qos: plan.qos, parameters: strategy.parameters.clone(), stream })
+    build(policy, Setting { qos: plan.qos, parameters: trial.strategy.parameters.clone(), stream })
 }
 
 fn part(span: Span, dice: &mut rand_chacha::ChaCha8Rng) -> Span {

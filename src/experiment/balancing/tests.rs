@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use super::{Simulated, simulate};
-use crate::experiment::plan::{Plan, Subject, TrialId};
+use crate::experiment::plan::{Plan, TrialId};
+use crate::experiment::subject::Subject;
 
 /// A plan on two nodes 10 ms apart, with `balancing` and `rest` put in.
 fn plan(balancing: &str, rest: &str) -> Plan {
@@ -29,8 +30,8 @@ fn plan_on(topology: &str, balancing: &str, rest: &str) -> Plan {
 
 fn run(plan: &Plan) -> Simulated {
     let trial = plan.trials().next().expect("one");
-    let Subject::Balancing(balancing) = &trial.point.subject;
-    simulate(balancing, &trial)
+    let (balancing, policy) = trial.balancing().expect("of this kind");
+    simulate(balancing, policy, &trial)
 }
 
 /// Answers of n2 to n1 are lost in bursts, everything else arrives.
@@ -114,8 +115,8 @@ fn strategies_meet_the_same_requests_and_repetitions_do_not() {
     let seconds: Vec<_> = plan
         .trials()
         .map(|trial| {
-            let Subject::Balancing(balancing) = &trial.point.subject;
-            (trial.id, simulate(balancing, &trial).outcome.tables[1].clone())
+            let (balancing, policy) = trial.balancing().expect("of this kind");
+            (trial.id, simulate(balancing, policy, &trial).outcome.tables[1].clone())
         })
         .collect();
     let id = |repetition, strategy| TrialId { point: 0, topology: 0, repetition, strategy };

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use crate::balance::{POLICIES, find};
 use crate::experiment::balancing::balancing;
+use crate::experiment::subject::{Kind, Subject};
 use crate::experiment::time_scale::TimeScale;
 use crate::matrix::{self, ReadOptions};
 use crate::parameters::{Given, Parameters};
@@ -13,7 +13,7 @@ use crate::yaml::{self, At, Spot};
 use super::document::{Document, StrategyDocument};
 use super::error::{PlanError, PlanProblem, Wrong};
 use super::topology::{Failure, Reader, topology};
-use super::{Plan, Point, Strategy, Subject, Testbed, claim, lab, sweep};
+use super::{Plan, Point, Strategy, Testbed, Topology, claim, lab, sweep};
 
 /// The version of the format.
 const VERSION: &str = "longhaul/v1";
@@ -103,9 +103,24 @@ fn point(document: &Document, read: Reader) -> Result<Point, Failure> {
     if document.strategies.value.is_empty() {
         return Err((document.strategies.spot, PlanProblem::NoneOf("strategy")).into());
     }
-    let strategies = document.strategies.value.iter().map(strategy).collect::<Result<Vec<_>, _>>()?;
+    let kind = kind(document)?;
+    let strategies = document.strategies.value.iter().map(|one| strategy(one, kind)).collect::<Result<Vec<_>, _>>()?;
     let names = strategies.iter().map(|strategy| strategy.name.as_str());
     once(names, "strategies").map_err(|problem| (document.strategies.spot, problem))?;
+    let subject = subject(document, &topologies, read)?;
+    Ok(Point { varied: Vec::new(), topologies, strategies, subject })
+}
+
+/// What the plan is about.
+fn kind(document: &Document) -> Result<Kind, Wrong> {
+    match &document.balancing {
+        Some(_) => Ok(Kind::Balancing),
+        None => Err((document.name.spot, PlanProblem::NoSubject)),
+    }
+}
+
+/// What is done, if it can be done on all topologies.
+fn subject(document: &Document, topologies: &[Topology], read: Reader) -> Result<Subject, Failure> {
     let Some(subject) = &document.balancing else {
         return Err((document.name.spot, PlanProblem::NoSubject).into());
     };
@@ -114,8 +129,7 @@ fn point(document: &Document, read: Reader) -> Result<Point, Failure> {
     let other = |path: &Path| -> Result<_, Failure> {
         Ok(matrix::parse(&path.display().to_string(), &read(path)?, ReadOptions::default())?)
     };
-    let subject = Subject::Balancing(balancing(&subject.value, &timeline, &topologies, other)?);
-    Ok(Point { varied: Vec::new(), topologies, strategies, subject })
+    Ok(Subject::Balancing(balancing(&subject.value, &timeline, topologies, other)?))
 }
 
 fn once<'a>(names: impl Iterator<Item = &'a str>, what: &'static str) -> Result<(), PlanProblem> {
@@ -129,20 +143,20 @@ fn once<'a>(names: impl Iterator<Item = &'a str>, what: &'static str) -> Result<
     Ok(())
 }
 
-fn strategy(document: &StrategyDocument) -> Result<Strategy, Wrong> {
-    let policy = find(&document.policy.value).ok_or_else(|| {
-        let known = POLICIES.iter().map(|policy| policy.name).collect::<Vec<_>>().join(", ");
+fn strategy(document: &StrategyDocument, kind: Kind) -> Result<Strategy, Wrong> {
+    let policy = kind.find(&document.policy.value).ok_or_else(|| {
+        let known = kind.known().join(", ");
         (document.policy.spot, PlanProblem::Policy { name: document.policy.value.clone(), known })
     })?;
-    let name = document.name.as_ref().map_or_else(|| policy.name.to_owned(), |name| name.value.clone());
+    let name = document.name.as_ref().map_or_else(|| policy.name().to_owned(), |name| name.value.clone());
     // One by one, so that the error stands where the wrong one does.
     let mut given = Given::new();
     for (key, value) in &document.parameters.0 {
         let alone = Given::from([(key.value.clone(), value.value.clone())]);
-        Parameters::new(policy.name, policy.parameters, &alone).map_err(|error| (value.spot, error.into()))?;
+        Parameters::new(policy.name(), policy.parameters(), &alone).map_err(|error| (value.spot, error.into()))?;
         given.extend(alone);
     }
-    let parameters = Parameters::new(policy.name, policy.parameters, &given);
+    let parameters = Parameters::new(policy.name(), policy.parameters(), &given);
     let parameters = parameters.map_err(|error| (document.policy.spot, error.into()))?;
     Ok(Strategy { name, policy, parameters })
 }

@@ -23,9 +23,7 @@ pub use trials::{Trial, TrialId};
 
 use std::path::{Path, PathBuf};
 
-use crate::balance::Policy;
-use crate::experiment::balancing::{Balancing, METRICS};
-use crate::experiment::outcome::Metric;
+use crate::experiment::subject::{Policy, Subject};
 use crate::experiment::time_scale::TimeScale;
 use crate::matrix::ReadError;
 use crate::parameters::Parameters;
@@ -78,37 +76,13 @@ pub struct Point {
     pub subject: Subject,
 }
 
-/// What is done on a topology. A new kind of experiment is a room beside [`balancing`](crate::experiment::balancing) and
-/// a line here.
-#[derive(Debug, Clone)]
-pub enum Subject {
-    /// Requests are balanced among instances of a service.
-    Balancing(Balancing),
-}
-
-impl Subject {
-    /// What trials are judged by.
-    pub fn metrics(&self) -> &'static [Metric] {
-        match self {
-            Self::Balancing(_) => &METRICS,
-        }
-    }
-
-    /// What is done, as names and values for reading.
-    pub fn words(&self) -> Vec<(String, String)> {
-        match self {
-            Self::Balancing(balancing) => balancing.words(),
-        }
-    }
-}
-
 /// A policy with its parameters, under the name that figures have.
 #[derive(Debug, Clone)]
 pub struct Strategy {
     /// The name.
     pub name: String,
-    /// The policy.
-    pub policy: &'static Policy,
+    /// The policy; of the room that the plan is about.
+    pub policy: Policy,
     /// All of its parameters.
     pub parameters: Parameters,
 }

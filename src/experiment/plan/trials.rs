@@ -3,6 +3,9 @@
 use std::fmt;
 
 use super::{Plan, Point, Strategy, Topology};
+use crate::balance;
+use crate::experiment::balancing::Balancing;
+use crate::experiment::subject::{Policy, Subject};
 use crate::sim::Streams;
 
 /// Which trial of a plan: all numbers from 0.
@@ -41,6 +44,15 @@ pub struct Trial<'a> {
     pub streams: Streams,
     /// What the placement of things on the topology draws from: the same in all repetitions.
     pub layout: Streams,
+}
+
+impl<'a> Trial<'a> {
+    /// What is done and by which policy, where requests are balanced.
+    pub fn balancing(&self) -> Option<(&'a Balancing, &'static balance::Policy)> {
+        match (&self.point.subject, self.strategy.policy) {
+            (Subject::Balancing(balancing), Policy::Balancing(policy)) => Some((balancing, policy)),
+        }
+    }
 }
 
 impl Plan {

@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 
-use crate::experiment::balancing::figures::{Given, HEADLINES, figures};
-use crate::experiment::run::{Facts, MetricDescription, PointDescription};
+use crate::experiment::run::{MetricDescription, PointDescription};
 use crate::report::number;
 use crate::report::page::{Block, Cell, Page, PageTable, Section, Tone};
 
+use super::Given;
 use super::matrices::{self, Delays};
 use super::overview;
 use super::results::{Results, TrialTables};
@@ -37,7 +37,7 @@ pub(super) fn page(material: &Material) -> Page {
     lead.extend(progress(material.results).map(|words| format!("Unfinished: {words}.")));
     let mut sections = vec![question(material)];
     if !material.judged.is_empty() {
-        sections.push(claims(material.judged));
+        sections.push(claims(material));
     }
     if let Some(point) = material.results.written() {
         sections.push(results(material, point));
@@ -70,10 +70,7 @@ pub(super) fn progress(results: &Results) -> Option<String> {
 
 /// The metrics that are looked at closely: those of the experiment, then those of claims.
 fn headlines<'a>(results: &Results<'a>) -> Vec<&'a MetricDescription> {
-    let chosen: &[&str] = match results.written().map(|point| &point.facts) {
-        Some(Facts::Balancing(_)) => &HEADLINES,
-        None => &[],
-    };
+    let chosen = results.written().map_or(&[][..], |point| point.facts.headlines());
     chosen.iter().filter_map(|name| results.description.metrics.iter().find(|metric| metric.name == *name)).collect()
 }
 
@@ -85,8 +82,8 @@ fn question(material: &Material) -> Section {
     Section { title: "Question".to_owned(), blocks }
 }
 
-fn claims(judged: &[Judged]) -> Section {
-    let rows = judged.iter().map(|one| {
+fn claims(material: &Material) -> Section {
+    let rows = material.judged.iter().map(|one| {
         let tone = match one.verdict {
             Verdict::Held => Tone::Yes,
             Verdict::NotHeld => Tone::No,
@@ -98,9 +95,12 @@ fn claims(judged: &[Judged]) -> Section {
     let head = ["claim", "verdict", "to be seen", "seen: mean ± half of the 95 % interval"].map(str::to_owned).to_vec();
     let caption = "What was said before, and what this run says of it, on the plan as written".to_owned();
     let table = Block::Table(PageTable { caption, head, rows: rows.collect() });
-    let text = "A claim held if the whole 95 % interval is where the claim says, and did not if none of it is; otherwise it is \
-                unclear. Strategies are compared trial by trial: those of one topology and repetition meet the same requests.";
-    Section { title: "Claims".to_owned(), blocks: vec![table, Block::Text(text.to_owned())] }
+    let shared = material.results.written().map_or("are a pair", |point| point.facts.shared());
+    let text = format!(
+        "A claim held if the whole 95 % interval is where the claim says, and did not if none of it is; otherwise it is \
+         unclear. Strategies are compared trial by trial: those of one topology and repetition {shared}."
+    );
+    Section { title: "Claims".to_owned(), blocks: vec![table, Block::Text(text)] }
 }
 
 fn results(material: &Material, point: &PointDescription) -> Section {
@@ -117,7 +117,7 @@ fn results(material: &Material, point: &PointDescription) -> Section {
 
 fn details(material: &Material, point: &PointDescription) -> Section {
     let title = "In detail".to_owned();
-    let (Facts::Balancing(facts), Some(first)) = (&point.facts, material.delays.first()) else {
+    let Some(first) = material.delays.first() else {
         return Section { title, blocks: Vec::new() };
     };
     if material.trials.is_empty() {
@@ -127,8 +127,8 @@ fn details(material: &Material, point: &PointDescription) -> Section {
         };
     }
     let over = material.results.interval_words();
-    let given = Given { point, facts, trials: material.trials, matrix: &first.intended, over: &over };
-    Section { title, blocks: figures(&given) }
+    let given = Given { point, trials: material.trials, matrix: &first.intended, over: &over };
+    Section { title, blocks: point.facts.figures(&given) }
 }
 
 fn setting(material: &Material, point: &PointDescription) -> Section {

@@ -10,6 +10,7 @@
 //! ```
 
 mod document;
+mod given;
 mod matrices;
 mod overview;
 mod results;
@@ -17,6 +18,8 @@ mod sweep;
 mod text;
 mod verdict;
 
+pub use given::Given;
+pub(super) use given::{figure, parsed, rows};
 pub use results::{Results, TrialTables};
 pub use verdict::{Judged, Verdict, verdicts};
 

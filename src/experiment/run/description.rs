@@ -4,9 +4,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::experiment::balancing::BalancingFacts;
 use crate::experiment::outcome::{Better, MetricUnit};
-use crate::experiment::plan::{Claim, Plan, Point, Strategy, Subject, Testbed};
+use crate::experiment::plan::{Claim, Plan, Point, Strategy, Testbed};
+use crate::experiment::subject::Facts;
 use crate::intended::Intended;
 
 /// A plan as it was understood.
@@ -48,14 +48,6 @@ pub struct PointDescription {
     pub setting: Vec<(String, String)>,
     /// What is done, in the numbers that figures need.
     pub facts: Facts,
-}
-
-/// What is done, by its kind, in the numbers that figures need.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Facts {
-    /// Requests are balanced.
-    Balancing(BalancingFacts),
 }
 
 /// A topology.
@@ -151,9 +143,7 @@ impl PointDescription {
             topologies: topologies.collect(),
             strategies: point.strategies.iter().map(StrategyDescription::new).collect(),
             setting: point.subject.words(),
-            facts: match &point.subject {
-                Subject::Balancing(balancing) => Facts::Balancing(BalancingFacts::new(balancing)),
-            },
+            facts: point.subject.facts(),
         }
     }
 }
@@ -161,7 +151,11 @@ impl PointDescription {
 impl StrategyDescription {
     fn new(strategy: &Strategy) -> Self {
         let parameters = strategy.parameters.iter().map(|(name, value)| (name.to_owned(), serde_json::json!(value)));
-        Self { name: strategy.name.clone(), policy: strategy.policy.name.to_owned(), parameters: parameters.collect() }
+        Self {
+            name: strategy.name.clone(),
+            policy: strategy.policy.name().to_owned(),
+            parameters: parameters.collect(),
+        }
     }
 }
 

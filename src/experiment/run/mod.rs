@@ -5,9 +5,7 @@ mod directory;
 mod runner;
 mod simulation;
 
-pub use description::{
-    Description, Facts, MetricDescription, PointDescription, StrategyDescription, TopologyDescription,
-};
+pub use description::{Description, MetricDescription, PointDescription, StrategyDescription, TopologyDescription};
 pub(in crate::experiment) use directory::write_whole;
 pub use directory::{DirectoryError, RunDirectory, TrialRecord};
 pub use runner::{Ended, ExecuteError, Executor, RunError, run};

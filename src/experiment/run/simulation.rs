@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::runner::{ExecuteError, Executor};
 use crate::experiment::balancing::simulate;
 use crate::experiment::outcome::Outcome;
-use crate::experiment::plan::{Subject, Trial};
+use crate::experiment::plan::Trial;
 
-/// Runs trials in virtual time, and counts their events.
+/// Runs trials of every kind in virtual time, and counts their events.
 #[derive(Debug, Default)]
 pub struct Simulation {
     events: AtomicU64,
@@ -22,8 +22,10 @@ impl Simulation {
 
 impl Executor for Simulation {
     fn execute(&self, trial: &Trial) -> Result<Outcome, ExecuteError> {
-        let Subject::Balancing(balancing) = &trial.point.subject;
-        let simulated = simulate(balancing, trial);
+        let Some((balancing, policy)) = trial.balancing() else {
+            return Err(ExecuteError::Failed("nothing of this kind is simulated".to_owned()));
+        };
+        let simulated = simulate(balancing, policy, trial);
         self.events.fetch_add(simulated.events, Ordering::Relaxed);
         Ok(simulated.outcome)
     }

@@ -94,7 +94,7 @@ pub fn proxy_config(
         "timeouts": {"connect": timeout, "request": timeout, "body": timeout, "idle": LONGEST, "head": LONGEST},
         "services": [{
             "name": SERVICE,
-            "policy": policy.name,
+            "policy": policy.name(),
             "parameters": parameters,
             "qos": {
                 "within": qos.within.to_string(),
