@@ -4,7 +4,6 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
 /// Uniform in [0, 1): the upper 53 bits of a draw.
-#[allow(dead_code)] // For the policies that accept by chance.
 pub(super) fn unit_interval(stream: &mut ChaCha8Rng) -> f64 {
     (stream.next_u64() >> 11) as f64 / (1u64 << 53) as f64
 }

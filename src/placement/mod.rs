@@ -43,6 +43,7 @@ mod evaluator;
 mod golden;
 mod kubernetes;
 mod loads;
+pub mod plugins;
 mod policy;
 pub mod problem;
 mod random;

@@ -4,7 +4,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::parameters::{Definition, Parameters};
 
-use super::{Placement, Problem, kubernetes, random, stay};
+use super::{Placement, Problem, kubernetes, plugins, random, stay};
 
 /// A way to place services: what the command line and plans know of it.
 #[derive(Debug, Clone, Copy)]
@@ -53,7 +53,14 @@ pub trait Placer: Send {
 }
 
 /// All policies. A new one is a file and a line here.
-pub const POLICIES: &[&Policy] = &[&stay::POLICY, &random::POLICY, &kubernetes::POLICY];
+pub const POLICIES: &[&Policy] = &[
+    &stay::POLICY,
+    &random::POLICY,
+    &kubernetes::POLICY,
+    &plugins::argmax::PLUGIN.policy,
+    &plugins::annealing::PLUGIN.policy,
+    &plugins::aco::PLUGIN.policy,
+];
 
 /// The policy of that name.
 pub fn find(name: &str) -> Option<&'static Policy> {

@@ -116,6 +116,8 @@ pub struct Problem {
     /// Milliseconds, row by row, and the same by column: scans over all nodes then run along memory.
     there: Vec<f64>,
     back: Vec<f64>,
+    /// The longest of them, in milliseconds.
+    longest: f64,
     /// Capacity less what others use, by node and resource.
     free: Vec<u64>,
     /// Whether a service may run on a node, by service and node; empty where all may run everywhere.
@@ -130,10 +132,11 @@ impl Problem {
         let nodes = draft.hosts.len();
         let there: Vec<f64> = draft.delays.iter().map(|delay| delay.as_millis_f64()).collect();
         let back = (0..nodes * nodes).map(|place| there[place % nodes * nodes + place / nodes]).collect();
+        let longest = there.iter().copied().fold(0.0, f64::max);
         let free = draft.hosts.iter().flat_map(|host| host.capacity.iter().zip(&host.used));
         let free = free.map(|(capacity, used)| capacity.saturating_sub(*used)).collect();
         let allowed = allowed(&draft);
-        Ok(Self { draft, links, starts, there, back, free, allowed })
+        Ok(Self { draft, links, starts, there, back, longest, free, allowed })
     }
 
     /// The same with another objective.
@@ -181,6 +184,11 @@ impl Problem {
     /// The one-way delay in milliseconds.
     pub fn delay_ms(&self, from: NodeIndex, to: NodeIndex) -> f64 {
         self.there[from * self.draft.hosts.len() + to]
+    }
+
+    /// The longest one-way delay in milliseconds.
+    pub fn longest_delay_ms(&self) -> f64 {
+        self.longest
     }
 
     /// The one-way delays from a node to every node, in milliseconds.

@@ -1,6 +1,8 @@
 //! Scheduling one service after the other, as kube-scheduler does: nodes without room are left out, the others get a score,
 //! the highest wins. A [`Scorer`] gives the scores; [`OneByOne`] makes a [`Placer`] of it.
 
+use std::collections::BTreeMap;
+
 use rand_chacha::ChaCha8Rng;
 
 use crate::topology::NodeIndex;
@@ -15,12 +17,27 @@ pub struct Cluster<'a> {
     problem: &'a Problem,
     nodes: Vec<Option<NodeIndex>>,
     loads: Loads<'a>,
+    /// By group, where those are that have a node.
+    reach: BTreeMap<u32, Reach>,
+}
+
+/// How far a group's services are from each node, kept up to date: placing costs O(nodes), the mean delay of a node O(1).
+#[derive(Debug, Clone, Default)]
+struct Reach {
+    members: usize,
+    /// By node, the delays in milliseconds from it to all of them, added up.
+    sums: Vec<f64>,
 }
 
 impl<'a> Cluster<'a> {
     /// One where nothing runs yet.
     pub fn empty(problem: &'a Problem) -> Self {
-        Self { problem, nodes: vec![None; problem.services().len()], loads: Loads::new(problem) }
+        Self {
+            problem,
+            nodes: vec![None; problem.services().len()],
+            loads: Loads::new(problem),
+            reach: BTreeMap::new(),
+        }
     }
 
     /// One where services run where they run now, except on nodes where they may not be.
@@ -60,18 +77,47 @@ impl<'a> Cluster<'a> {
         self.problem.allowed_nodes(service).filter(has_room).collect()
     }
 
+    /// How many others of a service's group have a node.
+    pub fn peers(&self, service: ServiceIndex) -> usize {
+        let members = self.reach.get(&self.problem.services()[service].group).map_or(0, |reach| reach.members);
+        members - usize::from(self.nodes[service].is_some())
+    }
+
+    /// The mean delay in milliseconds from a node to those of a service's group that have one, the service aside: `f_lat` of
+    /// paper 003, 0 where there are none.
+    pub fn mean_delay_ms(&self, service: ServiceIndex, node: NodeIndex) -> f64 {
+        let (peers, group) = (self.peers(service), self.problem.services()[service].group);
+        match self.reach.get(&group) {
+            Some(reach) if peers > 0 => {
+                let own = self.nodes[service].map_or(0.0, |own| self.problem.delay_ms(node, own));
+                ((reach.sums[node] - own) / peers as f64).max(0.0)
+            }
+            _ => 0.0,
+        }
+    }
+
     /// Puts a service on a node; it leaves the one that it was on.
     pub fn put(&mut self, service: ServiceIndex, node: NodeIndex) {
         self.take(service);
         self.loads.add(node, self.problem.demand(service));
         self.nodes[service] = Some(node);
+        let reach = self.reach.entry(self.problem.services()[service].group).or_default();
+        reach.members += 1;
+        reach.sums.resize(self.problem.hosts().len(), 0.0);
+        reach.sums.iter_mut().zip(self.problem.delays_to(node)).for_each(|(sum, delay)| *sum += delay);
     }
 
     /// Takes a service from its node.
     pub fn take(&mut self, service: ServiceIndex) {
-        if let Some(node) = self.nodes[service].take() {
-            self.loads.remove(node, self.problem.demand(service));
+        let Some(node) = self.nodes[service].take() else { return };
+        self.loads.remove(node, self.problem.demand(service));
+        let Some(reach) = self.reach.get_mut(&self.problem.services()[service].group) else { return };
+        reach.members -= 1;
+        if reach.members == 0 {
+            reach.sums.fill(0.0);
         }
+        let delays = self.problem.delays_to(node).iter().filter(|_| reach.members > 0);
+        reach.sums.iter_mut().zip(delays).for_each(|(sum, delay)| *sum -= delay);
     }
 
     /// The allowed node where a service makes the least overload: for services that no node has room for.
@@ -98,6 +144,12 @@ pub trait Scorer: Send {
     /// A score for each of `nodes`, higher is better; 0 to 100 as kube-scheduler wants it. The nodes have room; the service
     /// itself has no node yet.
     fn scores(&mut self, cluster: &Cluster<'_>, service: ServiceIndex, nodes: &[NodeIndex]) -> Vec<f64>;
+}
+
+impl<S: Scorer + ?Sized> Scorer for Box<S> {
+    fn scores(&mut self, cluster: &Cluster<'_>, service: ServiceIndex, nodes: &[NodeIndex]) -> Vec<f64> {
+        (**self).scores(cluster, service, nodes)
+    }
 }
 
 /// Which of several nodes with the highest score is taken.
