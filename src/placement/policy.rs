@@ -4,7 +4,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::parameters::{Definition, Parameters};
 
-use super::{Placement, Problem, kubernetes, random, stay};
+use super::{Placement, Problem, exact, kubernetes, netmarks, pga, random, search, stay};
 
 /// A way to place services: what the command line and plans know of it.
 #[derive(Debug, Clone, Copy)]
@@ -53,7 +53,16 @@ pub trait Placer: Send {
 }
 
 /// All policies. A new one is a file and a line here.
-pub const POLICIES: &[&Policy] = &[&stay::POLICY, &random::POLICY, &kubernetes::POLICY];
+pub const POLICIES: &[&Policy] = &[
+    &search::POLICY,
+    &pga::POLICY,
+    &netmarks::POLICY,
+    &netmarks::ONE_SERVICE,
+    &kubernetes::POLICY,
+    &random::POLICY,
+    &stay::POLICY,
+    &exact::POLICY,
+];
 
 /// The policy of that name.
 pub fn find(name: &str) -> Option<&'static Policy> {
