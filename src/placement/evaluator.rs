@@ -85,6 +85,20 @@ impl<'a> Evaluator<'a> {
         Cost::from_kb_ms(links.map(|link| self.problem.link_cost(link, node, self.node(link.peer))).sum())
     }
 
+    /// [`traffic_at`](Self::traffic_at) every node at once, in kilobytes times milliseconds, without the link to `except`: in
+    /// O(links · nodes), along memory.
+    pub fn traffic_row(&self, service: ServiceIndex, except: Option<ServiceIndex>, row: &mut Vec<f64>) {
+        row.clear();
+        row.resize(self.problem.hosts().len(), 0.0);
+        for link in self.problem.links(service).iter().filter(|link| Some(link.peer) != except) {
+            let other = self.node(link.peer);
+            let (to, from) = (self.problem.delays_to(other), self.problem.delays_from(other));
+            for (cost, (there, back)) in row.iter_mut().zip(to.iter().zip(from)) {
+                *cost += link.there * there + link.back * back;
+            }
+        }
+    }
+
     /// What the placement would be worth with one service elsewhere.
     pub fn valuation_after(&self, service: ServiceIndex, to: NodeIndex) -> Valuation {
         let from = self.node(service);
@@ -98,6 +112,15 @@ impl<'a> Evaluator<'a> {
             excess: self.loads.excess_after(from, to, demand),
             moves: self.moves_after(service, to),
         }
+    }
+
+    /// The same where both traffic costs of the service are known already, as from a row.
+    pub(super) fn rank_with(&self, service: ServiceIndex, to: NodeIndex, gained: f64) -> Rank {
+        self.problem.objective().rank(&Valuation {
+            traffic: Cost::from_kb_ms(self.traffic + gained),
+            excess: self.loads.excess_after(self.node(service), to, self.problem.demand(service)),
+            moves: self.moves_after(service, to),
+        })
     }
 
     /// Where the placement would stand with one service elsewhere.
@@ -121,7 +144,14 @@ impl<'a> Evaluator<'a> {
         if from == to {
             return;
         }
-        self.traffic += self.traffic_at(service, to).as_kb_ms() - self.traffic_at(service, from).as_kb_ms();
+        let gained = self.traffic_at(service, to).as_kb_ms() - self.traffic_at(service, from).as_kb_ms();
+        self.apply_with(service, to, gained);
+    }
+
+    /// The same where it is known by how much the traffic then costs more.
+    pub(super) fn apply_with(&mut self, service: ServiceIndex, to: NodeIndex, gained: f64) {
+        let from = self.node(service);
+        self.traffic += gained;
         self.moves = self.moves_after(service, to);
         let demand = self.problem.demand(service);
         self.loads.remove(from, demand);
@@ -136,6 +166,6 @@ impl<'a> Evaluator<'a> {
 }
 
 /// Whether a service that runs already would run elsewhere on that node.
-fn is_moved(problem: &Problem, service: ServiceIndex, node: NodeIndex) -> bool {
+pub(super) fn is_moved(problem: &Problem, service: ServiceIndex, node: NodeIndex) -> bool {
     problem.services()[service].current.is_some_and(|current| current != node)
 }

@@ -82,6 +82,15 @@ impl<'a> Loads<'a> {
         })
     }
 
+    /// By how much the excess would grow if a node were asked for that much more, in units.
+    pub(super) fn excess_added(&self, node: NodeIndex, demand: &[u64]) -> f64 {
+        let (asked, free) = (self.asked(node), self.problem.free(node));
+        self.in_units(|place| {
+            let over = |asked: u64| asked.saturating_sub(free[place]);
+            over(asked[place].saturating_add(demand[place])) - over(asked[place])
+        })
+    }
+
     fn in_units(&self, missing: impl Fn(usize) -> u64) -> f64 {
         let each = self.problem.resources().iter().enumerate();
         each.map(|(place, resource)| missing(place) as f64 / resource.unit as f64).sum()

@@ -39,16 +39,23 @@ mod contract;
 mod cost;
 mod dice;
 mod evaluator;
+mod exact;
+pub mod generate;
 #[cfg(test)]
 mod golden;
+mod joint;
 mod kubernetes;
 mod loads;
+mod netmarks;
+pub mod pga;
 pub mod plugins;
 mod policy;
 pub mod problem;
 mod random;
 pub mod scheduling;
+pub mod search;
 mod stay;
+pub mod trade;
 
 pub use assignment::Placement;
 pub use check::ProblemError;

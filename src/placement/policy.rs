@@ -4,7 +4,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::parameters::{Definition, Parameters};
 
-use super::{Placement, Problem, kubernetes, plugins, random, stay};
+use super::{Placement, Problem, exact, kubernetes, netmarks, pga, plugins, random, search, stay};
 
 /// A way to place services: what the command line and plans know of it.
 #[derive(Debug, Clone, Copy)]
@@ -54,12 +54,17 @@ pub trait Placer: Send {
 
 /// All policies. A new one is a file and a line here.
 pub const POLICIES: &[&Policy] = &[
-    &stay::POLICY,
-    &random::POLICY,
+    &search::POLICY,
+    &pga::POLICY,
+    &netmarks::POLICY,
+    &netmarks::ONE_SERVICE,
     &kubernetes::POLICY,
     &plugins::argmax::PLUGIN.policy,
     &plugins::annealing::PLUGIN.policy,
     &plugins::aco::PLUGIN.policy,
+    &random::POLICY,
+    &stay::POLICY,
+    &exact::POLICY,
 ];
 
 /// The policy of that name.

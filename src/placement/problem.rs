@@ -118,6 +118,8 @@ pub struct Problem {
     back: Vec<f64>,
     /// The longest of them, in milliseconds.
     longest: f64,
+    /// By service and resource.
+    demands: Vec<u64>,
     /// Capacity less what others use, by node and resource.
     free: Vec<u64>,
     /// Whether a service may run on a node, by service and node; empty where all may run everywhere.
@@ -135,8 +137,9 @@ impl Problem {
         let longest = there.iter().copied().fold(0.0, f64::max);
         let free = draft.hosts.iter().flat_map(|host| host.capacity.iter().zip(&host.used));
         let free = free.map(|(capacity, used)| capacity.saturating_sub(*used)).collect();
+        let demands = draft.services.iter().flat_map(|service| service.demand.iter().copied()).collect();
         let allowed = allowed(&draft);
-        Ok(Self { draft, links, starts, there, back, longest, free, allowed })
+        Ok(Self { draft, links, starts, there, back, longest, demands, free, allowed })
     }
 
     /// The same with another objective.
@@ -205,7 +208,8 @@ impl Problem {
 
     /// What a service asks for, by resource.
     pub fn demand(&self, service: ServiceIndex) -> &[u64] {
-        &self.draft.services[service].demand
+        let resources = self.draft.resources.len();
+        &self.demands[service * resources..(service + 1) * resources]
     }
 
     /// What a node has for the services of the problem, by resource.

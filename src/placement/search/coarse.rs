@@ -1,0 +1,110 @@
+//! Coarsening: services that talk much become one, so that what belongs together moves together.
+
+use std::collections::BTreeMap;
+
+use rand_chacha::ChaCha8Rng;
+
+use crate::placement::dice::unit_interval;
+use crate::placement::problem::{Draft, Edge, Service, ServiceIndex};
+use crate::placement::{Placement, Problem};
+
+/// What part of the largest node a merged service may fill.
+const LARGEST: u64 = 3;
+
+/// A smaller problem, and which of its services each service of the larger one is part of.
+#[derive(Debug)]
+pub(super) struct Level {
+    pub(super) problem: Problem,
+    part_of: Vec<ServiceIndex>,
+}
+
+impl Level {
+    /// The smaller problem's placement of one of the larger problem whose merged services are together.
+    pub(super) fn up(&self, placement: &Placement) -> Placement {
+        let mut nodes = vec![0; self.problem.services().len()];
+        placement.iter().for_each(|(service, node)| nodes[self.part_of[service]] = node);
+        Placement::new(nodes)
+    }
+
+    /// The larger problem's placement.
+    pub(super) fn down(&self, placement: &Placement) -> Placement {
+        Placement::new(self.part_of.iter().map(|part| placement.node(*part)).collect())
+    }
+}
+
+/// Merges pairs that talk, those with the most traffic for their size first, and by lot a little; with `together` only those
+/// on the same node. `None` where that makes the problem hardly smaller.
+pub(super) fn coarsen(problem: &Problem, together: Option<&Placement>, stream: &mut ChaCha8Rng) -> Option<Level> {
+    let services = problem.services().len();
+    let mut pairs: Vec<(f64, ServiceIndex, ServiceIndex)> = Vec::new();
+    for one in 0..services {
+        for link in problem.links(one).iter().filter(|link| link.peer > one) {
+            if together.is_none_or(|placement| placement.node(one) == placement.node(link.peer)) {
+                let weight = (link.there + link.back) * (0.5 + unit_interval(stream));
+                pairs.push((weight, one, link.peer));
+            }
+        }
+    }
+    pairs.sort_by(|one, other| other.0.total_cmp(&one.0).then((one.1, one.2).cmp(&(other.1, other.2))));
+    let mut part_of: Vec<Option<ServiceIndex>> = vec![None; services];
+    let mut parts: Vec<Vec<ServiceIndex>> = Vec::new();
+    for (_, one, other) in pairs {
+        if part_of[one].is_none() && part_of[other].is_none() && may_merge(problem, one, other) {
+            (part_of[one], part_of[other]) = (Some(parts.len()), Some(parts.len()));
+            parts.push(vec![one, other]);
+        }
+    }
+    for (service, part) in part_of.iter_mut().enumerate().filter(|(_, part)| part.is_none()) {
+        *part = Some(parts.len());
+        parts.push(vec![service]);
+    }
+    if parts.len() * 20 > services * 19 {
+        return None;
+    }
+    let part_of: Vec<ServiceIndex> = part_of.into_iter().map(Option::unwrap_or_default).collect();
+    let problem = Problem::new(merged(problem, &part_of, &parts)).ok()?;
+    Some(Level { problem, part_of })
+}
+
+/// Whether two services may run on the same nodes, and are not too much for one together.
+fn may_merge(problem: &Problem, one: ServiceIndex, other: ServiceIndex) -> bool {
+    let services = problem.services();
+    let fits = |place: usize| {
+        let most = (0..problem.hosts().len()).map(|node| problem.free(node)[place]).max().unwrap_or(0);
+        let both = problem.demand(one)[place].saturating_add(problem.demand(other)[place]);
+        both <= most / LARGEST
+    };
+    services[one].allowed == services[other].allowed && (0..problem.resources().len()).all(fits)
+}
+
+fn merged(problem: &Problem, part_of: &[ServiceIndex], parts: &[Vec<ServiceIndex>]) -> Draft {
+    let draft = problem.draft();
+    let sum = |part: &Vec<ServiceIndex>, place: usize| {
+        part.iter().fold(0u64, |sum, service| sum.saturating_add(problem.demand(*service)[place]))
+    };
+    let service = |part: &Vec<ServiceIndex>| Service {
+        name: String::new(),
+        demand: (0..draft.resources.len()).map(|place| sum(part, place)).collect(),
+        allowed: draft.services[part[0]].allowed.clone(),
+        current: None,
+        group: 0,
+    };
+    let mut traffic: BTreeMap<(ServiceIndex, ServiceIndex), (u64, u64)> = BTreeMap::new();
+    for edge in &draft.edges {
+        let (from, to) = (part_of[edge.from], part_of[edge.to]);
+        if from != to {
+            let sum = traffic.entry((from, to)).or_default();
+            *sum = (sum.0.saturating_add(edge.request), sum.1.saturating_add(edge.response));
+        }
+    }
+    let edge = |((from, to), (request, response))| Edge { from, to, request, response };
+    Draft {
+        resources: draft.resources.clone(),
+        hosts: draft.hosts.clone(),
+        services: parts.iter().map(service).collect(),
+        edges: traffic.into_iter().map(edge).collect(),
+        delays: draft.delays.clone(),
+        weights: draft.weights,
+        objective: draft.objective,
+    }
+}

@@ -1,0 +1,158 @@
+//! Regions: nodes that lie close together become one, so that it is decided first what goes to which region.
+
+use crate::placement::problem::{Draft, Host, ServiceIndex};
+use crate::placement::scheduling::Cluster;
+use crate::placement::{Placement, Problem};
+use crate::topology::NodeIndex;
+use crate::units::Delay;
+
+/// From how many nodes on there are regions.
+const FEWEST: usize = 16;
+
+/// A problem whose nodes are regions, and which region each node is in.
+#[derive(Debug)]
+pub(super) struct Regions {
+    pub(super) problem: Problem,
+    of: Vec<usize>,
+}
+
+impl Regions {
+    /// About as many regions as each has nodes. `None` where there are few nodes, or services that are bound to some.
+    pub(super) fn new(problem: &Problem) -> Option<Self> {
+        let nodes = problem.hosts().len();
+        let bound = problem.services().iter().any(|service| service.allowed.is_some());
+        if nodes < FEWEST || bound {
+            return None;
+        }
+        let of = nearest(problem, centres(problem, nodes.isqrt()).as_slice());
+        let problem = Problem::new(merged(problem, &of)).ok()?;
+        Some(Self { problem, of })
+    }
+
+    /// A placement within the regions that `chosen` gives services: those that talk the most to what is placed come next, and go
+    /// to the nearest node with room, in their region as long as there is any.
+    pub(super) fn grow(&self, problem: &Problem, chosen: &Placement) -> Placement {
+        let mut cluster = Cluster::empty(problem);
+        for service in by_pull(problem) {
+            let row = row(&cluster, service);
+            let candidates = cluster.candidates(service);
+            let load = |node: NodeIndex| cluster.loads().asked(node).first().copied().unwrap_or(0);
+            let key =
+                |node: &NodeIndex| (self.of[*node] != chosen.node(service), row[*node], std::cmp::Reverse(load(*node)));
+            let best = candidates.into_iter().min_by(|one, other| {
+                let (one, other) = (key(one), key(other));
+                one.0.cmp(&other.0).then(one.1.total_cmp(&other.1)).then(one.2.cmp(&other.2))
+            });
+            let node = best.unwrap_or_else(|| cluster.least_bad(service));
+            cluster.put(service, node);
+        }
+        cluster.complete().unwrap_or_else(|| crate::placement::start(problem))
+    }
+}
+
+/// The traffic of a service with those that are placed, by node.
+fn row(cluster: &Cluster<'_>, service: ServiceIndex) -> Vec<f64> {
+    let problem = cluster.problem();
+    let mut row = vec![0.0; problem.hosts().len()];
+    for link in problem.links(service) {
+        if let Some(node) = cluster.node(link.peer) {
+            let delays = problem.delays_to(node).iter().zip(problem.delays_from(node));
+            row.iter_mut().zip(delays).for_each(|(cost, (to, from))| *cost += link.there * to + link.back * from);
+        }
+    }
+    row
+}
+
+/// Services so that each has as much traffic as can be with those before.
+fn by_pull(problem: &Problem) -> Vec<ServiceIndex> {
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Saturates, and is only an order.
+    let whole = |kilobytes: f64| (kilobytes * 1000.0) as u64;
+    let services = problem.services().len();
+    let mut pull = vec![0u64; services];
+    let total = |service| problem.links(service).iter().map(|link| whole(link.there + link.back)).sum::<u64>();
+    let mut heap: std::collections::BinaryHeap<(u64, u64, std::cmp::Reverse<ServiceIndex>)> =
+        (0..services).map(|service| (0, total(service), std::cmp::Reverse(service))).collect();
+    let (mut order, mut had) = (Vec::with_capacity(services), vec![false; services]);
+    while let Some((_, _, std::cmp::Reverse(service))) = heap.pop() {
+        if std::mem::replace(&mut had[service], true) {
+            continue;
+        }
+        order.push(service);
+        for link in problem.links(service).iter().filter(|link| !had[link.peer]) {
+            pull[link.peer] = pull[link.peer].saturating_add(whole(link.there + link.back));
+            heap.push((pull[link.peer], 0, std::cmp::Reverse(link.peer)));
+        }
+    }
+    order
+}
+
+fn distance(problem: &Problem, one: NodeIndex, other: NodeIndex) -> f64 {
+    problem.delay_ms(one, other) + problem.delay_ms(other, one)
+}
+
+/// Nodes each of which is as far as can be from those before.
+fn centres(problem: &Problem, count: usize) -> Vec<NodeIndex> {
+    let mut centres = vec![0];
+    let mut nearest: Vec<f64> = (0..problem.hosts().len()).map(|node| distance(problem, node, 0)).collect();
+    while centres.len() < count {
+        let Some(next) = (0..nearest.len()).max_by(|one, other| nearest[*one].total_cmp(&nearest[*other])) else {
+            break;
+        };
+        centres.push(next);
+        for (node, nearest) in nearest.iter_mut().enumerate() {
+            *nearest = nearest.min(distance(problem, node, next));
+        }
+    }
+    centres
+}
+
+fn nearest(problem: &Problem, centres: &[NodeIndex]) -> Vec<usize> {
+    let closest = |node: NodeIndex| {
+        let by = |one: &usize, other: &usize| {
+            distance(problem, node, centres[*one]).total_cmp(&distance(problem, node, centres[*other]))
+        };
+        (0..centres.len()).min_by(by).unwrap_or(0)
+    };
+    (0..problem.hosts().len()).map(closest).collect()
+}
+
+fn merged(problem: &Problem, of: &[usize]) -> Draft {
+    let draft = problem.draft();
+    let count = of.iter().max().map_or(0, |most| most + 1);
+    let mut hosts: Vec<Host> = Vec::new();
+    for region in 0..count {
+        let members = (0..of.len()).filter(|node| of[*node] == region);
+        // A node is never filled to the last bit by what cannot be divided.
+        let sum = |place: usize| members.clone().map(|node| problem.free(node)[place] / 100 * 97).sum::<u64>();
+        let capacity: Vec<u64> = (0..draft.resources.len()).map(sum).collect();
+        hosts.push(Host {
+            name: crate::topology::NodeName::numbered(region + 1),
+            used: vec![0; capacity.len()],
+            capacity,
+        });
+    }
+    let mut delays = Vec::with_capacity(count * count);
+    for (from, to) in (0..count * count).map(|place| (place / count, place % count)) {
+        let mut sum = (0.0, 0.0f64);
+        for one in (0..of.len()).filter(|node| of[*node] == from) {
+            for other in (0..of.len()).filter(|node| of[*node] == to) {
+                sum = (sum.0 + problem.delay_ms(one, other), sum.1 + 1.0);
+            }
+        }
+        let mean = if from == to { 0.0 } else { sum.0 / sum.1.max(1.0) };
+        delays.push(Delay::from_millis_f64(mean).unwrap_or(Delay::ZERO));
+    }
+    let mut services = draft.services.clone();
+    for service in &mut services {
+        service.current = None;
+    }
+    Draft {
+        hosts,
+        delays,
+        services,
+        edges: draft.edges.clone(),
+        resources: draft.resources.clone(),
+        weights: draft.weights,
+        objective: draft.objective,
+    }
+}
