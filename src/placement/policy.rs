@@ -60,6 +60,9 @@ pub const POLICIES: &[&Policy] = &[
     &plugins::argmax::PLUGIN.policy,
     &plugins::annealing::PLUGIN.policy,
     &plugins::aco::PLUGIN.policy,
+    &plugins::ilp::PLUGIN.policy,
+    &plugins::nsga2::PLUGIN.policy,
+    &plugins::tiered::PLUGIN.policy,
 ];
 
 /// The policy of that name.
