@@ -123,6 +123,13 @@ const SLOW: Definition = Definition {
     default: Value::Choice("annealing"),
 };
 
+const AHEAD: Definition = Definition {
+    name: "ahead",
+    what: "how many services of the group are planned at once, at most, when one of them is scored",
+    kind: Kind::Count(1, 100_000),
+    default: Value::Count(50),
+};
+
 /// Tiers.
 pub(in crate::placement) const PLUGIN: Plugin = Plugin {
     policy: Policy {
@@ -140,6 +147,7 @@ pub(in crate::placement) const PLUGIN: Plugin = Plugin {
             WEIGHT_LATENCY,
             ROUND,
             SLOW,
+            AHEAD,
         ],
         build: |setting| placer(&PLUGIN, setting),
     },
@@ -155,7 +163,8 @@ fn still(setting: Setting) -> Tiered<Still> {
         _ => &annealing::PLUGIN,
     };
     let objectives = Objectives::new(&setting.parameters);
-    Tiered { objectives, slow: slow(plugin, setting), clock: Still, patience: Span::ZERO }
+    let ahead = usize::try_from(setting.parameters.count(AHEAD.name)).unwrap_or(usize::MAX);
+    Tiered { objectives, slow: slow(plugin, setting), ahead, clock: Still, patience: Span::ZERO }
 }
 
 /// A slower plug-in with the parameters that it shares.
@@ -175,6 +184,8 @@ pub struct Tiered<C> {
     pub objectives: Objectives,
     /// Where the better answer comes from.
     pub slow: Box<dyn GroupScheduler>,
+    /// How many services of a group are planned at once, at most, when one of them is scored.
+    pub ahead: usize,
     /// How late it is.
     pub clock: C,
     /// How long an answer may take.
@@ -210,13 +221,14 @@ impl<C: Clock> Tiered<C> {
 }
 
 impl<C: Clock> Scorer for Tiered<C> {
-    /// S of every node, or with the node on top that the service has in the plan of all of its group that have none yet.
+    /// S of every node, or with the node on top that the service has in a plan of it and the next of its group that have none.
     fn scores(&mut self, cluster: &Cluster<'_>, service: ServiceIndex, nodes: &[NodeIndex]) -> Vec<f64> {
         let services = cluster.problem().services();
         let pending = |other: &ServiceIndex| {
             *other != service && cluster.node(*other).is_none() && services[*other].group == services[service].group
         };
-        let pods: Vec<ServiceIndex> = std::iter::once(service).chain((0..services.len()).filter(pending)).collect();
+        let pods: Vec<ServiceIndex> =
+            std::iter::once(service).chain((0..services.len()).filter(pending)).take(self.ahead).collect();
         let values = self.objectives.scoring(cluster, service).values(nodes);
         let (plan, tier) = self.answer(cluster, &pods, &|| false);
         let planned = plan.nodes.first().copied().flatten().and_then(|node| nodes.iter().position(|one| *one == node));
@@ -315,14 +327,20 @@ mod tests {
         let answer = |steps, patience| {
             let slow = Box::new(Plodding(steps, 3));
             let clock = Reading(AtomicU64::new(0));
-            let mut tiered = Tiered { objectives: linear(), slow, clock, patience: Span::from_millis(patience) };
+            let mut tiered =
+                Tiered { objectives: linear(), slow, ahead: 8, clock, patience: Span::from_millis(patience) };
             let (plan, tier) = tiered.answer(&cluster, &pods, NO_HURRY);
             (plan.nodes[0], tier)
         };
         assert_eq!(answer(10, 50), (Some(3), Tier::Better));
         assert_eq!(answer(100, 50), (Some(0), Tier::Fast));
-        let mut spread =
-            Tiered { objectives: linear(), slow: Box::new(Plodding(0, 3)), clock: Still, patience: Span::ZERO };
+        let mut spread = Tiered {
+            objectives: linear(),
+            slow: Box::new(Plodding(0, 3)),
+            ahead: 8,
+            clock: Still,
+            patience: Span::ZERO,
+        };
         spread.objectives.packing = false;
         assert_eq!(spread.answer(&cluster, &pods, NO_HURRY).1, Tier::Fast, "all on one node is worse than greedy");
     }
@@ -331,8 +349,13 @@ mod tests {
     fn the_planned_node_scores_highest() {
         let problem = regions(3, 2, 8);
         let cluster = Cluster::empty(&problem);
-        let mut tiered =
-            Tiered { objectives: linear(), slow: Box::new(Plodding(0, 3)), clock: Still, patience: Span::ZERO };
+        let mut tiered = Tiered {
+            objectives: linear(),
+            slow: Box::new(Plodding(0, 3)),
+            ahead: 8,
+            clock: Still,
+            patience: Span::ZERO,
+        };
         let scores = tiered.scores(&cluster, 0, &[0, 1, 2, 3, 4, 5]);
         assert_eq!(super::super::objectives::highest(&scores), Some(3), "{scores:?}");
     }
