@@ -72,6 +72,11 @@ impl<'a> Joint<'a> {
         &self.nodes
     }
 
+    /// By how much capacities are exceeded, in units.
+    pub(super) fn excess(&self) -> f64 {
+        self.loads.excess()
+    }
+
     /// Whether a pod may go to a node, and has room there; the one where it is does not count.
     pub(super) fn fits(&self, place: usize, to: NodeIndex) -> bool {
         let pod = self.pods[place];

@@ -13,12 +13,15 @@ pub(super) mod aco;
 mod adaptor;
 pub(super) mod annealing;
 pub(super) mod argmax;
+pub(super) mod ilp;
 mod joint;
+pub(super) mod nsga2;
 mod objectives;
 mod parameters;
 mod placer;
 #[cfg(test)]
 mod tests;
+pub mod tiered;
 
 use super::kubernetes::{ANEW, TIES};
 use super::problem::ServiceIndex;
@@ -41,7 +44,8 @@ pub struct Plugin {
 }
 
 /// All plug-ins. A new one is a file and a line here.
-pub const PLUGINS: &[&Plugin] = &[&argmax::PLUGIN, &annealing::PLUGIN, &aco::PLUGIN];
+pub const PLUGINS: &[&Plugin] =
+    &[&argmax::PLUGIN, &annealing::PLUGIN, &aco::PLUGIN, &ilp::PLUGIN, &nsga2::PLUGIN, &tiered::PLUGIN];
 
 /// The plug-in of that name.
 pub fn find(name: &str) -> Option<&'static Plugin> {

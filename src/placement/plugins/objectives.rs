@@ -130,6 +130,11 @@ impl Weighing {
         self.cpu.1 * cpu + self.memory.1 * memory
     }
 
+    /// Cpu and memory out of a list by resource; 0 of what the problem does not have.
+    pub(super) fn places(&self, values: &[f64]) -> [f64; 2] {
+        [self.cpu.0, self.memory.0].map(|place| place.map_or(0.0, |place| values[place]))
+    }
+
     /// The weighted mean.
     pub(super) fn mean(&self, parts: &Parts) -> f64 {
         self.resources([parts.cpu, parts.memory]) + self.latency * parts.latency

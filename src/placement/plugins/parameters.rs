@@ -27,6 +27,9 @@ pub(super) const BENEFIT: Definition = Definition {
     default: Value::Choice("linear"),
 };
 
+/// The same for the program, where the paper has the exponential.
+pub(super) const BENEFIT_EXP: Definition = Definition { default: Value::Choice("exp"), ..BENEFIT };
+
 /// The scale of the exponential.
 pub(super) const LAMBDA: Definition = Definition {
     name: "lambda",
