@@ -5,7 +5,6 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::bail;
 use clap::Args;
 use nix::sys::time::TimeValLike;
 use nix::time::{ClockId, clock_gettime};
@@ -16,7 +15,7 @@ use super::figures::{Row, Series, Target, Unit};
 use super::ground::Effort;
 use crate::cli::progress::Progress;
 use crate::experiment::balancing::Ready;
-use crate::experiment::plan::{Plan, Subject, Trial};
+use crate::experiment::plan::{Plan, PlanError, Trial};
 use crate::shaping::BackendChoice;
 use crate::sim::{Queue, Streams};
 use crate::units::{Moment, Span};
@@ -56,6 +55,8 @@ const TARGET: f64 = 2.0;
 const WAITING: [u64; 3] = [1_000, 10_000, 100_000];
 
 const PAPER: &str = include_str!("../../../experiments/qos-load-balancing/plan.yaml");
+/// What the first topology of the paper's plan ends with.
+const QUIET: &str = "noise: 2ms, seed: 1}";
 const THOUSAND: &str = include_str!("../../../experiments/qos-thousand-proxies/plan.yaml");
 const CITIES: &str = include_str!("../../../matrices/cities/europe-30.csv");
 
@@ -65,7 +66,7 @@ pub(super) fn run(args: &SimBenchArgs, out: &mut dyn Write) -> anyhow::Result<Ex
     let effort = Effort::new(args.quick, args.repeat.or((!args.quick).then_some(5)));
     let progress = Progress::new();
     let lengths = if args.quick { [30, 2] } else { [300, 10] };
-    let disturbed = PAPER.replacen("noise: 2ms, seed: 1}", "noise: 2ms, seed: 1, jitter: 0.5ms, loss: 0.1%}", 1);
+    let disturbed = PAPER.replacen(QUIET, "noise: 2ms, seed: 1, jitter: 0.5ms, loss: 0.1%}", 1);
     let mut rows = queue(effort, &progress);
     for (name, text, seconds) in [
         ("paper 004, 30 proxies", PAPER, lengths[0]),
@@ -124,42 +125,43 @@ fn plan(
     effort: Effort,
     progress: &Progress,
 ) -> anyhow::Result<Vec<Row>> {
-    let plan = shipped(text, duration)?;
+    let plan = shipped(&lasting(text, duration))?;
     let trials = plan.trials().filter(|trial| trial.id.topology == 0 && trial.id.repetition == 0);
     let rows = trials.map(|trial| {
         let strategy = &trial.strategy.name;
         let mut values = Vec::new();
         for repetition in 1..=effort.repeat {
             progress.say(&format!("{name}, {strategy}: {repetition} of {}", effort.repeat));
-            values.push(events(&trial));
+            values.extend(events(&trial));
         }
         let row = Row::new(name, strategy.clone(), Series::new(Unit::MegaEvents, values));
         // Round robin decides in a nanosecond: what is left is the engine.
-        if trial.strategy.policy.name == "round-robin" { row.reaching(Target::at_least(TARGET)) } else { row }
+        if trial.strategy.policy.name() == "round-robin" { row.reaching(Target::at_least(TARGET)) } else { row }
     });
     Ok(rows.collect())
 }
 
-/// A plan that comes with longhaul, for so long.
-fn shipped(text: &str, duration: Span) -> anyhow::Result<Plan> {
-    let plan = Path::new("plan.yaml");
-    let read = |path: &Path| Ok(if path == plan { text } else { CITIES }.as_bytes().to_vec());
-    let mut plan = Plan::load(plan, read)?;
-    for point in &mut plan.points {
-        let Subject::Balancing(balancing) = &mut point.subject;
-        balancing.duration = duration;
-    }
-    if plan.points.is_empty() {
-        bail!("the plan has no points");
-    }
-    Ok(plan)
+/// The text of a plan with another duration.
+fn lasting(text: &str, duration: Span) -> String {
+    let lines = text.lines().map(|line| match line.split_once("duration: ") {
+        Some((indent, _)) if indent.trim().is_empty() => format!("{indent}duration: {duration}\n"),
+        _ => format!("{line}\n"),
+    });
+    lines.collect()
 }
 
-/// Millions of events a second of one trial.
-fn events(trial: &Trial) -> f64 {
-    let Subject::Balancing(balancing) = &trial.point.subject;
-    let ready = Ready::new(balancing, trial);
-    per_second(|| ready.run())
+/// A plan that comes with longhaul.
+fn shipped(text: &str) -> Result<Plan, PlanError> {
+    let plan = Path::new("plan.yaml");
+    let read = |path: &Path| Ok(if path == plan { text } else { CITIES }.as_bytes().to_vec());
+    Plan::load(plan, read)
+}
+
+/// Millions of events a second of one trial; `None` where it is of another kind.
+fn events(trial: &Trial) -> Option<f64> {
+    let (balancing, policy) = trial.balancing()?;
+    let ready = Ready::new(balancing, policy, trial);
+    Some(per_second(|| ready.run()))
 }
 
 /// Millions of what `work` counts in a second of this thread's processor time.
@@ -181,10 +183,13 @@ mod tests {
 
     #[test]
     fn the_plans_that_come_along_have_events_to_count() {
-        let plan = shipped(PAPER, Span::from_secs(1)).expect("it comes with longhaul");
+        let second = Span::from_secs(1);
+        let plan = shipped(&lasting(PAPER, second)).expect("it comes with longhaul");
         let trial = plan.trials().next().expect("one");
-        assert!(events(&trial) > 0.0 && hold(100, 10_000, 0) > 0.0);
-        let thousand = shipped(THOUSAND, Span::from_millis(10)).expect("it comes with longhaul");
+        assert_eq!(trial.balancing().map(|(balancing, _)| balancing.duration), Some(second));
+        assert!(events(&trial).is_some_and(|rate| rate > 0.0) && hold(100, 10_000, 0) > 0.0);
+        assert!(PAPER.contains(QUIET) && CITIES.contains(','));
+        let thousand = shipped(&lasting(THOUSAND, Span::from_millis(10))).expect("it comes with longhaul");
         assert_eq!(thousand.points[0].topologies[0].matrix.len(), 1_000);
     }
 }
