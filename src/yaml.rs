@@ -77,6 +77,12 @@ fn plain(said: &str) -> String {
         (Some(key), _) => format!("`{key}` stands twice; keep one of the two"),
         (None, "expected mapping start") => "names with their values are expected here, as in `loss: 1%`".to_owned(),
         (None, "unexpected end of input") => "the file ends too early".to_owned(),
+        (None, "expected string scalar") => "a text is expected here".to_owned(),
+        (None, "expected end of mapping after enum variant value") => "one of the two is too much here".to_owned(),
+        (None, said) if said.ends_with("expected a tuple of size 2") => {
+            "two values are expected here, as in [0, 1]".to_owned()
+        }
+        (None, said) if said.starts_with("invalid u") => "a whole number from 0 on is expected here".to_owned(),
         (None, said) => said.to_owned(),
     }
 }

@@ -39,7 +39,7 @@ fn named(name: &str) -> &'static Target {
     TARGETS.iter().find(|target| target.name == name).unwrap_or_else(|| panic!("no target is called {name}"))
 }
 
-use targets::{kernel, lists, matrix, session, yaml};
+use targets::{kernel, lists, matrix, serving, session, yaml};
 
 targets! {
     matrix_csv: matrix::any, matrix::CSV, 500;
@@ -67,6 +67,10 @@ targets! {
     packet: kernel::packet, kernel::PROBE, 2_000;
     books: kernel::books, &[], 2_000;
     frame: kernel::frame, kernel::BYTES, 2_000;
+    plan: serving::plan, serving::PLAN, 500;
+    proxy_config: serving::proxy_config, serving::PROXY, 500;
+    instances: serving::instances, serving::PROXY, 500;
+    http: serving::http, serving::HTTP, 2_000;
 }
 
 #[test]

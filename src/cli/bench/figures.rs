@@ -38,6 +38,9 @@ pub(super) enum Unit {
     /// 10^3 requests per second.
     #[serde(rename = "krequests/s")]
     KiloRequests,
+    /// 10^6 events of a simulation per second.
+    #[serde(rename = "Mevents/s")]
+    MegaEvents,
     /// Packets, or events that happen to single packets.
     #[serde(rename = "packets")]
     Packets,
@@ -57,6 +60,7 @@ impl Unit {
             Self::Gigabits => "Gbit/s",
             Self::NanosPerKilobyte => "ns/kB",
             Self::KiloPackets | Self::KiloRequests => "k/s",
+            Self::MegaEvents => "M/s",
             Self::Packets => "packets",
             Self::Writes => "writes",
         }
@@ -68,7 +72,7 @@ impl Unit {
             Self::Millis if value.abs() >= 1_000.0 => 0,
             Self::Packets | Self::Writes => 0,
             Self::Micros | Self::KiloPackets | Self::KiloRequests | Self::NanosPerKilobyte => 1,
-            Self::Millis | Self::Seconds | Self::Megabytes | Self::CpuPercent | Self::Gigabits => 2,
+            Self::Millis | Self::Seconds | Self::Megabytes | Self::CpuPercent | Self::Gigabits | Self::MegaEvents => 2,
         }
     }
 

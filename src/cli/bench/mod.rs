@@ -7,6 +7,7 @@ mod inject;
 mod lab;
 mod print;
 mod proxy;
+mod sim;
 mod stopwatch;
 mod traffic;
 
@@ -17,7 +18,9 @@ use clap::{Args, Subcommand};
 
 /// Measure what longhaul reaches on this machine, beside the plain kernel path.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  longhaul bench lab --quick\n  longhaul bench inject --quick")]
+#[command(
+    after_help = "Examples:\n  longhaul bench lab --quick\n  longhaul bench inject --quick\n  longhaul bench sim --quick"
+)]
 pub(super) struct BenchArgs {
     #[command(subcommand)]
     command: BenchCommand,
@@ -28,6 +31,7 @@ enum BenchCommand {
     Lab(lab::LabBenchArgs),
     Inject(inject::InjectBenchArgs),
     Proxy(proxy::ProxyBenchArgs),
+    Sim(sim::SimBenchArgs),
     /// One end of a stream of small packets, for inside nodes.
     #[command(hide = true)]
     Traffic(traffic::TrafficArgs),
@@ -42,6 +46,7 @@ pub(super) fn run(args: &BenchArgs, out: &mut dyn Write) -> anyhow::Result<ExitC
         BenchCommand::Lab(args) => lab::run(args, out),
         BenchCommand::Inject(args) => inject::run(args, out),
         BenchCommand::Proxy(args) => proxy::run(args, out),
+        BenchCommand::Sim(args) => sim::run(args, out),
         BenchCommand::Stopwatch(args) => stopwatch::run(args, out).map(|()| ExitCode::SUCCESS),
         BenchCommand::Traffic(args) => traffic::run(args, out).map(|()| ExitCode::SUCCESS),
     }

@@ -13,6 +13,9 @@ use super::document::{BalancingDocument, InstancesDocument, TimeDocument};
 use super::layout::find;
 use super::{Balancing, Change, Clients, Crowd, Discipline, Event, Instances, Nodes, Service};
 
+/// The most clients of a node that come at once.
+const MOST_CLIENTS: u32 = 10_000;
+
 /// An entry of the timeline with its instant.
 pub(crate) type Entry<'a> = (Span, &'a At<EventDocument>);
 
@@ -106,7 +109,7 @@ fn service(document: &BalancingDocument) -> Result<Service, Wrong> {
 fn clients(document: &BalancingDocument) -> Result<Clients, Wrong> {
     let arrivals = [("poisson", Arrivals::Poisson), ("fixed", Arrivals::Fixed)];
     let clients = &document.clients;
-    if clients.each.value > 10_000 {
+    if clients.each.value > MOST_CLIENTS {
         let value = clients.each.value.to_string();
         return Err((clients.each.spot, PlanProblem::Bounds { what: "each", value, wanted: "from 0 to 10000" }));
     }
@@ -192,6 +195,10 @@ fn change<E: From<Wrong>>(
 }
 
 fn crowd(document: &CrowdDocument, spot: Spot, topologies: &[Topology]) -> Result<Crowd, Wrong> {
+    if document.each > MOST_CLIENTS {
+        let value = document.each.to_string();
+        return Err((spot, PlanProblem::Bounds { what: "each", value, wanted: "from 0 to 10000" }));
+    }
     let nodes = match (document.nodes, document.on.as_slice()) {
         (Some(count), []) if count > 0 => Nodes::Drawn(count),
         (None, names @ [_, ..]) => {

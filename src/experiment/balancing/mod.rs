@@ -16,7 +16,7 @@ pub(crate) use build::balancing;
 pub use document::BalancingDocument;
 pub use facts::BalancingFacts;
 pub use layout::{Layout, k_center};
-pub use simulate::{Simulated, simulate};
+pub use simulate::{Ready, Simulated, simulate};
 pub use tally::METRICS;
 
 use crate::balance::Qos;

@@ -49,16 +49,35 @@ pub struct Simulated {
 
 /// Runs a trial; `policy` is that of its strategy.
 pub fn simulate(balancing: &Balancing, policy: &Policy, trial: &Trial) -> Simulated {
-    let mut world = World::new(balancing, policy, trial);
-    world.start();
-    // What is on its way at the end is waited for, so that slow requests count as what they are.
-    let last = Moment::from_nanos(u64::MAX);
-    while let Some((now, next)) = world.queue.next_until(last) {
-        world.step(now, next);
-    }
+    let Ready(mut world) = Ready::new(balancing, policy, trial);
+    world.run();
     let names: Vec<String> = trial.topology.matrix.names().iter().map(ToString::to_string).collect();
     let events = world.queue.taken();
     Simulated { outcome: with_regret(world.tally.outcome(&names), balancing, trial), events }
+}
+
+/// A trial that is ready to run, for measuring what its events cost without what stands before and after them.
+pub struct Ready<'a>(World<'a>);
+
+impl<'a> Ready<'a> {
+    /// The world of a trial at its start.
+    pub fn new(balancing: &'a Balancing, policy: &Policy, trial: &'a Trial<'a>) -> Self {
+        let mut world = World::new(balancing, policy, trial);
+        world.start();
+        Self(world)
+    }
+
+    /// Lets everything happen; how many events that were.
+    pub fn run(mut self) -> u64 {
+        self.0.run();
+        self.0.queue.taken()
+    }
+}
+
+impl std::fmt::Debug for Ready<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ready").field("events", &self.0.queue.taken()).finish_non_exhaustive()
+    }
 }
 
 struct World<'a> {
@@ -96,6 +115,14 @@ impl<'a> World<'a> {
             clients: Vec::new(),
             requests: Requests::default(),
             tally: Tally::new(plan.qos, plan.warm_up, plan.duration),
+        }
+    }
+
+    fn run(&mut self) {
+        // What is on its way at the end is waited for, so that slow requests count as what they are.
+        let last = Moment::from_nanos(u64::MAX);
+        while let Some((now, next)) = self.queue.next_until(last) {
+            self.step(now, next);
         }
     }
 

@@ -7,12 +7,12 @@ use crate::experiment::plan::{Plan, TrialId};
 use crate::experiment::subject::Subject;
 
 /// A plan on two nodes 10 ms apart, with `balancing` and `rest` put in.
-fn plan(balancing: &str, rest: &str) -> Plan {
+pub(super) fn plan(balancing: &str, rest: &str) -> Plan {
     plan_on("matrix: m.csv", balancing, rest)
 }
 
 /// The same on another topology.
-fn plan_on(topology: &str, balancing: &str, rest: &str) -> Plan {
+pub(super) fn plan_on(topology: &str, balancing: &str, rest: &str) -> Plan {
     let text = format!(
         "apiVersion: longhaul/v1\nname: it\nquestion: what\ntestbed: simulation\ntopologies: [{{{topology}}}]\n\
          strategies: [{{policy: round-robin}}]\nbalancing:\n  duration: 20s\n  qos: {{within: 80ms, atLeast: 90%, window: 10s}}\n\

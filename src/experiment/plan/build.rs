@@ -135,6 +135,9 @@ fn subject(document: &Document, topologies: &[Topology], read: Reader) -> Result
 fn once<'a>(names: impl Iterator<Item = &'a str>, what: &'static str) -> Result<(), PlanProblem> {
     let mut seen = Vec::new();
     for name in names {
+        if name.is_empty() || name.chars().count() > 100 || name.chars().any(char::is_control) {
+            return Err(PlanProblem::Label(name.to_owned()));
+        }
         if seen.contains(&name) {
             return Err(PlanProblem::Twice { what, name: name.to_owned() });
         }

@@ -55,6 +55,10 @@ fn expectation(document: &ClaimDocument, point: &Point, metrics: &[&str]) -> Res
     let strategies: Vec<&str> = point.strategies.iter().map(|Strategy { name, .. }| name.as_str()).collect();
     match (&document.metric, &document.of, &document.between, &document.above, &document.not_testable) {
         (None, None, None, None, Some(why)) => Ok(Expectation::NotTestable(why.clone())),
+        (Some(_), Some(_), Some(bounds), None, None) if !(bounds.value.0 <= bounds.value.1) => {
+            let (value, wanted) = (format!("{} to {}", bounds.value.0, bounds.value.1), "from the less to the more");
+            Err((bounds.spot, PlanProblem::Bounds { what: "between", value, wanted }))
+        }
         (Some(metric), Some(of), Some(bounds), None, None) => Ok(Expectation::Between {
             metric: known(metric, "metric", metrics)?,
             of: known(of, "strategy", &strategies)?,

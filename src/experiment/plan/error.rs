@@ -147,6 +147,12 @@ pub enum PlanProblem {
     /// Too many trials to be meant.
     #[error("the plan asks for {0} trials; at most {most} can be run", most = super::MAX_TRIALS)]
     TooMany(u64),
+    /// More points than can be kept.
+    #[error("the sweep has {0} points; at most {most} can be run", most = super::MAX_POINTS)]
+    TooManyPoints(u64),
+    /// A name that figures cannot show.
+    #[error("`{}` cannot stand in a figure; use up to 100 letters without control characters", excerpt(.0))]
+    Label(String),
     /// A claim that says nothing that can be tested.
     #[error("a claim has a metric and `of` with `between` or `above`, or else notTestable")]
     Claim,

@@ -31,6 +31,9 @@ use crate::parameters::Parameters;
 /// The most trials of a plan.
 pub const MAX_TRIALS: u64 = 100_000;
 
+/// The most points of a sweep: each is kept as a plan of its own.
+pub const MAX_POINTS: u64 = 10_000;
+
 /// Where a plan runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Testbed {

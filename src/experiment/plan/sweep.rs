@@ -4,7 +4,9 @@
 use serde_json::Value;
 
 use crate::wording::excerpt;
+use crate::yaml::Spot;
 
+use super::MAX_POINTS;
 use super::document::AxisDocument;
 use super::error::{PlanProblem, Wrong};
 
@@ -18,6 +20,11 @@ pub(super) struct Varied {
 pub(super) fn varied(plan: &Value, axes: &[AxisDocument]) -> Result<Vec<Varied>, Wrong> {
     if axes.is_empty() {
         return Ok(Vec::new());
+    }
+    let count = axes.iter().fold(1u64, |count, axis| count.saturating_mul(axis.over.value.len() as u64));
+    if count > MAX_POINTS {
+        let spot = axes.last().map_or(Spot::File, |axis| axis.over.spot);
+        return Err((spot, PlanProblem::TooManyPoints(count)));
     }
     let mut combinations = vec![(plan.clone(), Vec::new())];
     for axis in axes {

@@ -3,5 +3,6 @@
 pub(crate) mod kernel;
 pub(crate) mod lists;
 pub(crate) mod matrix;
+pub(crate) mod serving;
 pub(crate) mod session;
 pub(crate) mod yaml;
