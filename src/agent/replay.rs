@@ -234,6 +234,12 @@ impl Replay {
         }
     }
 
+    /// All rows of the timelines that are kept, whole or in part.
+    pub fn rows(&self) -> impl Iterator<Item = &Row> {
+        let orders = self.accepted.iter().chain(self.course.iter().map(|course| &course.order));
+        orders.flat_map(|order| &order.steps).map(|step| step.change.row())
+    }
+
     /// Ends it and forgets it.
     pub fn forget(&mut self) {
         self.stop();

@@ -11,7 +11,7 @@ use crate::agent::replay::{Replay, Switching, now_ns};
 use crate::agent::session::NodeControl;
 use crate::netlink::{Connection, NetlinkError, link};
 use crate::shaping::{
-    Abilities, Backend, BackendChoice, Impairment, Row, RowPath, Selector, State, choose_for, desired, diff,
+    Abilities, Backend, BackendChoice, Impairment, OwnTable, Row, RowPath, Selector, State, choose_for, desired, diff,
 };
 use crate::tc::{self, KernelTc, Prepared, TrafficControl};
 use crate::timeline::{Repeat, write_moment};
@@ -230,6 +230,26 @@ impl KernelNode {
         // What a panic may have left half done shows as a difference, and the next application repairs it.
         self.kernel.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Tables of jitter that neither what is applied nor a timeline needs would fill the memory of an agent that is given ever
+    /// new ones.
+    fn forget_tables(&self) {
+        let kernel = self.kernel();
+        let applied = kernel.applied.iter().map(|last| &last.row);
+        let rows = applied.chain(kernel.prepared.iter().map(|(row, _)| row)).chain(self.replay.rows());
+        let used = rows.flat_map(|row| &row.paths).filter_map(|path| path.impairment.own_table());
+        OwnTable::keep_only(&used.collect());
+    }
+
+    fn keep_order(&mut self, order: ReplayOrder) -> Result<Response, String> {
+        let mut kernel = self.kernel();
+        let (backend, reason, operations) = kernel.rehearse(&order)?;
+        kernel.replayed_by = backend;
+        kernel.lay_ground(&order)?;
+        drop(kernel);
+        self.replay.accept(order);
+        Ok(Response::Replaying { backend, reason, operations })
+    }
 }
 
 impl NodeControl for KernelNode {
@@ -250,9 +270,12 @@ impl NodeControl for KernelNode {
 
     fn apply(&mut self, row: &Row, backend: BackendChoice) -> Result<Applied, String> {
         self.replay.stop();
-        let applied = self.kernel().apply(row, backend)?;
-        self.replay.forget();
-        Ok(applied)
+        let applied = self.kernel().apply(row, backend);
+        if applied.is_ok() {
+            self.replay.forget();
+        }
+        self.forget_tables();
+        applied
     }
 
     fn clear(&mut self) -> Result<usize, String> {
@@ -260,6 +283,8 @@ impl NodeControl for KernelNode {
         let mut kernel = self.kernel();
         (kernel.applied, kernel.ground) = (None, State::default());
         let cleared = tc::clear(kernel.tc()?).map_err(text)?;
+        drop(kernel);
+        self.forget_tables();
         Ok(cleared.operations)
     }
 
@@ -269,18 +294,16 @@ impl NodeControl for KernelNode {
     }
 
     fn compare(&mut self, row: &Row, backend: BackendChoice) -> Result<Compared, String> {
-        self.kernel().compare(row, backend)
+        let compared = self.kernel().compare(row, backend);
+        self.forget_tables();
+        compared
     }
 
     fn replay(&mut self, order: ReplayOrder) -> Result<Response, String> {
         self.replay.stop();
-        let mut kernel = self.kernel();
-        let (backend, reason, operations) = kernel.rehearse(&order)?;
-        kernel.replayed_by = backend;
-        kernel.lay_ground(&order)?;
-        drop(kernel);
-        self.replay.accept(order);
-        Ok(Response::Replaying { backend, reason, operations })
+        let response = self.keep_order(order);
+        self.forget_tables();
+        response
     }
 
     fn begin_replay(&mut self, start_realtime_ns: u64) -> Result<(), String> {

@@ -1,9 +1,12 @@
 //! [`PathDice`]: what chance decides of packets on a path, as netem decides it. The delay line and the simulation throw the same.
 
+use std::sync::Arc;
+
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::{LossChain, LossShare, Netem, TABLE_SCALE};
+use crate::units::Span;
 
 /// The dice of a path, with what they remember of the packets before.
 #[derive(Debug, Clone)]
@@ -16,6 +19,8 @@ pub struct PathDice {
     reorder: Correlated,
     /// The state of the chain of losses.
     state: State,
+    /// What delays stray by, where they do: looked up once, not for every packet.
+    strays: Option<Arc<[i16]>>,
 }
 
 /// The states of netem's chains; the Gilbert–Elliott chain has the good one and that of a burst's loss.
@@ -59,6 +64,7 @@ impl PathDice {
             corrupt: correlated(netem.corrupt.correlation),
             reorder: correlated(netem.reorder.correlation),
             state: State::Good,
+            strays: (netem.jitter > Span::ZERO).then(|| netem.distribution.table()),
             dice,
         }
     }
@@ -109,10 +115,7 @@ impl PathDice {
     /// How far the delay of the next packet is from the mean, in nanoseconds.
     pub fn strays(&mut self, netem: &Netem) -> i64 {
         let jitter = i64::try_from(netem.jitter.as_nanos()).unwrap_or(i64::MAX);
-        if jitter == 0 {
-            return 0;
-        }
-        let table = netem.distribution.table();
+        let Some(table) = &self.strays else { return 0 };
         let entry = table[self.jitter.draw(&mut self.dice) as usize % table.len()];
         jitter.saturating_mul(i64::from(entry)) / i64::from(TABLE_SCALE)
     }

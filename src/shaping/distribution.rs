@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -44,12 +44,13 @@ impl Distribution {
     pub const ALL: [Self; 4] = [Self::Uniform, Self::Normal, Self::Pareto, Self::ParetoNormal];
 
     /// The quantiles in parts of [`TABLE_SCALE`]: in the middle of 4,096 equal parts, ascending; or those of an own table.
-    pub fn table(self) -> &'static [i16] {
-        static TABLES: [OnceLock<Vec<i16>>; 4] = [const { OnceLock::new() }; 4];
+    pub fn table(self) -> Arc<[i16]> {
+        static TABLES: [OnceLock<Arc<[i16]>>; 4] = [const { OnceLock::new() }; 4];
         if let Self::Own(table) = self {
             return table.entries();
         }
-        TABLES[usize::from(self.code())].get_or_init(|| self.quantiles().into_iter().map(entry).collect())
+        let made = || self.quantiles().into_iter().map(entry).collect();
+        Arc::clone(TABLES[usize::from(self.code())].get_or_init(made))
     }
 
     /// The number that stands for it where only a number can be kept; own tables have tags beside it.
@@ -108,13 +109,13 @@ fn normal_quantiles() -> Vec<f64> {
 
 impl fmt::Display for Distribution {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Uniform => "uniform",
-            Self::Normal => "normal",
-            Self::Pareto => "pareto",
-            Self::ParetoNormal => "paretonormal",
-            Self::Own(table) => table.name(),
-        })
+        match self {
+            Self::Uniform => f.pad("uniform"),
+            Self::Normal => f.pad("normal"),
+            Self::Pareto => f.pad("pareto"),
+            Self::ParetoNormal => f.pad("paretonormal"),
+            Self::Own(table) => f.pad(&table.name()),
+        }
     }
 }
 

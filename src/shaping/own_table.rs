@@ -2,13 +2,11 @@
 //!
 //! Tables are kept once for the whole process and are named by their content, so that an impairment that has one stays as
 //! small as one that has none, and is compared as fast. In a [`Row`](super::Row) each table is written once, before the
-//! paths that refer to it.
+//! paths that refer to it. A process that is given ever new ones says from time to time which it still needs.
 
-use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::hash::{Hash, Hasher};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -22,20 +20,25 @@ const MAX_ENTRIES: usize = 16_384;
 /// The most tables that one process keeps; each takes 32 KiB at most.
 const MAX_TABLES: usize = 4_096;
 
-/// All tables of this process by digest. They are few and never dropped.
-static TABLES: RwLock<BTreeMap<u64, &'static Entries>> = RwLock::new(BTreeMap::new());
+/// The tables of this process by digest.
+static TABLES: RwLock<BTreeMap<u64, Entries>> = RwLock::new(BTreeMap::new());
 
 /// What stands in a kernel for a table that nobody here knows.
-static UNKNOWN: Entries = Entries { digest: 0, name: String::new(), strays: Vec::new() };
+const UNKNOWN: OwnTable = OwnTable { digest: 0 };
 
 /// A table of quantiles in parts of [`TABLE_SCALE`]: each packet's delay strays by one of them, drawn evenly, times the jitter.
-#[derive(Clone, Copy)]
-pub struct OwnTable(&'static Entries);
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OwnTable {
+    digest: u64,
+}
 
 struct Entries {
-    digest: u64,
-    name: String,
-    strays: Vec<i16>,
+    name: Arc<str>,
+    strays: Arc<[i16]>,
+}
+
+fn tables() -> RwLockReadGuard<'static, BTreeMap<u64, Entries>> {
+    TABLES.read().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Why numbers are no table.
@@ -72,15 +75,18 @@ impl OwnTable {
         }
         let digest = digest(name, &entries);
         let mut tables = TABLES.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = tables.get(&digest) {
-            return Ok(Self(known));
-        }
-        if tables.len() == MAX_TABLES {
+        if tables.len() == MAX_TABLES && !tables.contains_key(&digest) {
             return Err(TableError::TooMany);
         }
-        let kept: &'static Entries = Box::leak(Box::new(Entries { digest, name: name.to_owned(), strays: entries }));
-        tables.insert(digest, kept);
-        Ok(Self(kept))
+        tables.entry(digest).or_insert_with(|| Entries { name: name.into(), strays: entries.into() });
+        Ok(Self { digest })
+    }
+
+    /// Forgets all tables of this process but these. One that was forgotten has no name and does not let delays stray, until
+    /// it is made again.
+    pub fn keep_only(used: &BTreeSet<Self>) {
+        let mut tables = TABLES.write().unwrap_or_else(PoisonError::into_inner);
+        tables.retain(|digest, _| used.contains(&Self { digest: *digest }));
     }
 
     /// The table by which delays stray as `samples` do from their mean, and the jitter that makes them as wide.
@@ -111,41 +117,40 @@ impl OwnTable {
     }
 
     /// The entries.
-    pub fn entries(self) -> &'static [i16] {
-        if self.0.strays.is_empty() { &[0] } else { &self.0.strays }
+    pub fn entries(self) -> Arc<[i16]> {
+        tables().get(&self.digest).map_or_else(|| [0].into(), |entries| Arc::clone(&entries.strays))
     }
 
     /// What it is called.
-    pub fn name(self) -> &'static str {
-        &self.0.name
+    pub fn name(self) -> Arc<str> {
+        tables().get(&self.digest).map_or_else(|| "".into(), |entries| Arc::clone(&entries.name))
     }
 
     /// The number that stands for it where 13 bits can be kept; never 0.
     #[allow(clippy::cast_possible_truncation)] // below 2^13
     pub(super) const fn tag(self) -> u16 {
-        (self.0.digest % 0x1fff) as u16 + 1
+        (self.digest % 0x1fff) as u16 + 1
     }
 
     /// The table of a tag; an unknown one, equal to no other, where this process knows none or several.
     pub(super) fn tagged(tag: u16) -> Self {
-        let tables = TABLES.read().unwrap_or_else(PoisonError::into_inner);
-        let mut known = tables.values().map(|entries| Self(entries)).filter(|table| table.tag() == tag);
+        let tables = tables();
+        let mut known = tables.keys().map(|digest| Self { digest: *digest }).filter(|table| table.tag() == tag);
         match (known.next(), known.next()) {
             (Some(table), None) => table,
-            _ => Self(&UNKNOWN),
+            _ => UNKNOWN,
         }
     }
 
     /// The text that stands for it where its content is given elsewhere: 16 hexadecimal digits.
     pub(super) fn reference(self) -> String {
-        format!("{:016x}", self.0.digest)
+        format!("{:016x}", self.digest)
     }
 
     /// The table of a reference, if this process knows it.
     pub(super) fn referred(text: &str) -> Result<Self, TableError> {
-        let tables = TABLES.read().unwrap_or_else(PoisonError::into_inner);
-        let known = u64::from_str_radix(text, 16).ok().and_then(|digest| tables.get(&digest));
-        known.map(|entries| Self(entries)).ok_or_else(|| TableError::Unknown(text.to_owned()))
+        let digest = u64::from_str_radix(text, 16).ok().filter(|digest| tables().contains_key(digest));
+        digest.map(|digest| Self { digest }).ok_or_else(|| TableError::Unknown(text.to_owned()))
     }
 }
 
@@ -161,35 +166,9 @@ pub(super) fn entry(quantile: f64) -> i16 {
     (quantile * f64::from(TABLE_SCALE)).round().clamp(f64::from(i16::MIN), f64::from(i16::MAX)) as i16
 }
 
-impl PartialEq for OwnTable {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.digest == other.0.digest
-    }
-}
-
-impl Eq for OwnTable {}
-
-impl PartialOrd for OwnTable {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for OwnTable {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.0.digest.cmp(&other.0.digest)
-    }
-}
-
-impl Hash for OwnTable {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.digest.hash(state);
-    }
-}
-
 impl fmt::Debug for OwnTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "OwnTable({} {:016x}, {} entries)", self.0.name, self.0.digest, self.0.strays.len())
+        write!(f, "OwnTable({} {:016x}, {} entries)", self.name(), self.digest, self.entries().len())
     }
 }
 
@@ -208,8 +187,9 @@ struct Written {
 impl Tables {
     /// Each of the `tables` once.
     pub fn of(tables: impl Iterator<Item = OwnTable>) -> Self {
-        let distinct: std::collections::BTreeSet<OwnTable> = tables.collect();
-        let written = |table: OwnTable| Written { name: table.name().to_owned(), entries: table.entries().to_vec() };
+        let distinct: BTreeSet<OwnTable> = tables.collect();
+        let written =
+            |table: OwnTable| Written { name: table.name().as_ref().to_owned(), entries: table.entries().to_vec() };
         Self(distinct.into_iter().map(written).collect())
     }
 
@@ -239,7 +219,7 @@ mod tests {
     fn equal_tables_are_one_and_names_tell_them_apart() {
         let make = |name: &str, shift: i16| OwnTable::new(name, (0..100).map(|n| n + shift).collect()).unwrap();
         let (one, same) = (make("equal-a", 0), make("equal-a", 0));
-        assert!(std::ptr::eq(one.entries(), same.entries()));
+        assert!(Arc::ptr_eq(&one.entries(), &same.entries()));
         assert_eq!(one, same);
         assert_ne!(one, make("equal-a", 1));
         assert_ne!(one, make("equal-b", 0));
@@ -265,7 +245,7 @@ mod tests {
         let twin = (i16::MIN..=i16::MAX).find(|n| tag(n) == u64::from(first.tag())).unwrap();
         OwnTable::new("twin", entries(twin)).unwrap();
         assert_ne!(OwnTable::tagged(first.tag()), first);
-        assert_eq!(OwnTable::tagged(0).entries(), [0], "no table has the tag 0");
+        assert_eq!(*OwnTable::tagged(0).entries(), [0], "no table has the tag 0");
     }
 
     proptest! {

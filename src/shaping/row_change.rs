@@ -35,6 +35,13 @@ impl RowChange {
         Self::Paths(set.chain(gone).collect())
     }
 
+    /// The row that it brings, whole or in part.
+    pub const fn row(&self) -> &Row {
+        match self {
+            Self::Whole(row) | Self::Paths(row) => row,
+        }
+    }
+
     /// The row that it makes of `row`.
     pub fn on(&self, row: &Row) -> Row {
         let paths = match self {

@@ -13,6 +13,10 @@ use crate::topology::NodeIndex;
 /// How often a replay is begun whose start some nodes miss.
 const ATTEMPTS: u32 = 3;
 
+/// Between the moment by which all nodes should have made their first switch ready and that switch: a node that has just worked
+/// is given the processor late, and others beside it are at work until then too.
+const CALM: Duration = Duration::from_millis(250);
+
 /// Added to a start that cannot be put off.
 const SPARE: Duration = Duration::from_millis(500);
 
@@ -79,7 +83,7 @@ fn all(testbed: &dyn Testbed) -> Vec<NodeIndex> {
 /// Has every node begin what it keeps at one instant, the first at which all can; when one cannot, none goes on.
 pub fn begin_replay(testbed: &mut dyn Testbed) -> Result<Begun, OperationError> {
     let clocks = testbed.clocks()?;
-    let mut lead = lead(testbed)?;
+    let mut lead = CALM + lead(testbed)?;
     for _ in 1..ATTEMPTS {
         let start = from_now(testbed, lead);
         match begin_at(testbed, &clocks, start) {

@@ -1,5 +1,6 @@
 //! What a keeper keeps up: the row that is wanted, in place again after a worker was lost or somebody changed what it needs.
 
+use std::collections::BTreeSet;
 use std::time::SystemTime;
 
 use serde_json::{Value, json};
@@ -10,6 +11,7 @@ use super::{Keeper, Moment};
 use crate::agent::keeper::guardian::Guardian;
 use crate::agent::pulse::Finding;
 use crate::agent::replay::now_ns;
+use crate::shaping::OwnTable;
 
 /// How often a row may take its worker with it before it is given up.
 const ATTEMPTS: u32 = 3;
@@ -102,6 +104,8 @@ impl Upkeep {
         } else {
             (self.wanted, self.again) = (None, None);
         }
+        // The timeline was read for that; what is wanted is kept as it was written.
+        OwnTable::keep_only(&BTreeSet::new());
     }
 
     /// Whether a timeline is wanted that no worker has taken up.
