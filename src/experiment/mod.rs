@@ -2,6 +2,7 @@
 //!
 //! - [`plan`]: pure; YAML to a [`plan::Plan`] whose every part is checked, and from there to trials.
 //! - [`balancing`]: request balancing, in virtual time (pure) and in the lab.
+//! - [`placement`]: services are given nodes; pure, with the clock as an argument.
 //! - [`subject`]: the kinds of experiments, and what each brings to plans, runs and reports.
 //! - [`outcome`]: pure; what a trial gives: metrics and tables.
 //! - [`time_scale`]: pure; plans that a testbed plays slowly.
@@ -10,6 +11,7 @@
 
 pub mod balancing;
 pub mod outcome;
+pub mod placement;
 pub mod plan;
 pub mod report;
 pub mod run;

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 pub struct Outcome {
     /// Numbers by their names.
     pub metrics: BTreeMap<String, f64>,
+    /// Numbers that a clock of this machine gave. They differ from run to run even where everything else is the same, and
+    /// are kept apart for that.
+    pub clocked: BTreeMap<String, f64>,
     /// Long-form data.
     pub tables: Vec<Table>,
     /// Data that is kept beside them and that no report reads, such as every single request.
@@ -51,6 +54,12 @@ pub enum MetricUnit {
     Index,
     /// Milliseconds.
     Milliseconds,
+    /// Traffic times delay: kilobytes times milliseconds.
+    KilobyteMilliseconds,
+    /// How many times something else.
+    Factor,
+    /// How many.
+    Count,
 }
 
 /// Which numbers are better.

@@ -5,16 +5,20 @@ use serde::{Deserialize, Serialize};
 
 use super::balancing::{self, Balancing, BalancingFacts};
 use super::outcome::Metric;
+use super::placement::{self as placing, PlacementFacts, Placing};
 use super::report::Given;
-use crate::balance;
+use super::run::TrialRecord;
 use crate::parameters::Definition;
 use crate::report::page::Block;
+use crate::{balance, placement};
 
 /// The kinds of experiments: which policies a strategy may name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Requests are balanced among instances of a service.
     Balancing,
+    /// Services are given nodes.
+    Placement,
 }
 
 /// What is done on a topology.
@@ -22,6 +26,8 @@ pub enum Kind {
 pub enum Subject {
     /// Requests are balanced among instances of a service.
     Balancing(Balancing),
+    /// Services are given nodes.
+    Placement(Placing),
 }
 
 /// A policy of the subject's own room.
@@ -29,6 +35,8 @@ pub enum Subject {
 pub enum Policy {
     /// One that chooses an instance for each request.
     Balancing(&'static balance::Policy),
+    /// One that gives services nodes.
+    Placement(&'static placement::Policy),
 }
 
 /// What is done, in the numbers that a report needs.
@@ -37,6 +45,8 @@ pub enum Policy {
 pub enum Facts {
     /// Requests are balanced.
     Balancing(BalancingFacts),
+    /// Services are given nodes.
+    Placement(PlacementFacts),
 }
 
 impl Kind {
@@ -44,6 +54,7 @@ impl Kind {
     pub fn find(self, name: &str) -> Option<Policy> {
         match self {
             Self::Balancing => balance::find(name).map(Policy::Balancing),
+            Self::Placement => placement::find(name).map(Policy::Placement),
         }
     }
 
@@ -51,6 +62,7 @@ impl Kind {
     pub fn known(self) -> Vec<&'static str> {
         match self {
             Self::Balancing => balance::POLICIES.iter().map(|policy| policy.name).collect(),
+            Self::Placement => placement::POLICIES.iter().map(|policy| policy.name).collect(),
         }
     }
 }
@@ -60,6 +72,8 @@ impl Subject {
     pub fn metrics(&self) -> &'static [Metric] {
         match self {
             Self::Balancing(_) => &balancing::METRICS,
+            Self::Placement(placing) if placing.is_alike() => &placing::ALIKE_METRICS,
+            Self::Placement(_) => &placing::METRICS,
         }
     }
 
@@ -67,6 +81,7 @@ impl Subject {
     pub fn words(&self) -> Vec<(String, String)> {
         match self {
             Self::Balancing(balancing) => balancing.words(),
+            Self::Placement(placing) => placing.words(),
         }
     }
 
@@ -74,6 +89,7 @@ impl Subject {
     pub fn facts(&self) -> Facts {
         match self {
             Self::Balancing(balancing) => Facts::Balancing(BalancingFacts::new(balancing)),
+            Self::Placement(placing) => Facts::Placement(PlacementFacts::new(placing)),
         }
     }
 }
@@ -83,6 +99,7 @@ impl Policy {
     pub fn name(self) -> &'static str {
         match self {
             Self::Balancing(policy) => policy.name,
+            Self::Placement(policy) => policy.name,
         }
     }
 
@@ -90,6 +107,7 @@ impl Policy {
     pub fn parameters(self) -> &'static [Definition] {
         match self {
             Self::Balancing(policy) => policy.parameters,
+            Self::Placement(policy) => policy.parameters,
         }
     }
 }
@@ -99,6 +117,8 @@ impl Facts {
     pub fn headlines(&self) -> &'static [&'static str] {
         match self {
             Self::Balancing(_) => &balancing::figures::HEADLINES,
+            Self::Placement(facts) if facts.alike => &placing::figures::ALIKE_HEADLINES,
+            Self::Placement(_) => &placing::figures::HEADLINES,
         }
     }
 
@@ -106,6 +126,7 @@ impl Facts {
     pub fn figures(&self, given: &Given) -> Vec<Block> {
         match self {
             Self::Balancing(facts) => balancing::figures::figures(facts, given),
+            Self::Placement(facts) => placing::figures::figures(facts, given),
         }
     }
 
@@ -113,6 +134,23 @@ impl Facts {
     pub fn shared(&self) -> &'static str {
         match self {
             Self::Balancing(_) => "meet the same requests",
+            Self::Placement(_) => "solve the same problem",
+        }
+    }
+
+    /// What a reader has to know of a simulation of this kind, where that is not what holds for requests.
+    pub fn caveat(&self) -> Option<&'static str> {
+        match self {
+            Self::Balancing(_) => None,
+            Self::Placement(_) => Some(placing::CAVEAT),
+        }
+    }
+
+    /// Adds the metrics that only all trials together tell.
+    pub fn compare(&self, records: &mut [TrialRecord]) {
+        match self {
+            Self::Balancing(_) => {}
+            Self::Placement(_) => placing::compare(records),
         }
     }
 }

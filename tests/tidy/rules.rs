@@ -37,6 +37,7 @@ const ROOMS: [(&str, &[&str]); 26] = [
             "intended",
             "parameters",
             "balance",
+            "placement",
             "sim",
             "workload",
             "report",
@@ -87,7 +88,7 @@ const ROOMS: [(&str, &[&str]); 26] = [
 ];
 
 /// Rooms and files that decide without acting.
-const PURE: [&str; 44] = [
+const PURE: [&str; 45] = [
     "src/wording.rs",
     "src/yaml.rs",
     "src/units.rs",
@@ -102,6 +103,7 @@ const PURE: [&str; 44] = [
     "src/workload/service_time.rs",
     "src/experiment/plan/",
     "src/experiment/balancing/",
+    "src/experiment/placement/",
     "src/experiment/outcome.rs",
     "src/experiment/time_scale.rs",
     "src/experiment/subject.rs",

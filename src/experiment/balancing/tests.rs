@@ -71,7 +71,7 @@ fn an_instance_is_the_queue_that_theory_knows() {
     let text = "  service: {time: {exponential: 5ms}}\n  instances: {on: [n1]}\n\
                 \x20 clients: {each: 80, rate: 1/s, arrivals: poisson}\n";
     let mut plan = plan(text, "");
-    let Subject::Balancing(balancing) = &mut plan.points[0].subject;
+    let Subject::Balancing(balancing) = &mut plan.points[0].subject else { panic!("of this kind") };
     balancing.duration = crate::units::Span::from_secs(1_000);
     let outcome = run(&plan).outcome;
     let median: f64 = outcome.tables[2].numbers("processing_p50_ms")[0];
@@ -130,7 +130,7 @@ const AWAY: &str = "  service: {time: {fixed: 5ms}}\n  instances: {on: [n2]}\n  
                     \x20 clients: {each: 1, rate: 10/s, arrivals: poisson}\n";
 
 fn long(mut plan: Plan) -> std::collections::BTreeMap<String, f64> {
-    let Subject::Balancing(balancing) = &mut plan.points[0].subject;
+    let Subject::Balancing(balancing) = &mut plan.points[0].subject else { panic!("of this kind") };
     balancing.duration = crate::units::Span::from_secs(2_000);
     run(&plan).outcome.metrics
 }

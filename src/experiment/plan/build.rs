@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::experiment::balancing::balancing;
+use crate::experiment::placement::{PlacementDocument, Placing, ServiceGraph, placing};
 use crate::experiment::subject::{Kind, Subject};
 use crate::experiment::time_scale::TimeScale;
 use crate::matrix::{self, ReadOptions};
@@ -25,6 +26,7 @@ pub(super) fn plan(file: &str, bytes: &[u8], read: Reader) -> Result<Plan, PlanE
         Failure::Plan(wrong) => located(wrong),
         Failure::File(error) => PlanError::Read(error),
         Failure::Impairments(error) => PlanError::Impairments(error),
+        Failure::Graph(error) => PlanError::Graph(error),
     };
     let document = parse(bytes).map_err(located)?;
     let written = point(&document, read).map_err(failed)?;
@@ -85,6 +87,7 @@ fn varied(document: &Document, bytes: &[u8], read: Reader) -> Result<Vec<Point>,
             }
             Err(Failure::File(error)) => Err(file(what, error.to_string())),
             Err(Failure::Impairments(error)) => Err(file(what, error.to_string())),
+            Err(Failure::Graph(error)) => Err(file(what, error.to_string())),
         }
     });
     points.collect()
@@ -113,14 +116,19 @@ fn point(document: &Document, read: Reader) -> Result<Point, Failure> {
 
 /// What the plan is about.
 fn kind(document: &Document) -> Result<Kind, Wrong> {
-    match &document.balancing {
-        Some(_) => Ok(Kind::Balancing),
-        None => Err((document.name.spot, PlanProblem::NoSubject)),
+    match (&document.balancing, &document.placement) {
+        (Some(_), None) => Ok(Kind::Balancing),
+        (None, Some(_)) => Ok(Kind::Placement),
+        (Some(_), Some(second)) => Err((second.spot, PlanProblem::Subjects)),
+        (None, None) => Err((document.name.spot, PlanProblem::NoSubject)),
     }
 }
 
 /// What is done, if it can be done on all topologies.
 fn subject(document: &Document, topologies: &[Topology], read: Reader) -> Result<Subject, Failure> {
+    if let Some(placement) = &document.placement {
+        return Ok(Subject::Placement(placed(document, &placement.value, topologies, read)?));
+    }
     let Some(subject) = &document.balancing else {
         return Err((document.name.spot, PlanProblem::NoSubject).into());
     };
@@ -130,6 +138,26 @@ fn subject(document: &Document, topologies: &[Topology], read: Reader) -> Result
         Ok(matrix::parse(&path.display().to_string(), &read(path)?, ReadOptions::default())?)
     };
     Ok(Subject::Balancing(balancing(&subject.value, &timeline, topologies, other)?))
+}
+
+/// The services of the plan; what belongs to requests must not be there.
+fn placed(
+    document: &Document,
+    placement: &PlacementDocument,
+    topologies: &[Topology],
+    read: Reader,
+) -> Result<Placing, Failure> {
+    let disturbed = topologies.iter().any(|topology| topology.impaired.is_some());
+    let wrong = [
+        (document.timeline.first().map(|entry| entry.spot), "timeline"),
+        (disturbed.then_some(document.topologies.spot), "jitter or loss"),
+    ];
+    if let Some((spot, field)) = wrong.into_iter().find_map(|(spot, field)| Some((spot?, field))) {
+        return Err((spot, PlanProblem::Belongs { field, to: "balancing" }).into());
+    }
+    let graph =
+        |path: &Path| -> Result<_, Failure> { Ok(ServiceGraph::parse(&path.display().to_string(), &read(path)?)?) };
+    placing(placement, topologies, graph)
 }
 
 fn once<'a>(names: impl Iterator<Item = &'a str>, what: &'static str) -> Result<(), PlanProblem> {

@@ -40,6 +40,17 @@ pub enum Expectation {
         /// The other.
         than: String,
     },
+    /// A strategy's mean on the claim's topology, divided by that on another one, lies between two numbers.
+    Growth {
+        /// Of what.
+        metric: String,
+        /// The strategy.
+        of: String,
+        /// The other topology.
+        from: String,
+        /// The bounds.
+        bounds: (f64, f64),
+    },
     /// It cannot be tested here.
     NotTestable(String),
 }
@@ -53,6 +64,19 @@ pub(super) fn claim(document: &ClaimDocument, point: &Point, metrics: &[&str]) -
 fn expectation(document: &ClaimDocument, point: &Point, metrics: &[&str]) -> Result<Expectation, Wrong> {
     let spot = document.metric.as_ref().map_or(Spot::File, |at| at.spot);
     let strategies: Vec<&str> = point.strategies.iter().map(|Strategy { name, .. }| name.as_str()).collect();
+    if let Some(from) = &document.relative_to {
+        let (Some(metric), Some(of), Some(bounds), Some(_)) =
+            (&document.metric, &document.of, &document.between, &document.topology)
+        else {
+            return Err((from.spot, PlanProblem::Growth));
+        };
+        return Ok(Expectation::Growth {
+            metric: known(metric, "metric", metrics)?,
+            of: known(of, "strategy", &strategies)?,
+            from: known(from, "topology", &names(&point.topologies))?,
+            bounds: bounds.value,
+        });
+    }
     match (&document.metric, &document.of, &document.between, &document.above, &document.not_testable) {
         (None, None, None, None, Some(why)) => Ok(Expectation::NotTestable(why.clone())),
         (Some(_), Some(_), Some(bounds), None, None) if !(bounds.value.0 <= bounds.value.1) => {

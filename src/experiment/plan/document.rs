@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use crate::experiment::balancing::BalancingDocument;
+use crate::experiment::placement::PlacementDocument;
 use crate::shaping::Distribution;
 use crate::units::{Delay, Probability, Rtt, Span};
 use crate::yaml::{At, Ordered, Text};
@@ -26,8 +27,10 @@ pub(super) struct Document {
     pub(super) time_scale: Option<At<f64>>,
     pub(super) topologies: At<Vec<TopologyDocument>>,
     pub(super) strategies: At<Vec<StrategyDocument>>,
-    /// What is done on the topology: request balancing.
+    /// What is done on the topology: request balancing,
     pub(super) balancing: Option<At<BalancingDocument>>,
+    /// or placement.
+    pub(super) placement: Option<At<PlacementDocument>>,
     #[serde(default)]
     pub(super) timeline: Vec<At<EntryDocument>>,
     #[serde(default)]
@@ -161,6 +164,8 @@ pub(super) struct ClaimDocument {
     pub(super) above: Option<At<String>>,
     /// Only on this topology.
     pub(super) topology: Option<At<String>>,
+    /// What lies between is how many times the mean on this other topology the mean is.
+    pub(super) relative_to: Option<At<String>>,
     /// Why it cannot be tested here.
     pub(super) not_testable: Option<String>,
 }

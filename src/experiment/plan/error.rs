@@ -1,5 +1,6 @@
 //! [`PlanError`]: what is wrong with a plan, where it stands and what to change.
 
+use crate::experiment::placement::GraphError;
 use crate::intended::{FileProblem, IntendedError};
 use crate::matrix::generate::GenerateError;
 use crate::matrix::{MatrixError, ReadError};
@@ -17,6 +18,9 @@ pub enum PlanError {
     /// An impairment file that it names.
     #[error(transparent)]
     Impairments(#[from] IntendedError),
+    /// A service graph that it names.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
     /// Something in the plan.
     #[error("{file}{}", OneLine(format_args!("{}: {}", .spot, .problem)))]
     Plan {
@@ -48,8 +52,17 @@ pub enum PlanProblem {
     #[error("there is no testbed `{}`; write lab or simulation", excerpt(.0))]
     Testbed(String),
     /// Nothing to do.
-    #[error("the plan says nothing to do on the topology; write `balancing:`")]
+    #[error("the plan says nothing to do on the topology; write `balancing:` or `placement:`")]
     NoSubject,
+    /// Too much to do.
+    #[error("a plan has one of balancing and placement, not both")]
+    Subjects,
+    /// What nodes have, said wrongly.
+    #[error("nodes have cpu and memory, or else slack")]
+    Nodes,
+    /// Placements are computed.
+    #[error("placements are computed, in no testbed; write testbed: simulation")]
+    Computed,
     /// A list that must not be empty.
     #[error("there has to be at least one {0}")]
     NoneOf(&'static str),
@@ -171,6 +184,9 @@ pub enum PlanProblem {
     /// Something that the testbed cannot play.
     #[error("{0}")]
     Unplayable(&'static str),
+    /// A claim of growth that says too little.
+    #[error("a claim with relativeTo has a metric, `of`, `between` (how many times as much) and a topology")]
+    Growth,
     /// Something happens after the end.
     #[error("this happens at {at}, after the end at {end}")]
     AfterEnd {

@@ -1,13 +1,14 @@
 //! What a plan must say for the testbed that it names: fields that belong to the lab alone, and things that a lab cannot play.
 
 use crate::experiment::balancing::{Change, Discipline};
+use crate::experiment::subject::Subject;
 use crate::experiment::time_scale::TimeScale;
 use crate::units::Span;
 use crate::yaml::Spot;
 
 use super::document::Document;
 use super::error::{PlanProblem, Wrong};
-use super::{Plan, Point, Subject, Testbed};
+use super::{Plan, Point, Testbed};
 
 /// How often a proxy can measure round trips.
 const PROBING: (Span, Span) = (Span::from_millis(10), Span::from_secs(3_600));
@@ -36,7 +37,9 @@ pub(super) fn check(document: &Document, plan: &Plan) -> Result<(), Wrong> {
 }
 
 fn playable(point: &Point, scale: TimeScale, spots: &Spots) -> Result<(), Wrong> {
-    let Subject::Balancing(balancing) = &point.subject;
+    let Subject::Balancing(balancing) = &point.subject else {
+        return Err((spots.testbed, PlanProblem::Computed));
+    };
     let unfit = |what: String| (spots.scale, PlanProblem::Pace { what });
     if balancing.service.discipline == Discipline::Sharing {
         let what = "services of the lab take requests in their order; write discipline: fifo, or testbed: simulation";

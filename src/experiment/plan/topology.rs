@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::experiment::placement::GraphError;
 use crate::intended::{Intended, IntendedError};
 use crate::matrix::generate::{Cities, GenerateError, Random, Regions, parse_cities};
 use crate::matrix::{self, DelayMatrix, ReadError, ReadOptions};
@@ -34,11 +35,18 @@ pub(super) enum Failure {
     Plan(Wrong),
     File(ReadError),
     Impairments(IntendedError),
+    Graph(GraphError),
 }
 
 impl From<ReadError> for Failure {
     fn from(error: ReadError) -> Self {
         Self::File(error)
+    }
+}
+
+impl From<GraphError> for Failure {
+    fn from(error: GraphError) -> Self {
+        Self::Graph(error)
     }
 }
 

@@ -3,10 +3,11 @@
 use std::fmt;
 
 use super::{Plan, Point, Strategy, Topology};
-use crate::balance;
 use crate::experiment::balancing::Balancing;
+use crate::experiment::placement::Placing;
 use crate::experiment::subject::{Policy, Subject};
 use crate::sim::Streams;
+use crate::{balance, placement};
 
 /// Which trial of a plan: all numbers from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,6 +52,15 @@ impl<'a> Trial<'a> {
     pub fn balancing(&self) -> Option<(&'a Balancing, &'static balance::Policy)> {
         match (&self.point.subject, self.strategy.policy) {
             (Subject::Balancing(balancing), Policy::Balancing(policy)) => Some((balancing, policy)),
+            _ => None,
+        }
+    }
+
+    /// What is placed and by which policy, where services are given nodes.
+    pub fn placing(&self) -> Option<(&'a Placing, &'static placement::Policy)> {
+        match (&self.point.subject, self.strategy.policy) {
+            (Subject::Placement(placing), Policy::Placement(policy)) => Some((placing, policy)),
+            _ => None,
         }
     }
 }

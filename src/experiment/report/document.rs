@@ -165,7 +165,9 @@ fn caveats(material: &Material) -> Section {
     if let Some(words) = progress(results) {
         points.push(format!("The run is not finished: {words}."));
     }
-    if results.description.testbed == "simulation" {
+    let instead = results.written().and_then(|point| point.facts.caveat());
+    points.extend(instead.map(str::to_owned));
+    if results.description.testbed == "simulation" && instead.is_none() {
         let beyond = results.written().is_some_and(|point| point.topologies.iter().any(|one| one.beyond.is_some()));
         let ways = if beyond {
             "ways take what the delays and the jitter say, what is lost is sent again after the round trip and 200 ms"

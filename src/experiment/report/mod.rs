@@ -20,6 +20,7 @@ mod verdict;
 
 pub use given::Given;
 pub(super) use given::{figure, parsed, rows};
+pub(super) use overview::{capital, wide_axis};
 pub use results::{Results, TrialTables};
 pub use verdict::{Judged, Verdict, verdicts};
 
@@ -72,7 +73,11 @@ pub struct Written {
 
 /// Writes `report.html`, `metrics.csv` and the figures of a run into `output`, which may be the run's own directory.
 pub fn write(directory: &RunDirectory, description: &Description, output: &Path) -> Result<Written, ReportError> {
-    let results = Results { description, records: directory.records()? };
+    let mut records = directory.records()?;
+    if let Some(point) = description.points.first() {
+        point.facts.compare(&mut records);
+    }
+    let results = Results { description, records };
     let judged = verdicts(&results);
     let page = document(directory, &results, &judged)?;
     write_whole(&output.join("metrics.csv"), metrics(&results).to_csv().as_bytes())?;

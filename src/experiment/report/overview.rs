@@ -2,7 +2,8 @@
 
 use crate::experiment::run::{MetricDescription, PointDescription};
 use crate::report::page::{Block, Cell, PageFigure, PageTable, Tone};
-use crate::report::plot::{Axis, Bar, BarGroup, Bars, bars};
+use crate::report::plot::{Axis, Bar, BarGroup, Bars, Boxes, Spread, bars, boxes};
+use crate::report::statistics::Cells;
 
 use super::results::Results;
 
@@ -76,10 +77,19 @@ pub(super) fn best(
     means.iter().any(|(_, mean)| metric.prefers(best.1, *mean)).then_some(best.0)
 }
 
-/// A metric by strategy: bars with intervals, and a dot per trial.
+/// From this factor between the largest and the smallest number on, an axis is logarithmic.
+const WIDE: f64 = 30.0;
+
+/// A metric by strategy: bars with intervals, and a dot per trial; boxes on a logarithmic axis where bars would not be seen.
 pub(super) fn figure(results: &Results, point: &PointDescription, metric: &MetricDescription) -> Block {
     let cells: Vec<_> = (0..point.strategies.len()).map(|strategy| results.cells(0, strategy, &metric.name)).collect();
-    let group = |(number, cells): (usize, &crate::report::statistics::Cells)| {
+    let values: Vec<f64> = cells.iter().flat_map(Cells::values).collect();
+    let caption = format!("{}, by strategy, over all topologies of the plan as written.", capital(&metric.what));
+    let name = format!("metric-{}", metric.name);
+    if !metric.is_percent() && is_wide(&values) {
+        return Block::Figure(PageFigure { name, caption, svg: boxes(&wide(point, metric, &cells, &values)) });
+    }
+    let group = |(number, cells): (usize, &Cells)| {
         let estimate = cells.estimate();
         let interval = estimate.filter(|estimate| estimate.half.is_some());
         let bar = Bar {
@@ -96,7 +106,7 @@ pub(super) fn figure(results: &Results, point: &PointDescription, metric: &Metri
         .iter()
         .flat_map(|group| &group.bars)
         .flat_map(|bar| bar.dots.iter().copied().chain(bar.interval.map(|(_, high)| high)).collect::<Vec<f64>>());
-    let trials = cells.iter().map(crate::report::statistics::Cells::trials).max().unwrap_or(0);
+    let trials = cells.iter().map(Cells::trials).max().unwrap_or(0);
     let picture = Bars {
         title: capital(&metric.what),
         subtitle: vec![
@@ -110,8 +120,39 @@ pub(super) fn figure(results: &Results, point: &PointDescription, metric: &Metri
         categories: Vec::new(),
         bounds: Vec::new(),
     };
-    let caption = format!("{}, by strategy, over all topologies of the plan as written.", capital(&metric.what));
-    Block::Figure(PageFigure { name: format!("metric-{}", metric.name), caption, svg: bars(&picture) })
+    Block::Figure(PageFigure { name, caption, svg: bars(&picture) })
+}
+
+fn wide(point: &PointDescription, metric: &MetricDescription, cells: &[Cells], values: &[f64]) -> Boxes {
+    let spread = |(category, cells): (usize, &Cells)| Spread {
+        name: point.strategies[category].name.clone(),
+        note: cells.estimate().map_or_else(String::new, |estimate| metric.value(estimate.mean)),
+        category,
+        values: cells.values(),
+    };
+    Boxes {
+        title: capital(&metric.what),
+        subtitle: vec![
+            "dot: a trial".to_owned(),
+            "box: the middle half and the median".to_owned(),
+            "below the names: the mean".to_owned(),
+        ],
+        y: Axis::log(&metric.heading(), values.iter().copied()),
+        boxes: cells.iter().enumerate().map(spread).collect(),
+        bounds: Vec::new(),
+    }
+}
+
+/// From zero, or by the logarithm where the largest of `values` is so many times the smallest that one would not see it.
+pub(crate) fn wide_axis(title: &str, values: impl IntoIterator<Item = f64>) -> Axis {
+    let values: Vec<f64> = values.into_iter().filter(|value| value.is_finite()).collect();
+    if is_wide(&values) { Axis::log(title, values) } else { Axis::from_zero(title, values, false) }
+}
+
+/// Whether numbers are of different orders of magnitude.
+pub(super) fn is_wide(values: &[f64]) -> bool {
+    let positive = || values.iter().copied().filter(|value| *value > 0.0);
+    positive().fold(0.0, f64::max) > WIDE * positive().fold(f64::INFINITY, f64::min)
 }
 
 /// With a capital letter, as titles begin.

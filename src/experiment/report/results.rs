@@ -59,6 +59,8 @@ impl MetricDescription {
         match self.unit {
             MetricUnit::Share => format!("{} (%)", self.what),
             MetricUnit::Index => format!("{} (0 to 1)", self.what),
+            MetricUnit::KilobyteMilliseconds => format!("{} (KB·ms)", self.what),
+            MetricUnit::Factor | MetricUnit::Count => self.what.clone(),
             MetricUnit::Milliseconds => format!("{} (ms)", self.what),
         }
     }
@@ -75,7 +77,8 @@ impl MetricDescription {
     pub(crate) fn possible(&self, (low, high): (f64, f64)) -> (f64, f64) {
         match self.unit {
             MetricUnit::Share | MetricUnit::Index => (low.clamp(0.0, 1.0), high.clamp(0.0, 1.0)),
-            MetricUnit::Milliseconds => (low.max(0.0), high),
+            MetricUnit::Milliseconds | MetricUnit::KilobyteMilliseconds | MetricUnit::Count => (low.max(0.0), high),
+            MetricUnit::Factor => (low.max(1.0), high),
         }
     }
 
@@ -91,8 +94,9 @@ impl MetricDescription {
     fn unit_word(&self) -> &'static str {
         match self.unit {
             MetricUnit::Share => " %",
-            MetricUnit::Index => "",
+            MetricUnit::Index | MetricUnit::Factor | MetricUnit::Count => "",
             MetricUnit::Milliseconds => " ms",
+            MetricUnit::KilobyteMilliseconds => " KB·ms",
         }
     }
 
@@ -101,7 +105,10 @@ impl MetricDescription {
         let (usual, most) = match self.unit {
             MetricUnit::Share => (1, 2),
             MetricUnit::Index => (3, 3),
+            MetricUnit::Factor => (2, 3),
             MetricUnit::Milliseconds => (1, 3),
+            MetricUnit::KilobyteMilliseconds => (0, 0),
+            MetricUnit::Count => (0, 1),
         };
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // clamped
         match half.map(|half| half * self.factor()).filter(|half| *half > 0.0) {

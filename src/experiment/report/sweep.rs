@@ -8,7 +8,7 @@ use crate::report::plot::{Axis, Grid, GridCell, Line, LinePoint, Lines, grid, li
 use crate::report::statistics::Cells;
 use crate::units::Span;
 
-use super::overview::{best, capital, cell};
+use super::overview::{best, capital, cell, is_wide};
 use super::results::Results;
 
 /// Numbers of points.
@@ -80,10 +80,19 @@ fn against_one(results: &Results, metric: &MetricDescription, subtitle: Vec<Stri
     };
     let lines: Vec<Line> = all[points[0]].strategies.iter().enumerate().map(line).collect();
     let reached = lines.iter().flat_map(|line| &line.points).map(|point| point.edges.1.1);
-    let y = Axis::from_zero(&metric.heading(), reached, metric.is_percent());
+    let means = lines.iter().flat_map(|line| &line.points).map(|point| point.at.1).filter(|mean| mean.is_finite());
+    let y = if metric.is_percent() || !is_wide(&means.clone().collect::<Vec<_>>()) {
+        Axis::from_zero(&metric.heading(), reached, metric.is_percent())
+    } else {
+        Axis::log(&metric.heading(), means)
+    };
+    let over = |title: &str| {
+        let numbers = places.iter().copied();
+        if is_wide(&places) { Axis::log(title, numbers) } else { Axis::over(title, numbers) }
+    };
     let x = match unit {
-        Some("") => Axis::over(what, places.iter().copied()),
-        Some(unit) => Axis::over(&format!("{what} ({unit})"), places.iter().copied()),
+        Some("") => over(what),
+        Some(unit) => over(&format!("{what} ({unit})")),
         None => Axis::steps(what, texts.iter().map(|&text| text.to_owned()).collect()),
     };
     let title = format!("{} against {what}", capital(&metric.what));

@@ -190,3 +190,44 @@ fn the_command_can_be_copied_into_a_shell() {
     assert!(text.contains("longhaul run &#39;my plan.yaml&#39; &#39;&lt;/code&gt;&lt;script&gt;&#39;"));
     assert!(text.contains("3.1\u{a0}%"));
 }
+
+/// Everything but times is the same on every machine, so the table of results is too.
+#[test]
+fn placements_have_their_table_and_their_pictures() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = "apiVersion: longhaul/v1\nname: it\nquestion: what\ntestbed: simulation\nrepetitions: 3\n\
+                topologies: [{name: small, regions: {regions: 2, nodes: 2}}, {name: large, regions: {regions: 3, nodes: 2}}]\n\
+                strategies: [{policy: kubernetes}, {policy: random}]\nplacement:\n\
+                \x20 services: {alike: {count: [4, 8], cpu: 1000, memory: 1024}}\n\
+                \x20 nodes: {cpu: 4000, memory: 8192}\n  start: nowhere\n\
+                claims:\n  - {says: farther, metric: latency, of: kubernetes, topology: large, relativeTo: small, between: [1, 9]}\n";
+    let plan = Plan::load(Path::new("plan.yaml"), |_| Ok(text.as_bytes().to_vec())).expect("a plan");
+    let directory = RunDirectory::open(folder.path(), &plan, &Description::new(&plan, "0"), false).expect("new");
+    let trials: Vec<Trial> = plan.trials().collect();
+    run(&trials, &directory, &Simulation::default(), 2, &AtomicBool::new(false), &|_, _| {}).expect("runs");
+    let written = again(folder.path(), folder.path());
+    assert_eq!(written.judged[0].verdict, Verdict::Held, "{:?}", written.judged);
+    check(&page(folder.path()));
+    for name in ["time-by-topology", "pod-latency-1", "pod-latency-2", "cpu-allocation-2", "pods-by-region-1"] {
+        assert!(folder.path().join("figures").join(format!("{name}.png")).exists(), "{name}");
+    }
+    let stays = |line: &&str| !line.contains("ime") && !line.contains("point,");
+    let metrics = fs::read_to_string(folder.path().join("metrics.csv")).expect("is there");
+    let metrics: Vec<&str> = metrics.lines().filter(|line| line.contains(",0,kubernetes,")).filter(stays).collect();
+    insta::assert_snapshot!(metrics.join("\n"), @"
+    0,,small,0,kubernetes,cpuAllocated,0.25
+    0,,small,0,kubernetes,feasible,1
+    0,,small,0,kubernetes,latency,2.2333333333333334
+    0,,small,0,kubernetes,latencyMost,3
+    0,,small,0,kubernetes,memoryAllocated,0.125
+    0,,small,0,kubernetes,nodes,4
+    0,,small,0,kubernetes,regions,2
+    0,,large,0,kubernetes,cpuAllocated,0.3333333333333333
+    0,,large,0,kubernetes,feasible,1
+    0,,large,0,kubernetes,latency,2.8642857142857143
+    0,,large,0,kubernetes,latencyMost,5
+    0,,large,0,kubernetes,memoryAllocated,0.16666666666666666
+    0,,large,0,kubernetes,nodes,6
+    0,,large,0,kubernetes,regions,3
+    ");
+}

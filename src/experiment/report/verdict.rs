@@ -77,6 +77,14 @@ fn judge(claim: &Claim, results: &Results) -> Judged {
             let expected = format!("{} of {of}{place} is {bounds_words}", metric.what);
             judged(expected, between(metric, *bounds, &cells(results, claim, &metric.name, of)))
         }
+        Expectation::Growth { metric, of, from, bounds } => {
+            let Some(metric) = find(results, metric) else { return judged(String::new(), unknown(metric)) };
+            let expected =
+                format!("{} of {of}{place} is {} to {} times that on {from}", metric.what, bounds.0, bounds.1);
+            let other = Claim { topology: Some(from.clone()), ..claim.clone() };
+            let on = |claim: &Claim| cells(results, claim, &metric.name, of);
+            judged(expected, growth(metric, *bounds, (&on(claim), &on(&other))))
+        }
         Expectation::Above { metric, of, than } => {
             let Some(metric) = find(results, metric) else { return judged(String::new(), unknown(metric)) };
             let expected = format!("{} of {of}{place} is greater than of {than}", metric.what);
@@ -137,6 +145,22 @@ fn above(metric: &MetricDescription, one: &Cells, other: &Cells) -> (Verdict, St
     (verdict, seen)
 }
 
+/// By repetition, as each repetition of a topology is a value of its own.
+fn growth(metric: &MetricDescription, (low, high): (f64, f64), (there, here): (&Cells, &Cells)) -> (Verdict, String) {
+    let times = there.by_repetition_over(here);
+    let Some(estimate) = times.estimate() else { return (Verdict::Unclear, "no pair of trials yet".to_owned()) };
+    let (from, to) = estimate.ends();
+    let verdict = match estimate.half {
+        Some(_) if low <= from && to <= high => Verdict::Held,
+        Some(_) if to < low || high < from => Verdict::NotHeld,
+        _ => Verdict::Unclear,
+    };
+    let mean = |cells: &Cells| cells.estimate().map_or_else(|| "–".to_owned(), |one| metric.value(one.mean));
+    let half = estimate.half.map_or_else(String::new, |half| format!(" ± {half:.2}"));
+    let pairs = count(estimate, &times);
+    (verdict, format!("{:.2}{half} times ({} and {}; {pairs})", estimate.mean, mean(there), mean(here)))
+}
+
 /// n, and of how many trials where these are more.
 fn count(estimate: Estimate, cells: &Cells) -> String {
     let n = estimate.n;
@@ -174,6 +198,18 @@ mod tests {
         // More than everything is impossible, so an interval that only formally reaches there is inside.
         assert_eq!(verdict((0.9, 1.0), &[1.0, 0.98, 1.0]), Verdict::Held);
         assert_eq!(between(&metric(), (0.9, 1.0), &on_one(&values)).1, "95.0 ± 2.5 % (n = 3)");
+    }
+
+    #[test]
+    fn growth_is_by_repetition() {
+        let other =
+            |values: &[f64]| Cells::new(values.iter().zip(0..).map(|(value, repetition)| ((1, repetition), *value)));
+        let (small, large) = (on_one(&[0.1, 0.2, 0.1]), other(&[0.2, 0.41, 0.2]));
+        let (verdict, seen) = growth(&metric(), (1.5, 2.5), (&large, &small));
+        assert_eq!((verdict, seen.as_str()), (Verdict::Held, "2.02 ± 0.07 times (27.0 % and 13.3 %; n = 3)"));
+        assert_eq!(growth(&metric(), (0.0, 1.5), (&large, &small)).0, Verdict::NotHeld);
+        assert_eq!(growth(&metric(), (0.0, 2.02), (&large, &small)).0, Verdict::Unclear);
+        assert_eq!(growth(&metric(), (0.0, 2.0), (&large, &on_one(&[]))).0, Verdict::Unclear);
     }
 
     /// Repetitions differ a lot from each other, strategies by little and always the same way: only pairs show it.

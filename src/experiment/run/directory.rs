@@ -4,6 +4,7 @@
 //! plan.yaml       as given           matrices/pP-tT.csv   delays of point P, topology T
 //! plan.json       as understood      trials/pP-tT-rR-sS/  trial.json and a CSV per table
 //! run.json        where and when     metrics.csv          every metric of every trial, long form
+//!                                    trials/…/clock.json  metrics that a clock gave, which differ from run to run
 //!                                    impairments/pP-tT.csv  what paths do, where that is more than delay
 //! ```
 
@@ -147,6 +148,9 @@ impl RunDirectory {
         for table in outcome.tables.iter().chain(&outcome.evidence) {
             self.write(&format!("{folder}/{}.csv", table.name), &table.to_csv())?;
         }
+        if !outcome.clocked.is_empty() {
+            self.write(&format!("{folder}/{CLOCK}"), &json(&outcome.clocked))?;
+        }
         let record = TrialRecord {
             id: id.to_string(),
             point: id.point,
@@ -161,9 +165,7 @@ impl RunDirectory {
             caveats: outcome.caveats.clone(),
             tables: outcome.tables.iter().map(|table| table.name.clone()).collect(),
         };
-        let mut text = serde_json::to_string_pretty(&record).unwrap_or_default();
-        text.push('\n');
-        self.write(&format!("{folder}/trial.json"), &text)
+        self.write(&format!("{folder}/trial.json"), &json(&record))
     }
 
     /// All trials that are there, by their numbers.
@@ -175,11 +177,7 @@ impl RunDirectory {
             Err(error) => return Err(DirectoryError::File { operation: "list", path: folder, error }),
         };
         let files = entries.flatten().map(|entry| entry.path().join("trial.json")).filter(|file| file.exists());
-        let records = files.map(|file| {
-            serde_json::from_str(&read(&file)?)
-                .map_err(|error| DirectoryError::Content { path: file, what: error.to_string() })
-        });
-        let mut records = records.collect::<Result<Vec<TrialRecord>, _>>()?;
+        let mut records = files.map(|file| record(&file)).collect::<Result<Vec<TrialRecord>, _>>()?;
         records.sort_by_key(|record| (record.point, record.topology, record.repetition, record.strategy));
         Ok(records)
     }
@@ -210,6 +208,32 @@ impl RunDirectory {
     pub fn text(&self, name: &str) -> Result<String, DirectoryError> {
         read(&self.path.join(name))
     }
+}
+
+/// Where metrics that a clock gave are, beside a trial's record.
+const CLOCK: &str = "clock.json";
+
+/// What a trial gave, with what a clock gave.
+fn record(file: &Path) -> Result<TrialRecord, DirectoryError> {
+    let mut record: TrialRecord = parsed(file)?;
+    let clock = file.with_file_name(CLOCK);
+    if clock.exists() {
+        let clocked: std::collections::BTreeMap<String, Option<f64>> = parsed(&clock)?;
+        record.metrics.extend(clocked);
+    }
+    Ok(record)
+}
+
+fn parsed<T: serde::de::DeserializeOwned>(file: &Path) -> Result<T, DirectoryError> {
+    serde_json::from_str(&read(file)?)
+        .map_err(|error| DirectoryError::Content { path: file.to_path_buf(), what: error.to_string() })
+}
+
+/// Indented, with a line break at the end.
+fn json(what: &impl Serialize) -> String {
+    let mut text = serde_json::to_string_pretty(what).unwrap_or_default();
+    text.push('\n');
+    text
 }
 
 /// Writes a file as a whole or not at all; its folders are made.

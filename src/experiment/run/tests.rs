@@ -58,6 +58,30 @@ fn two_runs_of_a_plan_are_the_same_bytes_however_many_work_on_them() {
 }
 
 #[test]
+fn placements_are_the_same_bytes_but_for_what_the_clock_said() {
+    let (one, other) = (tempfile::tempdir().expect("one"), tempfile::tempdir().expect("other"));
+    let (head, _) = PLAN.split_once("balancing:").expect("has");
+    let plan = plan(&format!(
+        "{}placement:\n  services: {{generated: {{services: 9, callers: 2, kilobytes: 29, cpu: 400}}}}\n  nodes: {{slack: 1.5}}\n\
+         sweep: [{{vary: placement.nodes.slack, over: [1, 4]}}]\n",
+        head.replace("round-robin", "random")
+    ));
+    run_all(&plan, one.path(), 1);
+    run_all(&plan, other.path(), 3);
+    let (mut written, mut again) = (files(one.path()), files(other.path()));
+    let is_clock = |name: &String| name.ends_with("clock.json");
+    assert_eq!(written.keys().filter(|name| is_clock(name)).count(), 12);
+    assert!(written.keys().eq(again.keys()));
+    written.retain(|name, _| !is_clock(name));
+    again.retain(|name, _| !is_clock(name));
+    assert_eq!(written, again);
+    // Each trial has a record and three tables.
+    assert_eq!(written.len(), 12 * 4 + 2 + 3);
+    let records = RunDirectory::existing(one.path()).expect("a run").0.records().expect("readable");
+    assert!(records.iter().all(|record| record.metrics["time"].is_some_and(|ms| ms > 0.0)));
+}
+
+#[test]
 fn a_run_that_was_stopped_goes_on_where_it_was() {
     let (folder, whole) = (tempfile::tempdir().expect("one"), tempfile::tempdir().expect("other"));
     let plan = plan(PLAN);

@@ -43,6 +43,17 @@ impl Cells {
         Self::new(both)
     }
 
+    /// How many times the value of `other` of the same repetition each value is, whatever their topologies: for cells of one
+    /// topology each.
+    #[must_use]
+    pub fn by_repetition_over(&self, other: &Self) -> Self {
+        let there = |repetition| other.values.iter().find(|((_, one), _)| *one == repetition).map(|(_, value)| *value);
+        let quotient = |((topology, repetition), value): (&(usize, u32), &f64)| {
+            Some(((*topology, *repetition), value / there(*repetition)?))
+        };
+        Self::new(self.values.iter().filter_map(quotient))
+    }
+
     /// The values that count as independent: means of topologies where there are at least three, otherwise all.
     fn independent(&self) -> Vec<f64> {
         let mut topologies: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
