@@ -79,7 +79,9 @@ fn expectation(document: &ClaimDocument, point: &Point, metrics: &[&str]) -> Res
     }
     match (&document.metric, &document.of, &document.between, &document.above, &document.not_testable) {
         (None, None, None, None, Some(why)) => Ok(Expectation::NotTestable(why.clone())),
-        (Some(_), Some(_), Some(bounds), None, None) if !(bounds.value.0 <= bounds.value.1) => {
+        (Some(_), Some(_), Some(bounds), None, None)
+            if !(bounds.value.0..=bounds.value.1).contains(&bounds.value.0) =>
+        {
             let (value, wanted) = (format!("{} to {}", bounds.value.0, bounds.value.1), "from the less to the more");
             Err((bounds.spot, PlanProblem::Bounds { what: "between", value, wanted }))
         }
