@@ -1,12 +1,11 @@
 //! Bars with intervals as SVG: a number per thing, or per thing and category, with the single values as dots.
 
+use super::Bound;
 use super::axes::{Axis, Frame};
-use super::categories::Names;
-use super::heading::{Heading, MARGIN, TICK_SIZE};
-use super::legend::{BOUND, Key, Legend};
+use super::heading::TICK_SIZE;
+use super::stage::{Plan, Stage};
 use super::svg::{Anchor, GREY, INK, Num, Style, Svg};
 use super::text::width;
-use super::{Bound, PAGE_WIDTH};
 use crate::report::palette::category;
 
 const PLOT_HEIGHT: f64 = 280.0;
@@ -58,30 +57,25 @@ pub struct Bar {
 
 /// Draws the picture.
 pub fn bars(picture: &Bars) -> String {
-    let (left, right) = (Frame::left_of(&picture.y), PAGE_WIDTH - MARGIN - 10.0);
-    let slot = (right - left) / picture.groups.len().max(1) as f64;
-    let heading = Heading::new(&picture.title, &picture.subtitle, PAGE_WIDTH);
-    let keys = picture.categories.iter().enumerate().map(|(number, name)| (Key::Area(number), name.clone()));
-    let bounds = picture.bounds.iter().map(|bound| (Key::Bound, bound.name().to_owned()));
-    let legend = Legend::new(keys.chain(bounds), right - left);
-    let names = Names::new(picture.groups.iter().map(|group| (group.name.as_str(), "")), slot);
-    let top = (heading.bottom() + 8.0 + legend.height() + 26.0).ceil();
     let x = Axis::steps(&picture.x, Vec::new());
-    let frame = Frame { left, right, top, bottom: top + PLOT_HEIGHT, x: &x, y: &picture.y };
-    let mut svg = Svg::new(PAGE_WIDTH, (frame.bottom + names.height(&picture.x)).ceil());
-    heading.draw(&mut svg);
-    legend.draw(&mut svg, left, heading.bottom() + 8.0);
-    frame.draw_upright(&mut svg);
-    for bound in &picture.bounds {
-        let y = frame.y(bound.at());
-        svg.line((left, y), (right, y), GREY, BOUND);
-    }
+    let mut stage = Stage::set(&Plan {
+        title: &picture.title,
+        subtitle: &picture.subtitle,
+        x: &x,
+        y: &picture.y,
+        areas: &picture.categories,
+        bounds: &picture.bounds,
+        names: picture.groups.iter().map(|group| (group.name.as_str(), "")).collect(),
+        gap: 26.0,
+        height: PLOT_HEIGHT,
+    });
     for (place, group) in picture.groups.iter().enumerate() {
-        draw_group(&mut svg, &frame, group, (left + slot * place as f64, slot));
+        let slot = (stage.start(place), stage.slot);
+        draw_group(&mut stage.svg, &stage.frame, group, slot);
     }
-    svg.line((left, frame.bottom), (right, frame.bottom), INK, " stroke-width=\"1\"");
-    names.draw(&mut svg, (left, right), frame.bottom, &picture.x);
-    svg.finish(&picture.title)
+    let Frame { left, right, bottom, .. } = stage.frame;
+    stage.svg.line((left, bottom), (right, bottom), INK, " stroke-width=\"1\"");
+    stage.finish(&picture.title)
 }
 
 fn draw_group(svg: &mut Svg, frame: &Frame, group: &BarGroup, (start, slot): (f64, f64)) {

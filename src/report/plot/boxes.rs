@@ -2,12 +2,10 @@
 
 use std::fmt::Write;
 
+use super::Bound;
 use super::axes::{Axis, Frame};
-use super::categories::Names;
-use super::heading::{Heading, MARGIN};
-use super::legend::{BOUND, Key, Legend};
-use super::svg::{GREY, INK, Num, Svg};
-use super::{Bound, PAGE_WIDTH};
+use super::stage::{Plan, Stage};
+use super::svg::{INK, Num, Svg};
 use crate::report::palette::category;
 use crate::report::statistics::Five;
 
@@ -45,31 +43,25 @@ pub struct Spread {
 
 /// Draws the picture.
 pub fn boxes(picture: &Boxes) -> String {
-    let (left, right) = (Frame::left_of(&picture.y), PAGE_WIDTH - MARGIN - 10.0);
-    let slot = (right - left) / picture.boxes.len().max(1) as f64;
-    let heading = Heading::new(&picture.title, &picture.subtitle, PAGE_WIDTH);
-    let legend = picture.bounds.iter().map(|bound| (Key::Bound, bound.name().to_owned()));
-    let legend = Legend::new(legend, right - left);
-    let names = Names::new(picture.boxes.iter().map(|spread| (spread.name.as_str(), spread.note.as_str())), slot);
-    let top = (heading.bottom() + 8.0 + legend.height() + 10.0).ceil();
     let x = Axis::steps("", Vec::new());
-    let frame = Frame { left, right, top, bottom: top + PLOT_HEIGHT, x: &x, y: &picture.y };
-    let mut svg = Svg::new(PAGE_WIDTH, (frame.bottom + names.height("")).ceil());
-    heading.draw(&mut svg);
-    legend.draw(&mut svg, left, heading.bottom() + 8.0);
-    frame.draw_upright(&mut svg);
-    for bound in &picture.bounds {
-        let y = frame.y(bound.at());
-        svg.line((left, y), (right, y), GREY, BOUND);
-    }
+    let mut stage = Stage::set(&Plan {
+        title: &picture.title,
+        subtitle: &picture.subtitle,
+        x: &x,
+        y: &picture.y,
+        areas: &[],
+        bounds: &picture.bounds,
+        names: picture.boxes.iter().map(|spread| (spread.name.as_str(), spread.note.as_str())).collect(),
+        gap: 10.0,
+        height: PLOT_HEIGHT,
+    });
     for (place, spread) in picture.boxes.iter().enumerate() {
-        let middle = left + slot * (place as f64 + 0.5);
-        draw_dots(&mut svg, &frame, spread, (middle, slot * 0.42));
-        draw_box(&mut svg, &frame, spread, middle);
+        let middle = stage.frame.left + stage.slot * (place as f64 + 0.5);
+        draw_dots(&mut stage.svg, &stage.frame, spread, (middle, stage.slot * 0.42));
+        draw_box(&mut stage.svg, &stage.frame, spread, middle);
     }
-    frame.outline(&mut svg);
-    names.draw(&mut svg, (left, right), frame.bottom, "");
-    svg.finish(&picture.title)
+    stage.frame.outline(&mut stage.svg);
+    stage.finish(&picture.title)
 }
 
 /// Dots of nearly the same height stand side by side around the middle, closer where there would be no room.

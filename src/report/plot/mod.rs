@@ -18,6 +18,7 @@ mod legend;
 mod lines;
 mod png;
 mod stacks;
+mod stage;
 mod svg;
 mod text;
 

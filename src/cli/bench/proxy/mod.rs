@@ -66,18 +66,17 @@ pub(super) fn run(args: &ProxyBenchArgs, out: &mut dyn Write) -> anyhow::Result<
     let effort = Effort::new(args.quick, args.repeat.or((!args.quick).then_some(7)));
     let course = Course::start(policy, args.quick)?;
     let (mut rows, mut failed) = (Vec::new(), false);
-    let taken = footprint(&course, effort, &progress).and_then(|mut rows| {
-        for rate in RATES {
-            rows.extend(costs(&course, effort, rate, &progress)?);
-        }
-        Ok(rows)
-    });
-    match taken {
+    // What cannot be measured at one rate says nothing of the others.
+    let mut take = |name, taken: anyhow::Result<Vec<Row>>| match taken {
         Ok(taken) => rows.extend(taken),
         Err(error) => {
             failed = true;
-            rows.push(Row::not_measured("proxy", "-", format!("{error:#}")));
+            rows.push(Row::not_measured(name, "-", format!("{error:#}")));
         }
+    };
+    take("footprint", footprint(&course, effort, &progress));
+    for rate in RATES {
+        take(name(rate), costs(&course, effort, rate, &progress));
     }
     for peer in course.missing() {
         rows.push(Row::not_measured(
@@ -134,11 +133,16 @@ fn footprint(course: &Course, effort: Effort, progress: &Progress) -> anyhow::Re
     Ok(rows)
 }
 
+/// What the figures of a rate are called.
+fn name(rate: u32) -> &'static str {
+    if rate == RATES[0] { "at 1,000/s" } else { "at 5,000/s" }
+}
+
 /// Processor time and added latency at a rate.
 fn costs(course: &Course, effort: Effort, rate: u32, progress: &Progress) -> anyhow::Result<Vec<Row>> {
     let slices = course.slices(effort.repeat, rate, |what| progress.say(what))?;
     let direct = slices.of(Peer::Direct);
-    let (name, ours) = (if rate == RATES[0] { "at 1,000/s" } else { "at 5,000/s" }, slices.of(Peer::Longhaul));
+    let (name, ours) = (name(rate), slices.of(Peer::Longhaul));
     let per_core = |slices: &[Slice]| Series::new(Unit::KiloRequests, slices.iter().map(|one| one.per_core / 1e3));
     let added = |slices: &[Slice], of: fn(&Slice) -> f64| {
         Series::new(Unit::Micros, slices.iter().zip(direct).map(|(one, direct)| of(one) - of(direct)))
