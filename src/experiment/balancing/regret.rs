@@ -90,7 +90,7 @@ mod tests {
              \x20 clients: {{each: {each}, rate: 10/s, arrivals: poisson}}\n"
         );
         let mut plan = plan(&text, "");
-        let Subject::Balancing(balancing) = &mut plan.points[0].subject;
+        let Subject::Balancing(balancing) = &mut plan.points[0].subject else { panic!("of this kind") };
         balancing.qos.within = within.parse().expect("a time");
         plan
     }
