@@ -30,6 +30,10 @@
 //! - [`report`]: pure; tables, plots and files of a run.
 //! - [`cli`]: one file per subcommand; builds the adapters.
 
+/// What tests in here and in tests/ share calls the library by its name.
+#[cfg(test)]
+extern crate self as longhaul;
+
 pub mod agent;
 pub mod balance;
 pub mod cli;

@@ -271,12 +271,16 @@ fn answer(request: Request, node: &mut dyn NodeControl) -> Response {
 }
 
 #[cfg(test)]
+#[path = "../../tests/support/idle_node.rs"]
+mod idle_node;
+
+#[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use std::net::{IpAddr, Ipv4Addr};
     use std::sync::mpsc::{Receiver, Sender, channel};
 
-    use super::super::protocol::ReplayPhase;
+    use super::idle_node::{IdleNode, Said};
     use super::*;
     use crate::measure::START_MISSED;
     use crate::shaping::{Impairment, RowPath};
@@ -296,62 +300,6 @@ mod tests {
         }
         fn resume(&mut self) {
             while self.interrupted.try_recv().is_ok() {}
-        }
-    }
-
-    /// A node that can only be cleared.
-    struct Bare;
-
-    impl NodeControl for Bare {
-        fn abilities(&mut self) -> Abilities {
-            Abilities::all()
-        }
-        fn place(&mut self) -> Result<Place, String> {
-            Err("nowhere".to_owned())
-        }
-        fn apply(&mut self, _: &Row, _: BackendChoice) -> Result<Applied, String> {
-            Err("not here".to_owned())
-        }
-        fn clear(&mut self) -> Result<usize, String> {
-            Ok(7)
-        }
-        fn status(&mut self) -> Result<NodeStatus, String> {
-            Err("not here".to_owned())
-        }
-        fn compare(&mut self, _: &Row, _: BackendChoice) -> Result<Compared, String> {
-            Err("not here".to_owned())
-        }
-        fn replay(&mut self, _: ReplayOrder) -> Result<Response, String> {
-            Err("not here".to_owned())
-        }
-        fn begin_replay(&mut self, _: u64) -> Result<(), String> {
-            Err("not here".to_owned())
-        }
-        fn switches(&mut self, _: u64) -> ReplayState {
-            ReplayState { phase: ReplayPhase::None, stamps: Vec::new(), gaps: Vec::new() }
-        }
-        fn stop_replay(&mut self) {}
-        fn take_up(&mut self, _: TakeUp) -> Result<ReplayState, String> {
-            Err("not here".to_owned())
-        }
-    }
-
-    /// What a session has written so far.
-    #[derive(Clone, Default)]
-    struct Said(Arc<Mutex<Vec<u8>>>);
-
-    impl Said {
-        fn text(&self) -> String {
-            String::from_utf8(lock(&self.0).clone()).unwrap()
-        }
-    }
-
-    impl Write for Said {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            lock(&self.0).write(bytes)
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
         }
     }
 
@@ -383,7 +331,7 @@ mod tests {
         let session = std::thread::spawn(move || {
             let (output, prober) = (Said::default(), Endless { began, interrupted });
             let interrupt = move |_| interrupt.send(()).unwrap_or(());
-            serve(io::BufReader::new(read), output.clone(), &mut Bare, prober, interrupt).unwrap();
+            serve(io::BufReader::new(read), output.clone(), &mut IdleNode::default(), prober, interrupt).unwrap();
             output.text()
         });
         for id in [1, 2] {
@@ -423,7 +371,7 @@ mod tests {
         let ending = line(&RequestLine { id: 13, request: Request::Clear });
         let input = io::Cursor::new([&long[..], &longer, b"\n", &ending].concat());
         let (said, (began, _started), (_stop, interrupted)) = (Said::default(), channel(), channel());
-        serve(input, said.clone(), &mut Bare, Endless { began, interrupted }, |_| {}).unwrap();
+        serve(input, said.clone(), &mut IdleNode::default(), Endless { began, interrupted }, |_| {}).unwrap();
         let said = said.text();
         assert_eq!(said.lines().count(), 3, "{said}");
         for answer in [
@@ -442,7 +390,8 @@ mod tests {
         let ((began, started), (interrupt, interrupted)) = (channel(), channel());
         let session = std::thread::spawn(move || {
             let (prober, interrupt) = (Endless { began, interrupted }, move |_| interrupt.send(()).unwrap_or(()));
-            serve(io::BufReader::new(read), hear.try_clone().unwrap(), &mut Bare, prober, interrupt).unwrap();
+            serve(io::BufReader::new(read), hear.try_clone().unwrap(), &mut IdleNode::default(), prober, interrupt)
+                .unwrap();
             hear.write_all(b"end\n").unwrap();
         });
         write.write_all(&line(&RequestLine { id: 1, request: Request::Probe(order()) })).unwrap();

@@ -6,6 +6,8 @@ mod bounds;
 mod claims;
 #[cfg(fuzzing)]
 mod guided;
+#[path = "../support/idle_node.rs"]
+mod idle_node;
 mod large;
 mod mutation;
 mod play;

@@ -1,18 +1,14 @@
 //! The session protocol: single lines, and a whole session that is fed anything.
 
-use std::cell::RefCell;
-use std::io::{Cursor, Write};
-use std::sync::{Arc, Mutex};
+use std::io::Cursor;
 
-use longhaul::agent::protocol::{
-    Applied, BeatLine, CancelLine, Compared, NodeStatus, Place, ReplayOrder, ReplayPhase, ReplayState, Request,
-    RequestLine, Response, ResponseLine, TakeUp,
-};
-use longhaul::agent::session::{Measuring, NodeControl, serve};
+use longhaul::agent::protocol::{BeatLine, CancelLine, Request, RequestLine, Response, ResponseLine};
+use longhaul::agent::session::{Measuring, serve};
 use longhaul::measure::{ProbeOrder, ProbeReport};
-use longhaul::shaping::{Abilities, Backend, BackendChoice, Row, State, desired};
+use longhaul::shaping::{Abilities, Backend, State, desired};
 
 use crate::claims;
+use crate::idle_node::{IdleNode, Said};
 
 pub(crate) const WORDS: &[&str] = &[
     "{\"id\":1,\"request\":",
@@ -84,49 +80,6 @@ pub(crate) fn response(bytes: &[u8]) {
     }
 }
 
-/// A node that does nothing but count.
-#[derive(Default)]
-struct Counting {
-    calls: RefCell<usize>,
-    cleared: bool,
-}
-
-impl NodeControl for Counting {
-    fn abilities(&mut self) -> Abilities {
-        Abilities::all()
-    }
-    fn place(&mut self) -> Result<Place, String> {
-        Err("nowhere".to_owned())
-    }
-    fn apply(&mut self, _: &Row, _: BackendChoice) -> Result<Applied, String> {
-        *self.calls.borrow_mut() += 1;
-        Err("not here".to_owned())
-    }
-    fn clear(&mut self) -> Result<usize, String> {
-        self.cleared = true;
-        Ok(0)
-    }
-    fn status(&mut self) -> Result<NodeStatus, String> {
-        Err("not here".to_owned())
-    }
-    fn compare(&mut self, _: &Row, _: BackendChoice) -> Result<Compared, String> {
-        Err("not here".to_owned())
-    }
-    fn replay(&mut self, _: ReplayOrder) -> Result<Response, String> {
-        Err("not here".to_owned())
-    }
-    fn begin_replay(&mut self, _: u64) -> Result<(), String> {
-        Err("not here".to_owned())
-    }
-    fn switches(&mut self, _: u64) -> ReplayState {
-        ReplayState { phase: ReplayPhase::None, stamps: Vec::new(), gaps: Vec::new() }
-    }
-    fn stop_replay(&mut self) {}
-    fn take_up(&mut self, _: TakeUp) -> Result<ReplayState, String> {
-        Err("not here".to_owned())
-    }
-}
-
 /// Measures nothing.
 struct Idle;
 
@@ -137,25 +90,12 @@ impl Measuring for Idle {
     fn resume(&mut self) {}
 }
 
-/// What the session writes, also from its own thread.
-#[derive(Clone, Default)]
-struct Output(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Output {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 /// Whatever the lines are, each but the silent ones has at most one answer, which can be read, and the node is cleared.
 pub(crate) fn whole(bytes: &[u8]) {
-    let (mut node, output) = (Counting::default(), Output::default());
+    let (mut node, output) = (IdleNode::default(), Said::default());
     serve(Cursor::new(bytes.to_vec()), output.clone(), &mut node, Idle, |_| {}).unwrap();
     assert!(node.cleared, "the node is not cleared");
-    let said = String::from_utf8(output.0.lock().unwrap().clone()).unwrap();
+    let said = output.text();
     for line in said.lines().filter(|line| BeatLine::read(line).is_none()) {
         let answer: ResponseLine<Response> = serde_json::from_str(line).unwrap();
         if let Response::Failed { message } = answer.response {
