@@ -137,6 +137,25 @@ fn many_nodes_are_placed_much_better_than_by_greed() {
     assert!(search < greedy / 2.0, "{search}, greedy {greedy}");
 }
 
+/// Services without traffic stay, unless they make room.
+#[test]
+fn no_move_is_for_nothing() {
+    for free in [1000, 2000, 4000] {
+        let problem = social(true, free, Objective::default());
+        let placement = placed("search", &[], &problem).placement;
+        let mut evaluator = Evaluator::new(&problem, placement.clone());
+        for (service, node) in placement.iter() {
+            let home = service % 9;
+            if node != home {
+                let back = evaluator.rank_after(service, home);
+                assert!(evaluator.rank().beats(back), "{service} from {home} to {node} with {free}m");
+            }
+        }
+        evaluator.refresh();
+        assert!(evaluator.rank().is_allowed());
+    }
+}
+
 /// With moves that are limited or have a price, each one is worth it.
 #[test]
 fn few_moves_are_the_ones_that_gain_most() {

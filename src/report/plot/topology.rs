@@ -87,14 +87,14 @@ fn height(node: &TopologyNode, boxes: bool) -> f64 {
 
 /// What is written in a box.
 fn lines(node: &TopologyNode) -> Vec<String> {
-    let word = |(name, moved): &(String, bool)| format!("{} {}", if *moved { "•" } else { " " }, shortened(name));
+    let word = |(name, moved): &(String, bool)| format!("{}{}", if *moved { "• " } else { "" }, shortened(name));
     let shown = if node.services.len() > NAMES { NAMES - 1 } else { node.services.len() };
     let mut lines: Vec<String> = node.services[..shown].iter().map(word).collect();
     if shown < node.services.len() {
-        lines.push(format!("  and {} more", node.services.len() - shown));
+        lines.push(format!("and {} more", node.services.len() - shown));
     }
     if lines.is_empty() {
-        lines.push("  nothing".to_owned());
+        lines.push("nothing".to_owned());
     }
     lines
 }
@@ -135,11 +135,7 @@ fn draw_box(svg: &mut Svg, node: &TopologyNode, (x, y): (f64, f64)) {
     let (high, left) = (height(node, true), x - BOX_WIDTH / 2.0);
     let top = y - high / 2.0;
     let rim = Rgb(120, 120, 120).hex();
-    svg.rect(
-        (left, top),
-        (BOX_WIDTH, high),
-        &format!("rx=\"6\" fill=\"#ffffff\" fill-opacity=\"0.93\" stroke=\"{rim}\""),
-    );
+    svg.rect((left, top), (BOX_WIDTH, high), &format!("rx=\"6\" fill=\"#ffffff\" stroke=\"{rim}\""));
     svg.text((left + 8.0, top + 15.0), Style::new(12.0, INK, Anchor::Start), &shortened(&node.name));
     let load = format!("{:.0} %", node.load * 100.0);
     svg.text((left + BOX_WIDTH - 8.0, top + 15.0), Style::new(10.0, GREY, Anchor::End), &load);
