@@ -19,6 +19,7 @@ mod manual;
 pub mod matrix;
 mod operate;
 mod panic;
+mod place;
 mod plan;
 mod policies;
 mod progress;
@@ -83,6 +84,7 @@ enum CliCommand {
     Run(run::RunArgs),
     Report(report::ReportArgs),
     Plan(plan::PlanArgs),
+    Place(Box<place::PlaceArgs>),
     Policies(policies::PoliciesArgs),
     Bench(bench::BenchArgs),
     Matrix(matrix::MatrixArgs),
@@ -150,6 +152,7 @@ fn dispatch(command: CliCommand, out: &mut dyn Write) -> anyhow::Result<ExitCode
         CliCommand::Run(args) => run::run(&args, out),
         CliCommand::Report(args) => report::run(&args, out),
         CliCommand::Plan(args) => plan::run(&args, out),
+        CliCommand::Place(args) => place::run(&args, out),
         CliCommand::Policies(args) => policies::run(&args, out),
         CliCommand::Bench(args) => bench::run(&args, out),
         CliCommand::Matrix(args) => matrix::run(args, out),

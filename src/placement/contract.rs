@@ -177,7 +177,7 @@ fn extremes(definition: &Definition) -> Vec<String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(10))]
 
     /// With every policy and every extreme of its parameters: each service has a node that it may run on, and the same again
     /// gives the same.

@@ -167,5 +167,5 @@ impl<'a> Evaluator<'a> {
 
 /// Whether a service that runs already would run elsewhere on that node.
 pub(super) fn is_moved(problem: &Problem, service: ServiceIndex, node: NodeIndex) -> bool {
-    problem.services()[service].current.is_some_and(|current| current != node)
+    problem.is_moved(service, node)
 }

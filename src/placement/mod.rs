@@ -40,6 +40,8 @@ mod cost;
 mod dice;
 mod evaluator;
 mod exact;
+pub mod explain;
+pub mod files;
 pub mod generate;
 #[cfg(test)]
 mod golden;

@@ -236,6 +236,11 @@ impl Problem {
         }
     }
 
+    /// Whether a service that runs already would have to move to be on that node.
+    pub fn is_moved(&self, service: ServiceIndex, node: NodeIndex) -> bool {
+        self.draft.services[service].current.is_some_and(|current| current != node)
+    }
+
     /// Where everything runs now; `None` if one service is new.
     pub fn current(&self) -> Option<Placement> {
         self.draft.services.iter().map(|service| service.current).collect::<Option<Vec<_>>>().map(Placement::new)

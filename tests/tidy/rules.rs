@@ -20,7 +20,7 @@ const ROOMS: [(&str, &[&str]); 26] = [
     ("inventory", &["wording", "units", "topology"]),
     ("parameters", &["wording", "units"]),
     ("balance", &["wording", "units", "parameters"]),
-    ("placement", &["wording", "units", "topology", "matrix", "parameters"]),
+    ("placement", &["wording", "yaml", "units", "topology", "matrix", "parameters"]),
     ("shaping", &["wording", "units", "topology", "matrix"]),
     ("sim", &["wording", "units", "topology", "matrix", "shaping"]),
     ("serving", &["wording", "units"]),

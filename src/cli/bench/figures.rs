@@ -26,6 +26,9 @@ pub(super) enum Unit {
     /// Hundredths of one processor.
     #[serde(rename = "percent_of_a_cpu")]
     CpuPercent,
+    /// Hundredths.
+    #[serde(rename = "percent")]
+    Percent,
     /// 10^9 bits per second.
     #[serde(rename = "Gbit/s")]
     Gigabits,
@@ -56,7 +59,7 @@ impl Unit {
             Self::Millis => "ms",
             Self::Seconds => "s",
             Self::Megabytes => "MB",
-            Self::CpuPercent => "%",
+            Self::CpuPercent | Self::Percent => "%",
             Self::Gigabits => "Gbit/s",
             Self::NanosPerKilobyte => "ns/kB",
             Self::KiloPackets | Self::KiloRequests => "k/s",
@@ -72,7 +75,13 @@ impl Unit {
             Self::Millis if value.abs() >= 1_000.0 => 0,
             Self::Packets | Self::Writes => 0,
             Self::Micros | Self::KiloPackets | Self::KiloRequests | Self::NanosPerKilobyte => 1,
-            Self::Millis | Self::Seconds | Self::Megabytes | Self::CpuPercent | Self::Gigabits | Self::MegaEvents => 2,
+            Self::Millis
+            | Self::Seconds
+            | Self::Megabytes
+            | Self::CpuPercent
+            | Self::Percent
+            | Self::Gigabits
+            | Self::MegaEvents => 2,
         }
     }
 

@@ -5,6 +5,7 @@ mod figures;
 mod ground;
 mod inject;
 mod lab;
+mod place;
 mod print;
 mod proxy;
 mod sim;
@@ -19,7 +20,7 @@ use clap::{Args, Subcommand};
 /// Measure what longhaul reaches on this machine, beside the plain kernel path.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  longhaul bench lab --quick\n  longhaul bench inject --quick\n  longhaul bench sim --quick"
+    after_help = "Examples:\n  longhaul bench lab --quick\n  longhaul bench inject --quick\n  longhaul bench sim --quick\n  longhaul bench place --quick"
 )]
 pub(super) struct BenchArgs {
     #[command(subcommand)]
@@ -32,6 +33,7 @@ enum BenchCommand {
     Inject(inject::InjectBenchArgs),
     Proxy(proxy::ProxyBenchArgs),
     Sim(sim::SimBenchArgs),
+    Place(place::PlaceBenchArgs),
     /// One end of a stream of small packets, for inside nodes.
     #[command(hide = true)]
     Traffic(traffic::TrafficArgs),
@@ -47,6 +49,7 @@ pub(super) fn run(args: &BenchArgs, out: &mut dyn Write) -> anyhow::Result<ExitC
         BenchCommand::Inject(args) => inject::run(args, out),
         BenchCommand::Proxy(args) => proxy::run(args, out),
         BenchCommand::Sim(args) => sim::run(args, out),
+        BenchCommand::Place(args) => place::run(args, out),
         BenchCommand::Stopwatch(args) => stopwatch::run(args, out).map(|()| ExitCode::SUCCESS),
         BenchCommand::Traffic(args) => traffic::run(args, out).map(|()| ExitCode::SUCCESS),
     }

@@ -125,9 +125,9 @@ impl Search {
         }
         if !best.is_ideal() && size <= TINY {
             let proof = prove(problem, best.placement, PROOF, time_up);
-            return Placed { tried: tried + proof.tried, ..proof };
+            return Placed { tried: tried + proof.tried, placement: settled(problem, proof.placement), ..proof };
         }
-        Placed { proven: best.is_ideal(), placement: best.placement, tried }
+        Placed { proven: best.is_ideal(), placement: settled(problem, best.placement), tried }
     }
 
     /// A round's trials, from the largest scale to the smallest.
@@ -254,6 +254,25 @@ impl<'a> Best<'a> {
     fn is_ideal(&self) -> bool {
         self.rank.violation <= 0.0 && self.rank.cost.as_kb_ms() <= 0.0
     }
+}
+
+/// The placement without the moves that gain nothing: who can go back to where it runs now at no cost does.
+fn settled(problem: &Problem, placement: Placement) -> Placement {
+    let mut evaluator = Evaluator::new(problem, placement);
+    let mut settling = true;
+    while settling {
+        settling = false;
+        for (service, known) in problem.services().iter().enumerate() {
+            let home = known.current.filter(|home| *home != evaluator.node(service) && problem.allows(service, *home));
+            if let Some(home) = home
+                && !evaluator.rank().beats(evaluator.rank_after(service, home))
+            {
+                evaluator.apply(service, home);
+                settling = true;
+            }
+        }
+    }
+    evaluator.into_placement()
 }
 
 /// Down to where no service, no two that talk, and no swap is better.

@@ -25,7 +25,7 @@ fn shapes() -> impl Iterator<Item = Problem> {
         let shape = Shape { services, nodes, application: services / 2 + 1, edges, fill };
         Problem::new(generate(shape, &mut ChaCha8Rng::seed_from_u64(seed))).expect("a problem")
     };
-    let sizes = [(4, 2), (6, 3), (8, 4), (10, 5), (12, 6), (20, 7), (27, 9), (40, 10), (60, 18)];
+    let sizes = [(4, 2), (6, 3), (8, 4), (10, 5), (12, 6), (20, 7), (27, 9)];
     let all = sizes.into_iter().flat_map(|(services, nodes)| {
         [(1.0, 0.4), (1.5, 0.6), (2.5, 0.75)].map(|(edges, fill)| (services, nodes, edges, fill))
     });
@@ -94,7 +94,7 @@ fn best_of_all(problem: &Problem) -> Rank {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
+    #![proptest_config(ProptestConfig::with_cases(30))]
 
     /// Pins, prices, limits of moves, overloads that nothing mends: the exact policy finds the best of all placements and
     /// proves it, and nobody else finds a better one.
@@ -135,6 +135,25 @@ fn many_nodes_are_placed_much_better_than_by_greed() {
     let problem = Problem::new(generate(shape, &mut ChaCha8Rng::seed_from_u64(1))).expect("a problem");
     let (search, greedy) = (cost_of("search", &[("effort", "20")], &problem), cost_of("pga", &[], &problem));
     assert!(search < greedy / 2.0, "{search}, greedy {greedy}");
+}
+
+/// Services without traffic stay, unless they make room.
+#[test]
+fn no_move_is_for_nothing() {
+    for free in [1000, 2000, 4000] {
+        let problem = social(true, free, Objective::default());
+        let placement = placed("search", &[], &problem).placement;
+        let mut evaluator = Evaluator::new(&problem, placement.clone());
+        for (service, node) in placement.iter() {
+            let home = service % 9;
+            if node != home {
+                let back = evaluator.rank_after(service, home);
+                assert!(evaluator.rank().beats(back), "{service} from {home} to {node} with {free}m");
+            }
+        }
+        evaluator.refresh();
+        assert!(evaluator.rank().is_allowed());
+    }
 }
 
 /// With moves that are limited or have a price, each one is worth it.

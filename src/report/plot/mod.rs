@@ -21,6 +21,7 @@ mod stacks;
 mod stage;
 mod svg;
 mod text;
+mod topology;
 
 pub use axes::{Axis, Spacing};
 pub use bars::{Bar, BarGroup, Bars, bars};
@@ -33,6 +34,7 @@ pub use lines::{Line, LinePoint, Lines, lines};
 pub use png::{PlotError, png};
 pub use stacks::{Part, StackPanel, Stacks, stacks};
 pub(super) use svg::Escaped;
+pub use topology::{Topology, TopologyLink, TopologyNode, topology};
 
 /// The width of pictures that have no other reason for theirs.
 const PAGE_WIDTH: f64 = 760.0;

@@ -1,0 +1,199 @@
+//! `longhaul bench place`: how long placing takes and how good placements are, beside the parallel greedy algorithm of paper 001.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use super::conduct::{Begun, Wish};
+use super::figures::{Relation, Row, Series, Target, Unit};
+use super::ground::Effort;
+use crate::cli::progress::Progress;
+use crate::matrix::{ReadOptions, parse};
+use crate::parameters::{Given, Parameters};
+use crate::placement::files::{Files, Source};
+use crate::placement::generate::{Shape, generate};
+use crate::placement::{Evaluator, Placed, Problem, Setting, build, find};
+use crate::shaping::BackendChoice;
+
+/// Measure how fast and how well services are placed, beside TraDE's greedy algorithm
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  longhaul bench place            about two minutes
+  longhaul bench place --quick    once and shorter
+
+TraDE's example (27 services, 9 nodes), problems by lot of the same size, and one
+of 1,000 services on 100 nodes, each placed by `search` within a limit of time;
+beside it `pga` with 4 workers, without one. The best known cost is that of much
+longer searches. Small problems are set beside the optimum that branch and bound
+proves. Use a release build on a machine that does nothing else.
+
+Exit code: 0 also when a target is missed, 2 when something could not be measured.")]
+pub(super) struct PlaceBenchArgs {
+    /// Repetitions of each figure, each with a seed of its own [default: 7, with --quick 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    repeat: Option<u32>,
+    /// Shorter measurements, once
+    #[arg(long)]
+    quick: bool,
+    /// Also write everything as JSON to this file
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+/// A size that is measured.
+#[derive(Debug, Clone, Copy)]
+struct Size {
+    name: &'static str,
+    /// When the search is stopped: a little before its target, as it looks at the clock only now and then.
+    limit: Duration,
+    /// Its target.
+    target_ms: f64,
+    /// By how many percent it may be above the best known, if that is a target.
+    worse: Option<f64>,
+}
+
+const EXAMPLE: Size =
+    Size { name: "TraDE's example", limit: Duration::from_micros(900), target_ms: 1.0, worse: Some(1.0) };
+const SMALL: Size = Size { name: "27 x 9 by lot", limit: Duration::from_micros(900), target_ms: 1.0, worse: None };
+const LARGE: Size =
+    Size { name: "1,000 x 100", limit: Duration::from_millis(950), target_ms: 1000.0, worse: Some(2.0) };
+
+/// Runs `longhaul bench place`.
+pub(super) fn run(args: &PlaceBenchArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
+    let begun = Begun::now(args.json.as_deref())?;
+    let progress = Progress::new();
+    let effort = Effort::new(args.quick, args.repeat.or((!args.quick).then_some(7)));
+    let longer = if args.quick { 1 } else { 4 };
+    let mut rows = Vec::new();
+    progress.say("TraDE's example");
+    let example = example()?;
+    rows.extend(sized(EXAMPLE, effort.repeat, 20 * longer, |_| Ok(example.clone()))?);
+    progress.say("27 services on 9 nodes");
+    rows.extend(sized(SMALL, effort.repeat, 20 * longer, |seed| by_lot(27, 9, 1.3, seed))?);
+    progress.say("small problems and their optimum");
+    rows.push(optimality(if args.quick { 8 } else { 40 })?);
+    progress.say("1,000 services on 100 nodes");
+    rows.extend(sized(LARGE, effort.repeat, 2 * longer, |_| by_lot(1000, 100, 1.3, 1))?);
+    progress.finish();
+    let (quick, repeat, json) = (args.quick, Some(effort.repeat), args.json.as_deref());
+    let wish = Wish { quick, repeat, json, backend: BackendChoice::Auto, peer: "PGA" };
+    begun.conclude(wish, effort, "none".to_owned(), &rows, false, out)
+}
+
+/// The social network on Table I, one core of each node free, everything where the example has it.
+fn example() -> anyhow::Result<Problem> {
+    let source = |name, text: &'static str| Source { name, bytes: text.as_bytes() };
+    let files = Files {
+        traffic: source("edges.csv", include_str!("../../../placements/social-network/edges.csv")),
+        nodes: source("nodes.yaml", include_str!("../../../placements/social-network/nodes.yaml")),
+        services: source("services.yaml", include_str!("../../../placements/social-network/services.yaml")),
+        current: Some(source("current.yaml", include_str!("../../../placements/social-network/current.yaml"))),
+    };
+    let matrix = parse("trade.csv", include_str!("../../../matrices/trade.csv").as_bytes(), ReadOptions::default())?;
+    Ok(Problem::new(files.draft(&matrix)?)?)
+}
+
+/// A problem of applications of 25 services.
+fn by_lot(services: usize, nodes: usize, edges: f64, seed: u64) -> anyhow::Result<Problem> {
+    let shape = Shape { services, nodes, application: 25, edges, fill: 0.7 };
+    Ok(Problem::new(generate(shape, &mut ChaCha8Rng::seed_from_u64(seed)))?)
+}
+
+/// Time and quality at a size: each repetition has its own seed, and its own problem where `problem` makes one.
+fn sized(
+    size: Size,
+    repeat: u32,
+    longer: u64,
+    problem: impl Fn(u64) -> anyhow::Result<Problem>,
+) -> anyhow::Result<Vec<Row>> {
+    let (mut times, mut worse) = ((Vec::new(), Vec::new()), (Vec::new(), Vec::new()));
+    let mut known: Option<(Problem, f64)> = None;
+    for seed in 1..=u64::from(repeat) {
+        let problem = problem(seed)?;
+        let (ours, took) = placed(&problem, "search", &[("effort", "1000000")], seed, Some(size.limit))?;
+        let (theirs, took_theirs) = placed(&problem, "pga", &[], seed, None)?;
+        let costs = (cost(&problem, &ours), cost(&problem, &theirs));
+        let best = match known.take().filter(|(before, _)| *before == problem) {
+            Some((_, best)) => best,
+            None => best_known(&problem, longer)?,
+        };
+        let best = best.min(costs.0).min(costs.1);
+        let above = |cost: f64| if best > 0.0 { (cost / best - 1.0) * 100.0 } else { 100.0 * f64::from(cost > 0.0) };
+        times.0.push(took.as_secs_f64() * 1000.0);
+        times.1.push(took_theirs.as_secs_f64() * 1000.0);
+        worse.0.push(above(costs.0));
+        worse.1.push(above(costs.1));
+        known = Some((problem, best));
+    }
+    let time = |values| Series::new(Unit::Millis, values);
+    let percent = |values| Series::new(Unit::Percent, values);
+    let quality = Row::new(size.name, "cost above the best known", percent(worse.0));
+    let quality = quality.beside(Relation::Difference, percent(worse.1));
+    Ok(vec![
+        Row::new(size.name, "time", time(times.0))
+            .beside(Relation::Speedup, time(times.1))
+            .reaching(Target::at_most(size.target_ms)),
+        match size.worse {
+            Some(worse) => quality.reaching(Target::at_most(worse)),
+            None => quality,
+        },
+    ])
+}
+
+/// The cost that much longer searches come to.
+fn best_known(problem: &Problem, longer: u64) -> anyhow::Result<f64> {
+    let (effort, kicks) = ((50 * longer).to_string(), (2000 * longer).to_string());
+    let mut best = f64::INFINITY;
+    for seed in [101, 102] {
+        let (placed, _) = placed(problem, "search", &[("effort", &effort), ("kicks", &kicks)], seed, None)?;
+        best = best.min(cost(problem, &placed));
+    }
+    Ok(best)
+}
+
+/// How far the search is from the optimum at most, on small problems that branch and bound closes.
+fn optimality(count: u64) -> anyhow::Result<Row> {
+    let (mut closed, mut worst) = (0, 0.0f64);
+    for seed in 1..=count {
+        let (services, nodes) = ([(6, 4), (9, 4), (12, 5), (15, 5)])[usize::try_from(seed % 4)?];
+        let problem = by_lot(services, nodes, 1.5, seed)?;
+        let (exact, _) = placed(&problem, "exact", &[("steps", "3000000")], seed, None)?;
+        if exact.proven {
+            closed += 1;
+            let (found, _) = placed(&problem, "search", &[], seed, None)?;
+            let (optimum, found) = (cost(&problem, &exact), cost(&problem, &found));
+            worst =
+                worst.max(if optimum > 0.0 { (found / optimum - 1.0) * 100.0 } else { 100.0 * f64::from(found > 0.0) });
+        }
+    }
+    let series = if closed > 0 { Series::new(Unit::Percent, [worst]) } else { None };
+    let what = format!("most above the optimum, {closed} proved of {count}");
+    Ok(Row::new("up to 15 x 5", what, series).reaching(Target::at_most(1.0)))
+}
+
+fn cost(problem: &Problem, placed: &Placed) -> f64 {
+    let rank = Evaluator::new(problem, placed.placement.clone()).rank();
+    if rank.is_allowed() { rank.cost.as_kb_ms() } else { f64::INFINITY }
+}
+
+fn placed(
+    problem: &Problem,
+    name: &str,
+    given: &[(&str, &str)],
+    seed: u64,
+    limit: Option<Duration>,
+) -> anyhow::Result<(Placed, Duration)> {
+    let policy = find(name).ok_or_else(|| anyhow::anyhow!("there is no policy `{name}`"))?;
+    let given: Given = given.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+    let parameters = Parameters::new(policy.name, policy.parameters, &given)?;
+    let mut placer = build(policy, Setting { parameters, stream: ChaCha8Rng::seed_from_u64(seed) });
+    let begun = Instant::now();
+    let placed = placer.place(problem, &|| limit.is_some_and(|limit| begun.elapsed() >= limit));
+    Ok((placed, begun.elapsed()))
+}
