@@ -17,12 +17,20 @@ fn every_plan_that_comes_along_can_be_run() {
         std::fs::read_dir(root().join("experiments")).unwrap().flatten().filter(|entry| entry.path().is_dir());
     let mut count = 0;
     for folder in folders {
-        let path = folder.path().join("plan.yaml");
-        let plan = Plan::load(&path, read_bytes).unwrap_or_else(|error| panic!("{error}"));
-        assert_eq!(Some(plan.name.as_str()), folder.file_name().to_str(), "a plan is called as its folder");
-        assert!(!plan.claims.is_empty() || plan.points.len() > 1, "{}: says nothing that could be wrong", plan.name);
-        assert!(folder.path().join("README.md").exists(), "{}: without a README", plan.name);
-        count += 1;
+        let folder_name = folder.file_name().into_string().unwrap();
+        assert!(folder.path().join("README.md").exists(), "{folder_name}: without a README");
+        assert!(folder.path().join("plan.yaml").exists(), "{folder_name}: without a plan");
+        let files = std::fs::read_dir(folder.path()).unwrap().flatten().map(|entry| entry.path());
+        for path in files.filter(|path| path.extension().is_some_and(|ending| ending == "yaml")) {
+            let plan = Plan::load(&path, read_bytes).unwrap_or_else(|error| panic!("{error}"));
+            let called = match path.file_stem().and_then(|stem| stem.to_str()).unwrap() {
+                "plan" => folder_name.clone(),
+                other => format!("{folder_name}-{other}"),
+            };
+            assert_eq!(plan.name, called, "a plan is called as its folder, and a further one with its file's name");
+            assert!(!plan.claims.is_empty() || plan.points.len() > 1, "{}: says nothing that could be wrong", plan.name);
+            count += 1;
+        }
     }
     assert!(count >= 4, "{count}");
 }
