@@ -123,12 +123,7 @@ impl<'a> Cluster<'a> {
     /// The allowed node where a service makes the least overload: for services that no node has room for.
     pub fn least_bad(&self, service: ServiceIndex) -> NodeIndex {
         let demand = self.problem.demand(service);
-        let excess = |node: NodeIndex| {
-            let mut loads = self.loads.clone();
-            loads.add(node, demand);
-            loads.excess()
-        };
-        let nodes = self.problem.allowed_nodes(service).map(|node| (excess(node), node));
+        let nodes = self.problem.allowed_nodes(service).map(|node| (self.loads.excess_added(node, demand), node));
         // Every service has an allowed node.
         nodes.min_by(|one, other| one.0.total_cmp(&other.0)).map_or(0, |(_, node)| node)
     }
