@@ -1,7 +1,9 @@
 //! A progress line on the terminal, none in a pipe.
 
 use std::io;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -70,23 +72,59 @@ impl Drop for Progress {
 /// How many trials have ended, and how long the others will take.
 pub(super) struct Trials {
     bar: ProgressBar,
+    /// How long a trial takes by the clock, where that is known, in milliseconds.
+    each: Option<u64>,
+    ended: Arc<AtomicU64>,
 }
 
 impl Trials {
     /// None of `count` has ended.
     pub(super) fn new(count: usize) -> Self {
-        let bar = ProgressBar::with_draw_target(Some(count as u64), ProgressDrawTarget::stderr());
-        if let Ok(style) = ProgressStyle::with_template("trial {pos}/{len} [{bar:30}] {eta} left, last {msg}") {
+        Self::of(count as u64, None, "trial {pos}/{len} [{bar:30}] {eta} left, last {msg}")
+    }
+
+    /// The same where all of them take `whole` by the clock.
+    pub(super) fn timed(count: usize, whole: Duration) -> Self {
+        let each = u64::try_from(whole.as_millis()).unwrap_or(u64::MAX) / (count as u64).max(1);
+        let trials = Self::of(each * count as u64, Some(each), "[{bar:30}] {eta} left, {msg}");
+        let (bar, ended) = (trials.bar.clone(), Arc::clone(&trials.ended));
+        // Ends with the bar, or with the process.
+        std::thread::spawn(move || {
+            let mut last = (0, Instant::now());
+            while !bar.is_finished() {
+                let now = ended.load(Ordering::Relaxed);
+                if now != last.0 {
+                    last = (now, Instant::now());
+                }
+                let within = u64::try_from(last.1.elapsed().as_millis()).unwrap_or(each).min(each);
+                bar.set_position(now * each + within);
+                std::thread::sleep(TICK);
+            }
+        });
+        trials
+    }
+
+    fn of(length: u64, each: Option<u64>, template: &str) -> Self {
+        let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr());
+        if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style.progress_chars("=> "));
         }
         bar.enable_steady_tick(TICK);
-        Self { bar }
+        Self { bar, each, ended: Arc::default() }
+    }
+
+    /// What is done within a trial.
+    pub(super) fn step(&self, step: &str) {
+        self.bar.set_message(step.to_owned());
     }
 
     /// A trial of this strategy has ended.
     pub(super) fn ended(&self, strategy: &str) {
-        self.bar.set_message(strategy.to_owned());
-        self.bar.inc(1);
+        self.ended.fetch_add(1, Ordering::Relaxed);
+        if self.each.is_none() {
+            self.bar.set_message(strategy.to_owned());
+            self.bar.inc(1);
+        }
     }
 
     /// Removes the line.

@@ -13,7 +13,7 @@ use nix::sys::signal::{SigSet, Signal};
 use serde_json::json;
 
 use super::host;
-use super::live::LabExecutor;
+use super::live::{self, LabExecutor};
 use super::progress::Trials;
 use super::verify::claim_folder;
 use crate::experiment::plan::{Plan, Testbed, Trial};
@@ -29,8 +29,10 @@ Examples:
   longhaul run plan.yaml --only QEdgeProxy --output runs/mine
   longhaul run plan.yaml --output runs/mine --resume
 
-Ctrl-C ends the run after the trials that are under way; --resume goes on with it.
-A plan that runs in simulation gives the same files each time.
+A plan says where it runs: in simulation (virtual time; the same files each time), or in the lab (services, proxies
+and clients as processes in network namespaces of this machine, in real time, no root needed).
+Ctrl-C ends the run: simulations under way finish, a trial in the lab is left; --resume goes on with it.
+However a run ends, nothing of a lab is left.
 Exit code: 0 every trial was run, 1 some are left, 2 the plan or the system is wrong.")]
 pub(super) struct RunArgs {
     /// Plan, a YAML file
@@ -65,6 +67,9 @@ pub(super) fn run(args: &RunArgs, out: &mut dyn Write) -> anyhow::Result<ExitCod
     let trials: Vec<Trial> = plan.trials().filter(wanted).collect();
     if args.dry_run {
         out.write_all(super::plan::overview(&plan, &trials).as_bytes())?;
+        if plan.testbed == Testbed::Lab {
+            writeln!(out, "  In the lab they take {}", live::about(live::estimate(&plan, &trials)))?;
+        }
         return Ok(ExitCode::SUCCESS);
     }
     let started = SystemTime::now();
@@ -92,9 +97,13 @@ fn run_all(
     // First of all: the threads of what follows must not take the signals.
     let stop = stop_on_signal()?;
     let (noise, begun) = (host::NoiseMeter::start(), Instant::now());
-    let (simulation, progress) = (Simulation::default(), Trials::new(trials.len()));
+    let simulation = Simulation::default();
+    let progress = Arc::new(match plan.testbed {
+        Testbed::Simulation => Trials::new(trials.len()),
+        Testbed::Lab => Trials::timed(trials.len(), live::estimate(plan, trials)),
+    });
     let told = |trial: &Trial, _: &_| progress.ended(&trial.strategy.name);
-    let lab = LabExecutor::new(plan.time_scale, directory, &stop);
+    let lab = LabExecutor::new(plan, directory, &stop, &progress);
     let (executor, workers): (&dyn Executor, usize) = match plan.testbed {
         Testbed::Simulation => (&simulation, workers(args)),
         Testbed::Lab => (&lab, 1),

@@ -16,6 +16,8 @@ pub struct Outcome {
     pub tables: Vec<Table>,
     /// Data that is kept beside them and that no report reads, such as every single request.
     pub evidence: Vec<Table>,
+    /// What a simulation of the same trial gave, where one was wanted.
+    pub simulated: Option<Box<Outcome>>,
     /// What a reader has to know before trusting the numbers; empty in virtual time.
     pub caveats: Vec<String>,
 }

@@ -99,6 +99,8 @@ pub struct ServiceConfig {
     pub parameters: Parameters,
     /// What it is to keep.
     pub qos: Qos,
+    /// From its first instance to the first maintenance of its policy; `None`: as long as between two.
+    pub phase: Option<Span>,
 }
 
 impl PartialEq for ServiceConfig {
@@ -295,7 +297,9 @@ fn service(fields: &ServiceFields, name: String) -> Result<ServiceConfig, Compla
         None => 0.9,
     };
     let qos = Qos { within: long(&fields.qos.within, 80)?, at_least, window: long(&fields.qos.window, 10_000)? };
-    Ok(ServiceConfig { name, policy, parameters, qos })
+    let most = Span::from_secs(86_400);
+    let phase = fields.phase.as_ref().map(|_| time(fields.phase.as_ref(), Span::ZERO, Span::ZERO, most)).transpose()?;
+    Ok(ServiceConfig { name, policy, parameters, qos, phase })
 }
 
 #[cfg(test)]

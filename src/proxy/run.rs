@@ -260,8 +260,8 @@ impl Upkeep {
         self.proxy.metrics.instances_valid.set(1);
         self.next_maintenance.retain(|name, _| routes.services.contains_key(name));
         for (name, service) in &routes.services {
-            if let Some(interval) = service.interval() {
-                self.next_maintenance.entry(name.clone()).or_insert(now + interval);
+            if let Some(interval) = service.interval().filter(|_| service.has_instances()) {
+                self.next_maintenance.entry(name.clone()).or_insert(now + service.config.phase.unwrap_or(interval));
             }
         }
         // New peers are not made to wait.

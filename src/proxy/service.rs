@@ -111,6 +111,11 @@ impl Service {
         self.latency.observe(completion.latency.as_secs_f64());
     }
 
+    /// Whether there is anyone to choose.
+    pub(super) fn has_instances(&self) -> bool {
+        !self.state().known.is_empty()
+    }
+
     /// How often it wants to be maintained.
     pub(super) fn interval(&self) -> Option<Span> {
         self.state().balancer.interval()

@@ -67,6 +67,7 @@ pub(super) struct ServiceFields {
     pub(super) parameters: BTreeMap<String, Text>,
     #[serde(default)]
     pub(super) qos: QosFields,
+    pub(super) phase: Option<Text>,
 }
 
 /// What a service is to keep.

@@ -10,6 +10,7 @@ mod host;
 mod impaired;
 mod life;
 mod replay;
+mod run;
 mod surroundings;
 mod user;
 mod verify;

@@ -26,7 +26,7 @@ const TICK: Duration = Duration::from_millis(50);
 /// How often the lab is asked whether it lives.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// From the loads' readiness to the common start, at least: round trips are known by then.
+/// From the readiness of all to the opening of the service, beside the probes' way, and from that to the common start.
 const LEAD: Duration = Duration::from_millis(500);
 
 /// How long loads may take to write what they have seen, beyond the last answer.
@@ -56,10 +56,13 @@ pub(super) struct Seen {
 }
 
 /// The programs of a trial.
+#[derive(Default)]
 struct Crew {
     services: BTreeMap<usize, Program>,
     /// Instances that balancers know.
     present: Vec<usize>,
+    /// Whether they may choose them.
+    open: bool,
     proxies: Vec<Program>,
     loads: Vec<(NodeIndex, Program)>,
 }
@@ -92,7 +95,7 @@ impl Performance<'_> {
     }
 
     fn assemble(&mut self) -> anyhow::Result<Crew> {
-        let mut crew = Crew { services: BTreeMap::new(), present: Vec::new(), proxies: Vec::new(), loads: Vec::new() };
+        let mut crew = Crew::default();
         let instances = self.script.instances.iter().enumerate();
         crew.present = instances.clone().filter(|(_, one)| one.announced).map(|(number, _)| number).collect();
         self.write_instances(&crew)?;
@@ -124,10 +127,12 @@ impl Performance<'_> {
         Ok(crew)
     }
 
-    /// Tells all loads when to begin.
-    fn begin(&self, crew: &mut Crew) -> anyhow::Result<Instant> {
-        let longest = self.stage_longest_round_trip();
-        let lead = LEAD + 3 * longest;
+    /// Opens the service once distances are known, and tells all loads when to begin.
+    fn begin(&mut self, crew: &mut Crew) -> anyhow::Result<Instant> {
+        self.wait_until(Instant::now() + LEAD + 2 * self.longest_round_trip(), crew)?;
+        crew.open = true;
+        self.write_instances(crew)?;
+        let lead = LEAD;
         let start_ns = monotonic_ns()? + u64::try_from(lead.as_nanos()).unwrap_or(u64::MAX);
         let start = Instant::now() + lead;
         for (_, load) in &mut crew.loads {
@@ -136,7 +141,7 @@ impl Performance<'_> {
         Ok(start)
     }
 
-    fn stage_longest_round_trip(&self) -> Duration {
+    fn longest_round_trip(&self) -> Duration {
         let longest = self.trial.topology.matrix.delays().iter().max().copied().unwrap_or_default();
         2 * self.scale.on_testbed(Span::from(longest)).as_duration()
     }
@@ -245,7 +250,7 @@ impl Performance<'_> {
 
     /// Replaces the file at once: all proxies watch it.
     fn write_instances(&self, crew: &Crew) -> anyhow::Result<()> {
-        let text = instances_file(self.script, &crew.present, Place { nodes: &self.stage.nodes });
+        let text = instances_file(self.script, &crew.present, Place { nodes: &self.stage.nodes }, crew.open);
         let new = self.folder.join("instances.new");
         write(&new, &text)?;
         std::fs::rename(&new, self.instances()).with_context(|| format!("rename {}", new.display()))

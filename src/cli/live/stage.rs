@@ -20,11 +20,8 @@ use crate::testbed::{self, MeasureOptions, Testbed};
 use crate::topology::Node;
 use crate::units::{Delay, Span};
 
-/// Probes per path of the bare and of the delayed network.
-const PROBES: (u32, u32) = (3, 10);
-
-/// Between two probes of a path.
-const INTERVAL: Span = Span::from_millis(8);
+/// Probes per path of the bare and of the delayed network, and the time between two of a path.
+pub(super) const MEASURING: ((u32, u32), Span) = ((3, 10), Span::from_millis(8));
 
 /// How far a path may be off before trials have a caveat: as `longhaul verify` has it.
 const TOLERANCE: Tolerance = Tolerance { relative: 0.05, absolute: Span::from_millis(1) };
@@ -64,12 +61,12 @@ impl Stage {
         let mut stage = Self { which, lab, nodes, namespaces, backend: String::new(), doubt: None, changed: false };
         let bare = DelayMatrix::new(matrix.names().to_vec(), vec![Delay::ZERO; matrix.delays().len()])?;
         say("measure the bare paths");
-        stage.measure(&bare, PROBES.0, "base", scale, directory)?;
+        stage.measure(&bare, MEASURING.0.0, "base", scale, directory)?;
         say("apply the delays");
         stage.set(situation)?;
         stage.changed = false;
         say("measure the delays");
-        let doubt = stage.measure(matrix, PROBES.1, "measured", scale, directory)?;
+        let doubt = stage.measure(matrix, MEASURING.0.1, "measured", scale, directory)?;
         // With jitter and loss, medians of few probes stray by themselves.
         stage.doubt = doubt.filter(|_| situation.beyond.is_none());
         Ok(stage)
@@ -116,7 +113,7 @@ impl Stage {
         let options = MeasureOptions {
             probes,
             warm_up: 1,
-            interval: INTERVAL,
+            interval: MEASURING.1,
             grace: MeasureOptions::grace_for(intended),
             ipv6: false,
             run: u64::from(probes),

@@ -135,12 +135,12 @@ impl<'a> World<'a> {
             for _ in 0..self.plan.clients.each {
                 self.add_client(Moment::START, node);
             }
-            // Balancers of different nodes were not started at the same instant.
-            let mut dice = self.trial.streams.stream("phase", node as u64);
             let number = index(node);
-            self.queue.at(Moment::START + part(self.plan.probe_every, &mut dice), Next::Probe(number));
-            if let Some(interval) = self.balancers[node].interval() {
-                self.queue.at(Moment::START + part(interval, &mut dice), Next::Maintain(number));
+            let interval = self.balancers[node].interval();
+            let (probing, maintenance) = phases(self.plan, self.trial, node, interval);
+            self.queue.at(Moment::START + probing, Next::Probe(number));
+            if interval.is_some() {
+                self.queue.at(Moment::START + maintenance, Next::Maintain(number));
             }
         }
         for (number, event) in self.plan.events.iter().enumerate() {
@@ -418,6 +418,14 @@ impl<'a> World<'a> {
 fn balancer(policy: &Policy, plan: &Balancing, trial: &Trial, node: NodeIndex) -> Box<dyn Balancer> {
     let stream = trial.streams.stream("balancer", node as u64);
     build(policy, Setting { qos: plan.qos, parameters: trial.strategy.parameters.clone(), stream })
+}
+
+/// When the balancer of a node first measures round trips, and when it is first maintained if it is at that `interval`:
+/// balancers of different nodes were not started at the same instant.
+pub(super) fn phases(plan: &Balancing, trial: &Trial, node: NodeIndex, interval: Option<Span>) -> (Span, Span) {
+    let mut dice = trial.streams.stream("phase", node as u64);
+    let probing = part(plan.probe_every, &mut dice);
+    (probing, interval.map_or(Span::ZERO, |interval| part(interval, &mut dice)))
 }
 
 fn part(span: Span, dice: &mut rand_chacha::ChaCha8Rng) -> Span {

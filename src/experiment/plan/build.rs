@@ -14,7 +14,7 @@ use crate::yaml::{self, At, Spot};
 use super::document::{Document, StrategyDocument};
 use super::error::{PlanError, PlanProblem, Wrong};
 use super::topology::{Failure, Reader, topology};
-use super::{Plan, Point, Strategy, Testbed, Topology, claim, lab, sweep};
+use super::{Plan, Point, Strategy, Testbed, Topology, claim, cross_check, lab, sweep};
 
 /// The version of the format.
 const VERSION: &str = "longhaul/v1";
@@ -33,6 +33,8 @@ pub(super) fn plan(file: &str, bytes: &[u8], read: Reader) -> Result<Plan, PlanE
     let metrics: Vec<&str> = written.subject.metrics().iter().map(|metric| metric.name).collect();
     let claims = document.claims.iter().map(|one| claim::claim(one, &written, &metrics));
     let claims = claims.collect::<Result<_, _>>().map_err(located)?;
+    let bounds = document.cross_check.as_ref().map(|at| cross_check::bounds(&at.value, written.subject.metrics()));
+    let bounds = bounds.transpose().map_err(located)?.unwrap_or_default();
     let mut points = vec![written];
     points.extend(varied(&document, bytes, read).map_err(failed)?);
     let plan = Plan {
@@ -44,6 +46,7 @@ pub(super) fn plan(file: &str, bytes: &[u8], read: Reader) -> Result<Plan, PlanE
         time_scale: time_scale(&document).map_err(located)?,
         points,
         claims,
+        cross_check: bounds,
         text: String::from_utf8_lossy(bytes).into_owned(),
     };
     let trials: u64 = plan.points.iter().map(|point| (point.topologies.len() * point.strategies.len()) as u64).sum();
@@ -98,8 +101,8 @@ fn point(document: &Document, read: Reader) -> Result<Point, Failure> {
         return Err((document.topologies.spot, PlanProblem::NoneOf("topology")).into());
     }
     let topologies = document.topologies.value.iter().enumerate();
-    let testbed = testbed(&document.testbed)?;
-    let topologies = topologies.map(|(number, entry)| topology(entry, number, testbed, read));
+    let simulated = testbed(&document.testbed)? == Testbed::Simulation || document.cross_check.is_some();
+    let topologies = topologies.map(|(number, entry)| topology(entry, number, simulated, read));
     let topologies = topologies.collect::<Result<Vec<_>, _>>()?;
     let names = topologies.iter().map(|topology| topology.name.as_str());
     once(names, "topologies").map_err(|problem| (document.topologies.spot, problem))?;

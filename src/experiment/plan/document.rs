@@ -35,6 +35,8 @@ pub(super) struct Document {
     pub(super) timeline: Vec<At<EntryDocument>>,
     #[serde(default)]
     pub(super) sweep: Vec<AxisDocument>,
+    /// How far metrics of the lab may be from those of a simulation of its trials.
+    pub(super) cross_check: Option<At<Ordered<At<String>>>>,
     /// What was said before, to be judged by this run.
     #[serde(default)]
     pub(super) claims: Vec<ClaimDocument>,

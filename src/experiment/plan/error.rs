@@ -170,7 +170,7 @@ pub enum PlanProblem {
     #[error("a claim has a metric and `of` with `between` or `above`, or else notTestable")]
     Claim,
     /// A field that says something of a testbed with a clock of its own.
-    #[error("{field} is for testbed: lab; virtual time needs none")]
+    #[error("{field} is for testbed: lab; a simulation needs none")]
     VirtualTime {
         /// The field.
         field: &'static str,

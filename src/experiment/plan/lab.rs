@@ -28,7 +28,10 @@ pub(super) fn check(document: &Document, plan: &Plan) -> Result<(), Wrong> {
         Testbed::Simulation if !plan.time_scale.is_one() => {
             Err((scale.unwrap_or(testbed), PlanProblem::VirtualTime { field: "timeScale" }))
         }
-        Testbed::Simulation => Ok(()),
+        Testbed::Simulation => match &document.cross_check {
+            Some(at) => Err((at.spot, PlanProblem::VirtualTime { field: "crossCheck" })),
+            None => Ok(()),
+        },
         Testbed::Lab => {
             let spots = Spots { testbed, scale: scale.unwrap_or(testbed) };
             plan.points.iter().try_for_each(|point| playable(point, plan.time_scale, &spots))

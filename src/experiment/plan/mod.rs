@@ -7,6 +7,7 @@
 
 mod build;
 mod claim;
+mod cross_check;
 mod document;
 mod error;
 mod lab;
@@ -15,6 +16,7 @@ mod topology;
 mod trials;
 
 pub use claim::{Claim, Expectation};
+pub use cross_check::Bound;
 pub(crate) use document::{CrowdDocument, EventDocument};
 pub(crate) use error::Wrong;
 pub use error::{PlanError, PlanProblem};
@@ -62,6 +64,8 @@ pub struct Plan {
     pub points: Vec<Point>,
     /// What was said before.
     pub claims: Vec<Claim>,
+    /// How far the lab may be from simulation; where there is a bound, its trials are simulated too.
+    pub cross_check: Vec<Bound>,
     /// The text, for the run directory.
     pub text: String,
 }

@@ -11,7 +11,6 @@ use crate::sim::Disturbances;
 use crate::units::{Delay, Rtt};
 use crate::yaml::{At, Spot, Text};
 
-use super::Testbed;
 use super::document::TopologyDocument;
 use super::error::{PlanProblem, Wrong};
 
@@ -62,11 +61,11 @@ impl From<Wrong> for Failure {
     }
 }
 
-/// The topology that the `number`th entry describes, on a testbed that has what it asks for.
+/// The topology that the `number`th entry describes, for a testbed, or to be `simulated` (too).
 pub(super) fn topology(
     document: &TopologyDocument,
     number: usize,
-    testbed: Testbed,
+    simulated: bool,
     read: Reader,
 ) -> Result<Topology, Failure> {
     let name = document.name.as_ref().map_or_else(|| format!("topology-{}", number + 1), |name| name.value.clone());
@@ -74,8 +73,8 @@ pub(super) fn topology(
     let intended = match &document.impairments {
         Some(file) => {
             let intended = Intended::load(&file.value, ReadOptions::default(), read)?;
-            if testbed == Testbed::Simulation {
-                simulated(&intended).map_err(|problem| (file.spot, problem))?;
+            if simulated {
+                can_be_simulated(&intended).map_err(|problem| (file.spot, problem))?;
             }
             intended
         }
@@ -164,7 +163,7 @@ fn disturbed(document: &TopologyDocument, matrix: DelayMatrix) -> Result<Intende
 }
 
 /// Whether paths have what virtual time has, and nothing else.
-fn simulated(intended: &Intended) -> Result<(), PlanProblem> {
+fn can_be_simulated(intended: &Intended) -> Result<(), PlanProblem> {
     let names = intended.matrix().names();
     let wrong = intended.matrix().paths().find_map(|(from, to)| {
         let intent = intended.intent(from, to);

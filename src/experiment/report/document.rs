@@ -7,6 +7,7 @@ use crate::report::number;
 use crate::report::page::{Block, Cell, Page, PageTable, Section, Tone};
 
 use super::Given;
+use super::cross_check;
 use super::matrices::{self, Delays};
 use super::overview;
 use super::results::{Results, TrialTables};
@@ -41,6 +42,7 @@ pub(super) fn page(material: &Material) -> Page {
     }
     if let Some(point) = material.results.written() {
         sections.push(results(material, point));
+        sections.extend(cross_check::section(material.results));
         sections.push(details(material, point));
         let headlines = headlines(material.results);
         let swept = sweep::blocks(material.results, &headlines);
@@ -178,6 +180,21 @@ fn caveats(material: &Material) -> Section {
             "Time is virtual: {ways}, and programs cost nothing. Differences between strategies are theirs; absolute numbers \
              are those of the model."
         ));
+    }
+    if results.description.testbed == "lab" {
+        points.push(
+            "Nodes are network namespaces of one machine: programs share its processors, and a node's own instance is as far as \
+             the loopback is. What was measured of delays before the trials stands under Delays; how late requests left and what \
+             others took of the processors stands in conduct.csv of each trial."
+                .to_owned(),
+        );
+        if (results.description.time_scale - 1.0).abs() > 1e-12 {
+            points.push(format!(
+                "Time was dilated: {} plan seconds a second. Delays, service times, rates and all times of policies were scaled and \
+                 the results scaled back; what programs and TCP take of themselves was not, and counts {0} times as much.",
+                results.description.time_scale
+            ));
+        }
     }
     points.push(format!(
         "Intervals are Student's t, 95 %, over {}, taken as independent draws. They say nothing of what all trials share, \

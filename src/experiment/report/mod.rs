@@ -9,6 +9,7 @@
 //!                                                        └─figures──► of the kind of experiment
 //! ```
 
+mod cross_check;
 mod document;
 mod given;
 mod matrices;
@@ -18,6 +19,7 @@ mod sweep;
 mod text;
 mod verdict;
 
+pub use cross_check::{Beside, besides};
 pub use given::Given;
 pub(super) use given::{figure, parsed, rows};
 pub(super) use overview::{capital, wide_axis};
@@ -77,7 +79,7 @@ pub fn write(directory: &RunDirectory, description: &Description, output: &Path)
     if let Some(point) = description.points.first() {
         point.facts.compare(&mut records);
     }
-    let results = Results { description, records };
+    let results = Results { description, records, simulated: directory.simulated()? };
     let judged = verdicts(&results);
     let page = document(directory, &results, &judged)?;
     write_whole(&output.join("metrics.csv"), metrics(&results).to_csv().as_bytes())?;

@@ -14,6 +14,8 @@ pub struct Results<'a> {
     pub description: &'a Description,
     /// What trials gave, sorted by point, topology, repetition and strategy.
     pub records: Vec<TrialRecord>,
+    /// What simulations of them gave, if there are any, sorted likewise.
+    pub simulated: Vec<TrialRecord>,
 }
 
 /// A trial of the plan as written, with its tables by name.

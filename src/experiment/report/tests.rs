@@ -51,7 +51,11 @@ fn reported(sweep: &str, count: usize, folder: &Path) -> Written {
 /// The page of a run without its files: drawing these takes most of the time.
 fn composed(folder: &Path) -> (Vec<Judged>, String, String) {
     let (directory, description) = RunDirectory::existing(folder).expect("a run");
-    let results = Results { description: &description, records: directory.records().expect("records") };
+    let results = Results {
+        description: &description,
+        records: directory.records().expect("records"),
+        simulated: directory.simulated().expect("records"),
+    };
     let judged = verdicts(&results);
     let page = document(&directory, &results, &judged).expect("a page");
     let summary = text::summary(&results, &judged);

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use crate::experiment::run::MetricDescription;
 use crate::wording::OneLine;
 
+use super::cross_check;
 use super::document::progress;
 use super::results::Results;
 use super::verdict::Judged;
@@ -38,6 +39,9 @@ pub(super) fn summary(results: &Results, judged: &[Judged]) -> String {
         }
         let _ = writeln!(text, "\n{}", table.trim_fmt());
         let _ = writeln!(text, "\nmean ± half of the 95 % interval over {}", results.interval_words());
+    }
+    if let Some(line) = cross_check::line(results) {
+        let _ = writeln!(text, "{line}");
     }
     text
 }

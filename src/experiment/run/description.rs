@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::experiment::outcome::{Better, MetricUnit};
-use crate::experiment::plan::{Claim, Plan, Point, Strategy, Testbed};
+use crate::experiment::plan::{Bound, Claim, Plan, Point, Strategy, Testbed};
 use crate::experiment::subject::Facts;
 use crate::intended::Intended;
 
@@ -33,6 +33,9 @@ pub struct Description {
     pub metrics: Vec<MetricDescription>,
     /// What was said before.
     pub claims: Vec<Claim>,
+    /// How far the lab may be from simulation.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cross_check: Vec<Bound>,
 }
 
 /// A point of the sweep.
@@ -119,6 +122,7 @@ impl Description {
                 })
                 .collect(),
             claims: plan.claims.clone(),
+            cross_check: plan.cross_check.clone(),
         }
     }
 

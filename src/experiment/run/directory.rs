@@ -5,6 +5,7 @@
 //! plan.json       as understood      trials/pP-tT-rR-sS/  trial.json and a CSV per table
 //! run.json        where and when     metrics.csv          every metric of every trial, long form
 //!                                    trials/…/clock.json  metrics that a clock gave, which differ from run to run
+//!                                    simulated/…          simulations of a testbed's trials, in the same form
 //!                                    impairments/pP-tT.csv  what paths do, where that is more than delay
 //! ```
 
@@ -20,6 +21,12 @@ use crate::experiment::plan::{Plan, Trial, TrialId};
 use crate::intended::Intended;
 use crate::matrix::csv::{CsvOptions, to_csv};
 use crate::wording::excerpt;
+
+/// The folder of trials.
+const TRIALS: &str = "trials";
+
+/// The folder of the simulations of a testbed's trials.
+const SIMULATED: &str = "simulated";
 
 /// A run directory that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -139,12 +146,20 @@ impl RunDirectory {
     }
 
     fn trial_folder(&self, id: TrialId) -> PathBuf {
-        self.path.join("trials").join(id.to_string())
+        self.path.join(TRIALS).join(id.to_string())
     }
 
     /// Keeps what a trial gave.
     pub fn keep(&self, trial: &Trial, outcome: &Outcome) -> Result<(), DirectoryError> {
-        let (id, folder) = (trial.id, format!("trials/{}", trial.id));
+        // First: the trial counts as kept when its own record is there.
+        if let Some(simulated) = &outcome.simulated {
+            self.keep_in(SIMULATED, trial, simulated)?;
+        }
+        self.keep_in(TRIALS, trial, outcome)
+    }
+
+    fn keep_in(&self, kind: &str, trial: &Trial, outcome: &Outcome) -> Result<(), DirectoryError> {
+        let (id, folder) = (trial.id, format!("{kind}/{}", trial.id));
         for table in outcome.tables.iter().chain(&outcome.evidence) {
             self.write(&format!("{folder}/{}.csv", table.name), &table.to_csv())?;
         }
@@ -170,7 +185,16 @@ impl RunDirectory {
 
     /// All trials that are there, by their numbers.
     pub fn records(&self) -> Result<Vec<TrialRecord>, DirectoryError> {
-        let folder = self.path.join("trials");
+        self.records_in(TRIALS)
+    }
+
+    /// The simulations of trials of a testbed, by their numbers.
+    pub fn simulated(&self) -> Result<Vec<TrialRecord>, DirectoryError> {
+        self.records_in(SIMULATED)
+    }
+
+    fn records_in(&self, kind: &str) -> Result<Vec<TrialRecord>, DirectoryError> {
+        let folder = self.path.join(kind);
         let entries = match fs::read_dir(&folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -184,7 +208,7 @@ impl RunDirectory {
 
     /// A table of a trial.
     pub fn table(&self, record: &TrialRecord, name: &str) -> Result<Table, DirectoryError> {
-        let file = self.path.join("trials").join(&record.id).join(format!("{name}.csv"));
+        let file = self.path.join(TRIALS).join(&record.id).join(format!("{name}.csv"));
         let text = read(&file)?;
         let content = |error: csv::Error| DirectoryError::Content { path: file.clone(), what: error.to_string() };
         let mut reader = csv::Reader::from_reader(text.as_bytes());

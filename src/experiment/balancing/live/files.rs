@@ -5,16 +5,22 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
+use crate::balance::{Setting, build};
 use crate::experiment::balancing::Balancing;
+use crate::experiment::balancing::simulate::phases;
 use crate::experiment::plan::Trial;
 use crate::experiment::time_scale::TimeScale;
 use crate::parameters::ParameterError;
 use crate::topology::{Node, NodeIndex};
+use crate::units::Span;
 
 use super::Script;
 
 /// The service's name.
 const SERVICE: &str = "service";
+
+/// A service that no proxy has. Instances are listed under it until the start: their distances are known by then.
+const REHEARSAL: &str = "rehearsal";
 
 /// Where a node's proxy listens, for the node's own clients.
 const PROXY: &str = "127.0.0.1:8080";
@@ -54,14 +60,16 @@ impl Place<'_> {
     }
 }
 
-/// The file of instances, with those that balancers are to know.
-pub fn instances_file(script: &Script, present: &[usize], place: Place) -> String {
+/// The file of instances, with those that balancers are to know; until the service is `open`, proxies only measure how far
+/// they are.
+pub fn instances_file(script: &Script, present: &[usize], place: Place, open: bool) -> String {
+    let service = if open { SERVICE } else { REHEARSAL };
     let instances: Vec<Value> = present
         .iter()
         .map(|number| {
             let instance = &script.instances[*number];
             let (address, probe) = (place.instance(script, *number), place.probe(instance.node));
-            json!({"name": instance.name, "service": SERVICE, "address": address, "probe": probe})
+            json!({"name": instance.name, "service": service, "address": address, "probe": probe})
         })
         .collect();
     json!({"apiVersion": "longhaul/v1", "instances": instances}).to_string()
@@ -80,6 +88,7 @@ pub fn proxy_config(
         parameters.iter().map(|(name, value)| (name.to_owned(), Value::String(value.to_string()))).collect();
     let qos = scale.qos_on_testbed(plan.qos);
     let timeout = scale.on_testbed(plan.timeout).to_string();
+    let phase = trial_phase(plan, trial, node).map(|phase| scale.on_testbed(phase).to_string());
     Ok(json!({
         "apiVersion": "longhaul/v1",
         "listen": PROXY,
@@ -96,6 +105,7 @@ pub fn proxy_config(
             "name": SERVICE,
             "policy": policy.name(),
             "parameters": parameters,
+            "phase": phase,
             "qos": {
                 "within": qos.within.to_string(),
                 "atLeast": qos.at_least,
@@ -104,6 +114,18 @@ pub fn proxy_config(
         }],
     })
     .to_string())
+}
+
+/// When the balancer of a node is first maintained: drawn as in simulation.
+fn trial_phase(plan: &Balancing, trial: &Trial, node: NodeIndex) -> Option<Span> {
+    let setting = Setting {
+        qos: plan.qos,
+        parameters: trial.strategy.parameters.clone(),
+        stream: trial.streams.stream("none", 0),
+    };
+    let (_, policy) = trial.balancing()?;
+    let interval = build(policy, setting).interval()?;
+    Some(phases(plan, trial, node, Some(interval)).1)
 }
 
 /// The command line of a proxy.
@@ -125,7 +147,7 @@ pub fn service_words(plan: &Balancing, script: &Script, number: usize, place: Pl
 /// than the proxy, so that the proxy's word on a request that took too long is heard.
 pub fn load_words(plan: &Balancing, scale: TimeScale, trace: &Path, records: &Path) -> Vec<String> {
     let timeout = scale.on_testbed(plan.timeout);
-    let patience = (timeout + timeout + crate::units::Span::from_secs(1)).to_string();
+    let patience = (timeout + timeout + Span::from_secs(1)).to_string();
     let within = scale.on_testbed(plan.qos.within).to_string();
     let (trace, records, plenty) = (trace.display().to_string(), records.display().to_string(), PLENTY.to_string());
     let target = format!("http://{PROXY}/");
