@@ -151,8 +151,8 @@ fn best_known(problem: &Problem, longer: u64) -> anyhow::Result<f64> {
     let (effort, kicks) = ((50 * longer).to_string(), (2000 * longer).to_string());
     let mut best = f64::INFINITY;
     for seed in [101, 102] {
-        let (placed, _) = placed(problem, "search", &[("effort", &effort), ("kicks", &kicks)], seed, None)?;
-        best = best.min(cost(problem, &placed));
+        let (found, _) = placed(problem, "search", &[("effort", &effort), ("kicks", &kicks)], seed, None)?;
+        best = best.min(cost(problem, &found));
     }
     Ok(best)
 }
@@ -194,6 +194,6 @@ fn placed(
     let parameters = Parameters::new(policy.name, policy.parameters, &given)?;
     let mut placer = build(policy, Setting { parameters, stream: ChaCha8Rng::seed_from_u64(seed) });
     let begun = Instant::now();
-    let placed = placer.place(problem, &|| limit.is_some_and(|limit| begun.elapsed() >= limit));
-    Ok((placed, begun.elapsed()))
+    let found = placer.place(problem, &|| limit.is_some_and(|limit| begun.elapsed() >= limit));
+    Ok((found, begun.elapsed()))
 }
