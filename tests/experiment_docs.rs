@@ -28,7 +28,11 @@ fn every_plan_that_comes_along_can_be_run() {
                 other => format!("{folder_name}-{other}"),
             };
             assert_eq!(plan.name, called, "a plan is called as its folder, and a further one with its file's name");
-            assert!(!plan.claims.is_empty() || plan.points.len() > 1, "{}: says nothing that could be wrong", plan.name);
+            assert!(
+                !plan.claims.is_empty() || plan.points.len() > 1,
+                "{}: says nothing that could be wrong",
+                plan.name
+            );
             count += 1;
         }
     }
