@@ -19,6 +19,10 @@ const ANSWER: [u8; 8] = *b"LHRT\x02\0\0\0";
 /// Of so many last probes of a peer the median counts: one that waited for a processor says nothing of the way.
 const REMEMBERED: usize = 5;
 
+/// How soon a peer is asked again that was not asked so often yet: the first answer alone, which may have come while everything
+/// started, is no distance to go by.
+const ACQUAINTANCE: Span = Span::from_millis(80);
+
 /// How long an answer is waited for.
 const PATIENCE: Span = Span::from_secs(5);
 
@@ -47,19 +51,39 @@ pub(super) struct Prober {
     sent: BTreeMap<u64, (SocketAddr, Moment)>,
     next: u64,
     last: BTreeMap<SocketAddr, VecDeque<Rtt>>,
+    /// How often each peer was asked.
+    asked: BTreeMap<SocketAddr, usize>,
 }
 
 impl Prober {
     pub(super) fn new(clock: Clock, nonce: u64) -> Self {
-        Self { clock, nonce, sent: BTreeMap::new(), next: 0, last: BTreeMap::new() }
+        Self { clock, nonce, sent: BTreeMap::new(), next: 0, last: BTreeMap::new(), asked: BTreeMap::new() }
     }
 
-    /// Probes each peer once; forgets those that are not among them.
-    pub(super) async fn probe(&mut self, peers: &BTreeSet<SocketAddr>, old: &UdpSocket, new: Option<&UdpSocket>) {
+    /// Forgets all peers but these.
+    pub(super) fn keep_only(&mut self, peers: &BTreeSet<SocketAddr>) {
         self.last.retain(|peer, _| peers.contains(peer));
+        self.asked.retain(|peer, _| peers.contains(peer));
+    }
+
+    /// Those of the peers that were asked less often than answers are remembered.
+    pub(super) fn newcomers(&self, peers: &BTreeSet<SocketAddr>) -> BTreeSet<SocketAddr> {
+        let new = |peer: &&SocketAddr| self.asked.get(peer).is_none_or(|asked| *asked < REMEMBERED);
+        peers.iter().filter(new).copied().collect()
+    }
+
+    /// How long until newcomers are asked again: not the same for all proxies, so that those that start together do not ask
+    /// together.
+    pub(super) fn acquaintance(&self) -> Span {
+        ACQUAINTANCE + Span::from_millis(self.nonce % 40)
+    }
+
+    /// Probes each of the peers once.
+    pub(super) async fn probe(&mut self, peers: &BTreeSet<SocketAddr>, old: &UdpSocket, new: Option<&UdpSocket>) {
         let now = self.clock.now();
         self.sent.retain(|_, (_, at)| now.since(*at) < PATIENCE);
         for peer in peers {
+            *self.asked.entry(*peer).or_default() += 1;
             let socket = if peer.is_ipv4() { Some(old) } else { new };
             let Some(socket) = socket else { continue };
             let number = self.next;
@@ -127,7 +151,9 @@ mod tests {
             let (socket, _) = sockets().await.unwrap();
             let mut prober = Prober::new(Clock::start(), 7);
             let mut bytes = [0; 64];
-            for _ in 0..3 {
+            let peers = BTreeSet::from([address]);
+            for _ in 0..REMEMBERED {
+                assert_eq!(prober.newcomers(&peers), peers, "it is asked as often as answers count");
                 prober.probe(&BTreeSet::from([address]), &socket, None).await;
                 let (length, from) = socket.recv_from(&mut bytes).await.unwrap();
                 assert_eq!(length, LENGTH, "an answer is as long as the question");
@@ -139,7 +165,9 @@ mod tests {
                 assert!(peer == address && Rtt::ZERO < rtt && rtt < Rtt::from_millis(1_000), "{rtt}");
                 assert_eq!(prober.take(&bytes[..length], from), None, "an answer counts once");
             }
-            assert!(prober.rtt(address).is_some());
+            assert!(prober.newcomers(&peers).is_empty() && prober.rtt(address).is_some());
+            prober.keep_only(&BTreeSet::new());
+            assert!(prober.newcomers(&peers) == peers && prober.rtt(address).is_none(), "it was forgotten");
         });
     }
 

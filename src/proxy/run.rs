@@ -203,6 +203,8 @@ struct Upkeep {
     prober: Prober,
     sockets: (UdpSocket, Option<UdpSocket>),
     next_probe: Moment,
+    /// When all are probed next, not only those that are new.
+    next_round: Moment,
     next_tidy: Moment,
     /// When each service is to be maintained next.
     next_maintenance: BTreeMap<String, Moment>,
@@ -230,6 +232,7 @@ impl Upkeep {
             proxy,
             sockets: probes::sockets().await?,
             next_probe: now,
+            next_round: now,
             next_tidy: now,
             next_maintenance: BTreeMap::new(),
             complain,
@@ -266,6 +269,7 @@ impl Upkeep {
         }
         // New peers are not made to wait.
         self.next_probe = now;
+        self.next_round = now;
     }
 
     /// Reads the instances again; a file that is wrong changes nothing.
@@ -336,8 +340,16 @@ impl Upkeep {
         }
         if let Some(settings) = self.config.probes.filter(|_| self.next_probe <= now) {
             let peers: BTreeSet<SocketAddr> = self.instances.iter().filter_map(|instance| instance.probe).collect();
-            self.prober.probe(&peers, &self.sockets.0, self.sockets.1.as_ref()).await;
-            self.next_probe = now + settings.interval;
+            self.prober.keep_only(&peers);
+            let everybody = self.next_round <= now;
+            let asked = if everybody { peers.clone() } else { self.prober.newcomers(&peers) };
+            self.prober.probe(&asked, &self.sockets.0, self.sockets.1.as_ref()).await;
+            if everybody {
+                self.next_round = now + settings.interval;
+            }
+            let known = self.prober.newcomers(&peers).is_empty();
+            let soon = now + self.prober.acquaintance();
+            self.next_probe = if known { self.next_round } else { self.next_round.min(soon) };
         }
         if self.next_tidy <= now {
             routes.services.values().for_each(|service| service.tidy(now, &self.proxy.metrics));

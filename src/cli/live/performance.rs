@@ -26,8 +26,11 @@ const TICK: Duration = Duration::from_millis(50);
 /// How often the lab is asked whether it lives.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// From the readiness of all to the opening of the service, beside the probes' way, and from that to the common start.
+/// From the readiness of all to the first probes, and from the opening of the service to the common start.
 const LEAD: Duration = Duration::from_millis(500);
+
+/// How long proxies take to ask instances that are new to them as often as they remember answers.
+const ACQUAINTANCE: Duration = Duration::from_secs(1);
 
 /// How long loads may take to write what they have seen, beyond the last answer.
 const WRITING: Duration = Duration::from_secs(60);
@@ -98,7 +101,8 @@ impl Performance<'_> {
         let mut crew = Crew::default();
         let instances = self.script.instances.iter().enumerate();
         crew.present = instances.clone().filter(|(_, one)| one.announced).map(|(number, _)| number).collect();
-        self.write_instances(&crew)?;
+        // Distances that are measured while seventy programs start are none: proxies hear of instances when all are ready.
+        self.write_instances(&Crew::default())?;
         for (number, _) in instances.filter(|(_, one)| one.started) {
             crew.services.insert(number, self.service(number)?);
         }
@@ -129,7 +133,9 @@ impl Performance<'_> {
 
     /// Opens the service once distances are known, and tells all loads when to begin.
     fn begin(&mut self, crew: &mut Crew) -> anyhow::Result<Instant> {
-        self.wait_until(Instant::now() + LEAD + 2 * self.longest_round_trip(), crew)?;
+        self.wait_until(Instant::now() + LEAD, crew)?;
+        self.write_instances(crew)?;
+        self.wait_until(Instant::now() + ACQUAINTANCE + 2 * self.longest_round_trip(), crew)?;
         crew.open = true;
         self.write_instances(crew)?;
         let lead = LEAD;
