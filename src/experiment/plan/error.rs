@@ -176,7 +176,7 @@ pub enum PlanProblem {
         field: &'static str,
     },
     /// A time that does not fit the testbed at this pace.
-    #[error("at this timeScale, on the testbed, {}", excerpt(.what))]
+    #[error("at this timeScale, on the testbed, {}", OneLine(.what))]
     Pace {
         /// Which, and what would be right.
         what: String,
