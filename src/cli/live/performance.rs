@@ -101,7 +101,7 @@ impl Performance<'_> {
         let mut crew = Crew::default();
         let instances = self.script.instances.iter().enumerate();
         crew.present = instances.clone().filter(|(_, one)| one.announced).map(|(number, _)| number).collect();
-        // Distances that are measured while seventy programs start are none: proxies hear of instances when all are ready.
+        // Distances that are measured while all programs start are none: proxies hear of instances when all are ready.
         self.write_instances(&Crew::default())?;
         for (number, _) in instances.filter(|(_, one)| one.started) {
             crew.services.insert(number, self.service(number)?);
