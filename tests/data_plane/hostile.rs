@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use crate::frames::frame;
 use crate::ground::{Files, Origin, get};
 use crate::programs::{PATIENCE, Program, connect, read_answer};
 
@@ -174,10 +175,6 @@ fn huge_bodies_pass_without_being_kept() {
 #[test]
 fn headers_that_would_become_two_are_refused() {
     let (origin, proxy) = ground("");
-    let frame = |kind: u8, flags: u8, stream: u32, bytes: &[u8]| {
-        let length = u32::try_from(bytes.len()).unwrap().to_be_bytes();
-        [&length[1..], &[kind, flags], &stream.to_be_bytes(), bytes].concat()
-    };
     let literal = |name: &str, value: &str| {
         let text = |text: &str| [&[u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
         [vec![0], text(name), text(value)].concat()

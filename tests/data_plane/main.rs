@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod frames;
 mod ground;
+mod h2c;
 mod hostile;
 mod load;
 #[path = "../support/programs.rs"]
