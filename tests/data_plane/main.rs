@@ -7,6 +7,7 @@ mod frames;
 mod ground;
 mod h2c;
 mod hostile;
+mod hostile_frames;
 mod load;
 #[path = "../support/programs.rs"]
 mod programs;
