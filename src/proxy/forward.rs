@@ -28,7 +28,7 @@ use crate::units::Moment;
 const ATTEMPTS: u32 = 3;
 
 /// How often a connection to the same instance may have ended before it had the request.
-const RENEWALS: u32 = 2;
+const RENEWALS: u32 = 8;
 
 /// The header by which the answer says whose it is, where the instance does not.
 const INSTANCE_HEADER: HeaderName = HeaderName::from_static("x-longhaul-instance");

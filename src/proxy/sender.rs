@@ -65,12 +65,16 @@ fn alone(mut failed: TrySendError<Request<Asked>>, repeatable: bool) -> Unanswer
     }
 }
 
-/// HTTP/2 tells what was not processed: a refused stream, and those above the last one of a connection that is going away
+/// HTTP/2 tells what was not processed: all of a connection without settings, a refused stream, and those above the last one of a connection that is going away
 /// (RFC 9113, section 8.7). That holds for every method; but a body that was passed on is gone, so `copy` is of those without.
 fn shared(mut failed: TrySendError<Request<Asked>>, copy: Option<Request<Asked>>, place: &Place) -> Unanswered {
     if let Some(back) = failed.take_message() {
         place.avoid();
         return Unanswered::Renew(back);
+    }
+    if !place.is_begun() {
+        place.avoid();
+        return copy.map_or(Unanswered::Failed, Unanswered::Elsewhere);
     }
     let source = std::error::Error::source(failed.error());
     let Some(error) = source.and_then(|source| source.downcast_ref::<h2::Error>()) else { return Unanswered::Failed };

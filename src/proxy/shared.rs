@@ -43,6 +43,8 @@ pub(super) struct Shared {
 #[derive(Debug, Default)]
 struct Lines {
     open: Vec<Arc<Line>>,
+    /// Requests that a connection takes at a time, as the instance said last; 0 as long as it has not.
+    most: usize,
     /// No more are opened.
     over: bool,
 }
@@ -51,8 +53,10 @@ struct Lines {
 #[derive(Debug)]
 struct Line {
     sender: http2::SendRequest<Asked>,
-    /// Requests that the instance takes at a time; 0 as long as it has not said so.
+    /// Requests that the instance takes at a time: as it has said, or else as it said of the connection before; 0 if neither.
     most: Arc<AtomicUsize>,
+    /// Whether its settings have come; before, nothing was sent.
+    is_begun: Arc<AtomicBool>,
     streams: AtomicUsize,
     /// It gets no more requests; those that it has go on.
     avoided: AtomicBool,
@@ -94,6 +98,11 @@ impl Place {
         self.0.sender.clone().try_send_request(request).await
     }
 
+    /// Whether a request can have left at all.
+    pub(super) fn is_begun(&self) -> bool {
+        self.0.is_begun.load(Ordering::Relaxed)
+    }
+
     /// Nobody else is to use the connection.
     pub(super) fn avoid(&self) {
         self.0.avoided.store(true, Ordering::Relaxed);
@@ -120,6 +129,8 @@ impl Shared {
     pub(super) fn place(&self) -> Option<Place> {
         let mut lines = self.lines();
         lines.open.retain(|line| line.is_usable());
+        let said = lines.open.iter().map(|line| line.most.load(Ordering::Relaxed)).find(|most| *most > 0);
+        lines.most = said.unwrap_or(lines.most);
         let free = lines.open.iter().find(|line| line.has_room());
         let least = || lines.open.iter().min_by_key(|line| line.streams.load(Ordering::Relaxed));
         free.or_else(|| least().filter(|_| lines.open.len() >= MOST_LINES)).map(Line::place)
@@ -142,10 +153,11 @@ impl Shared {
         // Nothing is sent before the instance has said how many requests it takes at a time.
         builder.initial_max_send_streams(0).max_header_list_size(HEAD);
         let (sender, connection) = builder.handshake(TokioIo::new(dial.await?)).await.map_err(io::Error::other)?;
-        let most = Arc::new(AtomicUsize::new(0));
-        tokio::spawn(drive(connection, Arc::clone(&most)));
+        let most = Arc::new(AtomicUsize::new(self.lines().most));
+        let is_begun = Arc::new(AtomicBool::new(false));
+        tokio::spawn(drive(connection, Arc::clone(&most), Arc::clone(&is_begun)));
         let (streams, avoided) = (AtomicUsize::new(0), AtomicBool::new(false));
-        let line = Arc::new(Line { sender, most, streams, avoided, used: Mutex::new(now) });
+        let line = Arc::new(Line { sender, most, is_begun, streams, avoided, used: Mutex::new(now) });
         let place = line.place();
         let mut lines = self.lines();
         if !lines.over {
@@ -169,10 +181,18 @@ impl Shared {
 }
 
 /// Runs a connection to its end; `most` is kept as what its instance says.
-async fn drive(mut connection: http2::Connection<TokioIo<TcpStream>, Asked, TokioExecutor>, most: Arc<AtomicUsize>) {
+async fn drive(
+    mut connection: http2::Connection<TokioIo<TcpStream>, Asked, TokioExecutor>,
+    most: Arc<AtomicUsize>,
+    is_begun: Arc<AtomicBool>,
+) {
     std::future::poll_fn(|cx| {
         let polled = std::pin::Pin::new(&mut connection).poll(cx);
-        most.store(connection.current_max_send_streams(), Ordering::Relaxed);
+        let said = connection.current_max_send_streams();
+        if said > 0 {
+            most.store(said, Ordering::Relaxed);
+            is_begun.store(true, Ordering::Relaxed);
+        }
         // Why it ends, its requests are told.
         polled.map(drop)
     })

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::convert::Infallible;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
@@ -326,6 +326,32 @@ fn a_connection_that_goes_away_is_exchanged() {
     assert_eq!(ask(proxy.address(), GET).unwrap().status, 502);
     assert_eq!((origin.heads().len(), counted(&proxy, "i1", "failed")), (1, 1));
     assert_eq!(ask(proxy.address(), GET).unwrap().status, 200);
+}
+
+/// Nothing is sent before an instance has said its settings: one that hangs up before, or speaks another protocol, had nothing.
+#[test]
+fn a_connection_that_never_begins_had_nothing() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for (turn, stream) in listener.incoming().map_while(Result::ok).enumerate() {
+            let mut stream = stream;
+            let mut preface = [0; 24];
+            let _ = stream.read_exact(&mut preface);
+            if turn % 2 == 0 {
+                let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
+            }
+        }
+    });
+    let good = Scripted::start(|asked| vec![Said::Frame(frame(1, 5, asked.stream, &[0x88]))]);
+    let proxy = files("", &[("i1", address), ("i2", good.address)]).run();
+    for request in [GET, EMPTY_POST, GET, EMPTY_POST] {
+        let answer = ask(proxy.address(), request).unwrap();
+        assert_eq!((answer.status, answer.header("x-longhaul-instance")), (200, Some("i2")), "{request}");
+    }
+    assert_eq!((good.heads().len(), counted(&proxy, "i1", "failed")), (4, 4));
+    let proxy = files("", &[("i1", address)]).run();
+    assert_eq!(get(proxy.address()).status, 502);
 }
 
 /// What may have been processed is not repeated, not even when it could be.

@@ -66,8 +66,10 @@ pub(super) fn write(folder: &Path, slices: &Slices, policy: &str) -> anyhow::Res
         std::fs::write(&path, bytes).with_context(|| format!("write {}", path.display()))
     };
     put("footprint.csv", csv(slices).as_bytes())?;
-    let core = picture(slices, policy, ("Processor time of a proxy", "of a core"), PAPER.0, |look| look.core);
-    let memory = picture(slices, policy, ("Memory of a proxy", "resident (MB)"), PAPER.1, |look| look.resident_mb);
+    let core =
+        picture(slices, policy, ("Processor time of a proxy", "of a core (logarithmic)"), PAPER.0, |look| look.core);
+    let memory =
+        picture(slices, policy, ("Memory of a proxy", "resident (MB, logarithmic)"), PAPER.1, |look| look.resident_mb);
     for (name, picture) in [("footprint-core", core), ("footprint-memory", memory)] {
         let svg = lines(&picture);
         put(&format!("{name}.svg"), svg.as_bytes())?;
@@ -105,13 +107,15 @@ fn picture(slices: &Slices, policy: &str, (title, unit): (&str, &str), paper: f6
     let drawn: Vec<Line> = proxies(slices).map(line).collect();
     let all = || drawn.iter().flat_map(|line| &line.points);
     let runs = slices.of(Peer::Longhaul).len();
-    let over = if runs == 1 { "line: one run".to_owned() } else { format!("line: median of {runs} runs") };
+    let over = match runs {
+        1 => "one run".to_owned(),
+        _ => format!("line: median of {runs} runs, band: least to most"),
+    };
     Lines {
         title: format!("{title} at {RATE} requests/s"),
         subtitle: vec![
             format!("{CLIENTS} clients, Poisson arrivals, {INSTANCES} instances; longhaul with {policy}"),
             over,
-            "band: least to most".to_owned(),
         ],
         x: Axis::over("time since the first request (s)", std::iter::once(0.0).chain(all().map(|point| point.at.0))),
         y: Axis::log(unit, all().flat_map(|point| [point.edges.0.1, point.edges.1.1]).chain([paper])),
