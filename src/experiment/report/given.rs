@@ -37,7 +37,9 @@ impl<'a> Given<'a> {
     /// "scenario-1", "5 repetitions".
     pub(crate) fn place(self) -> Vec<String> {
         let name = self.point.topologies.first().map_or_else(String::new, |topology| topology.name.clone());
-        vec![name, repetitions(self.on_first(0).count())]
+        // Of a run of some strategies only the first may have none.
+        let counts = self.strategies().map(|(strategy, _)| self.on_first(strategy).count());
+        vec![name, repetitions(counts.max().unwrap_or(0))]
     }
 }
 
