@@ -191,7 +191,7 @@ mod tests {
             assert_eq!(matrix(names, ms).unwrap_err().to_string(), message);
         }
         let names: Vec<NodeName> = (0..=MAX_NODES).map(NodeName::numbered).collect();
-        assert_eq!(DelayMatrix::new(names, Vec::new()), Err(MatrixError::TooManyNodes(4_097)));
+        assert_eq!(DelayMatrix::new(names, Vec::new()), Err(MatrixError::TooManyNodes(8_193)));
     }
 
     #[test]
