@@ -132,13 +132,16 @@ fn without_time_it_says_where_it_began_or_better() {
 #[test]
 fn what_is_told_on_the_way_ends_where_the_answer_is() {
     use std::sync::Mutex;
-    for (policy, services) in [("search", 27), ("search", 300), ("pga", 27), ("exact", 8)] {
+    let brief: &[(&str, &str)] = &[("effort", "4"), ("kicks", "40")];
+    for (policy, given, services) in
+        [("search", brief, 27), ("search", brief, 210), ("pga", &[], 27), ("exact", &[("steps", "2000")], 8)]
+    {
         let shape = Shape { services, nodes: 20, application: 20, edges: 1.5, fill: 0.7 };
         let problem = Problem::new(generate(shape, &mut ChaCha8Rng::seed_from_u64(5))).expect("a problem");
         let told = Mutex::new(Vec::new());
         let hear = |rank: Rank| told.lock().expect("nobody panics").push(rank);
-        let placed_quietly = placed(policy, &[], &problem);
-        let placed_telling = placer(find(policy).expect("a policy"), &[], 1).place_telling(&problem, NO_HURRY, &hear);
+        let placed_quietly = placed(policy, given, &problem);
+        let placed_telling = placer(find(policy).expect("a policy"), given, 1).place_telling(&problem, NO_HURRY, &hear);
         assert_eq!(placed_telling, placed_quietly, "{policy}");
         let told = told.into_inner().expect("nobody panics");
         let best = told.iter().copied().fold(Rank::WORST, |best, next| if next.beats(best) { next } else { best });

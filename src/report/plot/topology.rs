@@ -259,7 +259,7 @@ mod tests {
                     x - BOX_WIDTH / 2.0 >= 0.0 && x + BOX_WIDTH / 2.0 <= PAGE_WIDTH && y + tall / 2.0 <= high + 1e-9
                 );
                 for (other, (x2, y2)) in places.iter().enumerate().skip(place + 1) {
-                    let clear = (tall + height(&picture.nodes[other])) / 2.0;
+                    let clear = f64::midpoint(tall, height(&picture.nodes[other]));
                     assert!((x - x2).abs() >= BOX_WIDTH || (y - y2).abs() >= clear, "{place} and {other} of {count}");
                 }
             }
