@@ -31,9 +31,13 @@ impl Entries {
 /// The picture, where trials have courses and the best that is known is not nothing.
 pub(super) fn anytime(given: &Given) -> Option<Block> {
     let known = known(given);
+    let of = |number| -> Vec<Entries> { given.of(number).filter_map(|trial| entries(trial, &known)).collect() };
+    // Without a placement within capacities in every trial there is no line.
+    let complete = |trials: &[Entries]| !trials.is_empty() && trials.iter().all(|trial| !trial.entries.is_empty());
     let all: Vec<(usize, &str, Vec<Entries>)> = given
         .strategies()
-        .map(|(number, name)| (number, name, given.of(number).filter_map(|trial| entries(trial, &known)).collect()))
+        .map(|(number, name)| (number, name, of(number)))
+        .filter(|(_, _, trials)| complete(trials))
         .collect();
     let times = || all.iter().flat_map(|(_, _, trials)| trials).flat_map(|trial| &trial.entries).map(|(ms, _)| *ms);
     let (first, last) = times().fold((f64::INFINITY, 0.0_f64), |(low, high), ms| (low.min(ms), high.max(ms)));
@@ -46,7 +50,7 @@ pub(super) fn anytime(given: &Given) -> Option<Block> {
         let points = (0..TIMES).map(|place| point(trials, at(place)));
         Line { name: (*name).to_owned(), category: *category, points: points.collect() }
     };
-    let drawn: Vec<Line> = all.iter().filter(|(_, _, trials)| !trials.is_empty()).map(line).collect();
+    let drawn: Vec<Line> = all.iter().map(line).collect();
     let means = drawn.iter().flat_map(|line| &line.points).map(|point| point.at.1);
     let picture = Lines {
         title: "What each strategy has after how much time".to_owned(),

@@ -92,7 +92,7 @@ fn ranked(given: &Given, topology: usize, name: &str) -> Block {
     let picture = Lines {
         title: "Pods by region".to_owned(),
         subtitle,
-        x: Axis::over("regions, the one with the most pods first", [1.0, most as f64]),
+        x: Axis::log("regions, the one with the most pods first", [1.0, most as f64]),
         y: Axis::from_zero("pods", reached.collect::<Vec<_>>(), false),
         lines: drawn,
         events: Vec::new(),

@@ -77,10 +77,6 @@ pub fn topology(picture: &Topology) -> String {
     for link in &picture.links {
         draw_link(&mut svg, link, places[link.from], places[link.to], centre);
     }
-    for link in picture.links.iter().filter(|link| !link.label.is_empty()) {
-        let at = bent(places[link.from], places[link.to], centre).1;
-        svg.text_with_rim((at.0, at.1 + 4.0), Style::new(10.0, INK, Anchor::Middle), &link.label);
-    }
     let each = labelled(picture.nodes.len(), high - HEAD);
     for (place, node) in picture.nodes.iter().enumerate() {
         if boxes {
@@ -88,6 +84,10 @@ pub fn topology(picture: &Topology) -> String {
         } else {
             draw_disc(&mut svg, node, (places[place], centre.0), place.is_multiple_of(each));
         }
+    }
+    for link in picture.links.iter().filter(|link| !link.label.is_empty()) {
+        let at = bent(places[link.from], places[link.to], centre).1;
+        svg.text_with_rim((at.0, at.1 + 4.0), Style::new(10.0, INK, Anchor::Middle), &link.label);
     }
     svg.finish(&picture.title)
 }
@@ -178,10 +178,13 @@ fn shortened(name: &str) -> String {
     }
 }
 
-/// The bend of a line and its middle: towards the centre, so that lines between neighbours do not run behind their boxes alone.
+/// The bend of a line and its middle: towards the centre, so that lines between neighbours do not run behind their boxes alone; in a
+/// row or column only away from it, so that the middle is between the boxes.
 fn bent(from: (f64, f64), to: (f64, f64), centre: (f64, f64)) -> ((f64, f64), (f64, f64)) {
     let middle = (f64::midpoint(from.0, to.0), f64::midpoint(from.1, to.1));
-    let bend = (middle.0 + 0.5 * (centre.0 - middle.0), middle.1 + 0.5 * (centre.1 - middle.1));
+    let across = if (from.1 - to.1).abs() < 1.0 { 0.0 } else { 0.5 };
+    let down = if (from.0 - to.0).abs() < 1.0 { 0.0 } else { 0.5 };
+    let bend = (middle.0 + across * (centre.0 - middle.0), middle.1 + down * (centre.1 - middle.1));
     (bend, (f64::midpoint(middle.0, bend.0), f64::midpoint(middle.1, bend.1)))
 }
 
