@@ -39,8 +39,17 @@ fn refused(folder: &str, messages: &'static str, beside: &[&str], message: impl 
 
 #[test]
 fn plans() {
-    let beside =
-        ["m.csv", "bad.csv", "other.csv", "rate.yaml", "duplicate.yaml", "service.yaml", "stranger.yaml", "loss.yaml"];
+    let beside = [
+        "m.csv",
+        "bad.csv",
+        "other.csv",
+        "near.csv",
+        "rate.yaml",
+        "duplicate.yaml",
+        "service.yaml",
+        "stranger.yaml",
+        "loss.yaml",
+    ];
     refused("plans", include_str!("bad/plans.txt"), &beside, |path| {
         Plan::load(path, read_bytes).err().map(|error| error.to_string())
     });

@@ -68,6 +68,27 @@ pub fn outlast_signals() {
     }
 }
 
+/// Keeps memory that was freed for the next use, instead of handing it back to the kernel and faulting it in again page by page: each
+/// apply reads and compares the same thousands of objects, and on User-Mode Linux those faults were half of its time.
+///
+/// Up to [`KEPT_MEMORY`] stay with the process. Only glibc is told; others have ways of their own.
+pub fn keep_freed_memory() {
+    #[cfg(target_env = "gnu")]
+    for (parameter, bytes) in
+        [(libc::M_TRIM_THRESHOLD, KEPT_MEMORY), (libc::M_MMAP_THRESHOLD, LARGEST_ON_HEAP), (libc::M_TOP_PAD, HEAP_STEP)]
+    {
+        // SAFETY: sets one number of the allocator; a value that it does not take changes nothing.
+        let _ = unsafe { libc::mallopt(parameter, bytes) };
+    }
+}
+
+/// How much freed memory a process keeps at the end of its heap.
+const KEPT_MEMORY: i32 = 64 << 20;
+/// Allocations beyond this are mapped, and go back to the kernel when they are freed; glibc takes no more.
+const LARGEST_ON_HEAP: i32 = 32 << 20;
+/// By how much a heap grows beyond what is asked for.
+const HEAP_STEP: i32 = 1 << 20;
+
 /// A process as an open file: it never means another process that got the same number later.
 #[derive(Debug)]
 pub struct Process {

@@ -29,7 +29,8 @@ fn bandwidth(ascending: &[f64], least: f64) -> f64 {
         (true, false) => deviation,
         (false, _) => quartiles,
     };
-    (0.9 * spread * libm::pow(n, -0.2)).max(least)
+    // Nothing times anything: few samples, or equal ones, are common, and a power is dear.
+    if spread > 0.0 { (0.9 * spread * libm::pow(n, -0.2)).max(least) } else { least }
 }
 
 /// Φ(distance/width). libm's, as it is the same on every machine; a step where there is no width.

@@ -48,6 +48,11 @@ impl<T> Roster<T> {
 
     /// Where an instance is.
     pub(super) fn place(&self, instance: InstanceId) -> Option<usize> {
+        // As long as none has gone, instances are at the places of their numbers.
+        let guess = instance.0 as usize;
+        if self.ids.get(guess) == Some(&instance) {
+            return Some(guess);
+        }
         self.ids.binary_search(&instance).ok()
     }
 

@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand};
 use super::agent_host::KernelGround;
 use super::kernel_node::KernelNode;
 use crate::agent::keeper::KeeperOrder;
+use crate::agent::process::keep_freed_memory;
 use crate::agent::session::{Interrupt, Measuring, serve};
 use crate::agent::{claim, front, privilege};
 use crate::measure::{IcmpProber, ProbeOrder, ProbeReport, Prober, StopSignal};
@@ -68,6 +69,7 @@ fn lease(text: &str) -> Result<Duration, String> {
 
 /// The command line of `longhaul-agent`.
 pub fn command() -> ExitCode {
+    keep_freed_memory();
     let args = match AgentCli::parse().command {
         AgentCommand::Session(args) => args,
         AgentCommand::Panic(args) => return super::finish(|out| super::panic::run(&args, out)),

@@ -41,6 +41,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use nix::sys::signal::{SigHandler, Signal, signal};
 
+use crate::agent::process::keep_freed_memory;
 use crate::testbed::lab::{AGENT_COMMAND, HOLDER_COMMAND, holder_main};
 
 pub use agent_session::command as agent_command;
@@ -102,6 +103,7 @@ enum CliCommand {
 
 /// Runs the command line and returns the exit code: 0 fine, 1 the answer is no, 2 the input or the system is wrong.
 pub fn main() -> ExitCode {
+    keep_freed_memory();
     expect_children();
     let arguments: Vec<std::ffi::OsString> = std::env::args_os().collect();
     // The program starts itself as these; they are no part of the command line that users see.

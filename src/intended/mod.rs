@@ -68,6 +68,16 @@ impl Intended {
         Ok(Self { matrix, paths, networks: BTreeMap::new() })
     }
 
+    /// Whether what paths do beside their delay can stand beside these delays of the same nodes.
+    pub fn check_with_delays(&self, delays: &DelayMatrix) -> Result<(), FileProblem> {
+        delays.paths().try_for_each(|(from, to)| {
+            let all = Impairment { delay: delays.delay(from, to), ..self.intent(from, to).all };
+            let name = |node: NodeIndex| delays.names()[node].clone();
+            let nonsense = |cause| FileProblem::Nonsense { from: name(from), to: name(to), cause };
+            all.checked().map(drop).map_err(nonsense)
+        })
+    }
+
     /// Reads a matrix, or an impairment file when the name ends in .yaml or .yml.
     ///
     /// `read` gives the bytes of a file; `-` is standard input. Files that the impairment file names lie beside it.

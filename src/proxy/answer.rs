@@ -11,7 +11,7 @@ use tokio::time::Sleep;
 
 use super::flight::Flight;
 use super::forward::Place;
-use super::upstream::Sender;
+use super::sender::Sender;
 use crate::balance::Outcome;
 
 /// An answer's body: an instance's, or our own.
@@ -121,6 +121,9 @@ impl Theirs {
                     return Poll::Pending;
                 }
                 self.flight.end(Outcome::TimedOut);
+                if let Some(sender) = &self.sender {
+                    sender.avoid();
+                }
                 Poll::Ready(Some(Err(Broken::TimedOut)))
             }
         }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use hyper::header::HeaderName;
 use serde::de::DeserializeOwned;
 
+use super::protocol::Protocol;
 use super::settings::{Document, LimitFields, ProbeFields, ServiceFields, Text, TimeoutFields};
 use crate::balance::{POLICIES, Policy, Qos, find};
 use crate::parameters::{Given, Parameters};
@@ -99,6 +100,8 @@ pub struct ServiceConfig {
     pub parameters: Parameters,
     /// What it is to keep.
     pub qos: Qos,
+    /// How its instances are spoken to.
+    pub protocol: Protocol,
     /// From its first instance to the first maintenance of its policy; `None`: as long as between two.
     pub phase: Option<Span>,
 }
@@ -109,6 +112,7 @@ impl PartialEq for ServiceConfig {
             && self.policy.name == other.policy.name
             && self.parameters == other.parameters
             && self.qos == other.qos
+            && self.protocol == other.protocol
     }
 }
 
@@ -299,7 +303,15 @@ fn service(fields: &ServiceFields, name: String) -> Result<ServiceConfig, Compla
     let qos = Qos { within: long(&fields.qos.within, 80)?, at_least, window: long(&fields.qos.window, 10_000)? };
     let most = Span::from_secs(86_400);
     let phase = fields.phase.as_ref().map(|_| time(fields.phase.as_ref(), Span::ZERO, Span::ZERO, most)).transpose()?;
-    Ok(ServiceConfig { name, policy, parameters, qos, phase })
+    let protocol = fields.protocol.as_ref().map_or(Ok(Protocol::default()), protocol)?;
+    Ok(ServiceConfig { name, policy, parameters, qos, protocol, phase })
+}
+
+fn protocol(field: &Text) -> Result<Protocol, Complaint> {
+    Protocol::find(&field.value).ok_or_else(|| {
+        let known = Protocol::ALL.map(Protocol::name).join(", ");
+        at(field, format!("there is no protocol `{}` to instances; there is {known}", excerpt(&field.value)))
+    })
 }
 
 #[cfg(test)]
@@ -315,6 +327,7 @@ mod tests {
         assert_eq!(config.service_header.as_str(), "x-longhaul-service");
         assert_eq!(config.services["a"].qos.within, Span::from_millis(80));
         assert_eq!((config.probes, config.admin), (None, None));
+        assert_eq!(config.services["a"].protocol, Protocol::Http1);
         assert_eq!(config.limits.in_flight, 1_024);
     }
 
@@ -324,13 +337,14 @@ mod tests {
             serviceHeader: X-Service\nseed: 7\naccessLog: access.jsonl\nprobes: {listen: '0.0.0.0:9', interval: 100ms}\n\
             limits: {connections: 10, inFlight: 20, headBytes: 9000}\n\
             timeouts: {connect: 1s, request: 2s, head: 3s, body: 4s, idle: 5s, drain: 6s}\n\
-            services:\n  - name: a\n    policy: round-robin\n    qos: {within: 50ms, atLeast: 0.95, window: 5s}\n";
+            services:\n  - name: a\n    policy: round-robin\n    protocol: h2c\n    qos: {within: 50ms, atLeast: 0.95, window: 5s}\n";
         let config = parse("p.yaml", text).unwrap();
         assert_eq!(config.admin, Some(Admin::Unix("/run/p.sock".into())));
         assert_eq!(config.limits, Limits { connections: 10, in_flight: 20, head_bytes: 9_000 });
         assert_eq!((config.timeouts.connect, config.timeouts.drain), (Span::from_secs(1), Span::from_secs(6)));
         assert_eq!(config.probes.unwrap().interval, Span::from_millis(100));
         assert!((config.services["a"].qos.at_least - 0.95).abs() < 1e-12);
+        assert_eq!(config.services["a"].protocol, Protocol::H2c);
     }
 
     #[test]

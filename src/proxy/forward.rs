@@ -8,24 +8,27 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue, RETRY_AFTER};
-use hyper::http::uri::PathAndQuery;
-use hyper::{Method, Request, Response, StatusCode, Uri, Version};
+use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::{Method, Request, Response, StatusCode, Version};
 
 use super::access_log::{AccessLog, Line};
 use super::answer::{Answer, Theirs};
+use super::asked::Asked;
 use super::config::{Limits, Timeouts};
 use super::flight::Flight;
 use super::headers::pass_on;
 use super::metrics::Metrics;
+use super::sender::{Sender, Unanswered};
 use super::service::Service;
-use super::upstream::Sender;
 use crate::balance::Outcome;
 use crate::serving::Clock;
 use crate::units::Moment;
 
 /// How often a request is given to an instance.
 const ATTEMPTS: u32 = 3;
+
+/// How often a connection to the same instance may have ended before it had the request.
+const RENEWALS: u32 = 8;
 
 /// The header by which the answer says whose it is, where the instance does not.
 const INSTANCE_HEADER: HeaderName = HeaderName::from_static("x-longhaul-instance");
@@ -75,14 +78,15 @@ const UNKNOWN: No = no(StatusCode::NOT_FOUND, "unknown", "there is no such servi
 const FULL: No = no(StatusCode::SERVICE_UNAVAILABLE, "full", "too many requests are under way\n");
 const NOBODY: No = no(StatusCode::SERVICE_UNAVAILABLE, "nobody", "the service has no instance\n");
 const FAILED: No = no(StatusCode::BAD_GATEWAY, "failed", "the instance failed\n");
+const NOWHERE: No = no(StatusCode::BAD_REQUEST, "host", "the host of the request is none\n");
 const LATE: No = no(StatusCode::GATEWAY_TIMEOUT, "late", "the instance did not answer in time\n");
 const BAD_BODY: No = no(StatusCode::BAD_REQUEST, "body", "the request broke off\n");
 
 /// What came of one attempt.
 enum Tried {
     Answered(Response<Incoming>, Sender),
-    /// Nothing of the request has left, which is still there.
-    Again(Request<Incoming>),
+    /// The instance has done nothing about the request, which is still there.
+    Again(Request<Asked>),
     No(No),
 }
 
@@ -132,7 +136,7 @@ impl Proxy {
     async fn forward(
         &self,
         routes: &Routes,
-        mut request: Request<Incoming>,
+        request: Request<Incoming>,
         place: Arc<Place>,
         asked: &mut Option<HeaderValue>,
     ) -> Result<Response<Answer>, No> {
@@ -141,7 +145,7 @@ impl Proxy {
             return Err(FULL);
         }
         let service = routes.service(&request)?;
-        prepare(&mut request)?;
+        let mut request = prepare(service, request)?;
         let deadline = self.clock.now() + routes.timeouts.request;
         for attempt in 1..=ATTEMPTS {
             let mut flight = Flight::begin(service, self.clock).ok_or(NOBODY)?;
@@ -173,38 +177,36 @@ impl Proxy {
         &self,
         routes: &Routes,
         flight: &mut Flight,
-        request: Request<Incoming>,
+        mut request: Request<Asked>,
         deadline: Moment,
     ) -> Tried {
-        let mut sender = match self.sender(routes, flight, deadline).await {
-            Ok(sender) => sender,
-            // Nothing was sent, so nothing happens twice.
-            Err(()) if self.clock.now() < deadline => return Tried::Again(request),
-            Err(()) => return Tried::No(LATE),
-        };
-        let repeatable = request.method().is_idempotent();
-        let sent = async {
-            // A kept connection may still be about to end its last answer.
-            if !sender.is_ready() && sender.ready().await.is_err() {
-                return Err(Tried::Again(request));
-            }
-            sender.try_send_request(request).await.map_err(|mut failed| match failed.take_message() {
-                Some(back) if repeatable => Tried::Again(back),
-                _ if failed.error().is_user() => Tried::No(BAD_BODY),
-                _ => Tried::No(FAILED),
-            })
-        };
-        match tokio::time::timeout_at(self.clock.instant(deadline).into(), sent).await {
-            Ok(Ok(response)) => Tried::Answered(response, sender),
-            Ok(Err(tried)) => {
-                flight.end(Outcome::Failed);
-                tried
-            }
-            Err(_) => {
+        for renewals in 0.. {
+            let mut sender = match self.sender(routes, flight, deadline).await {
+                Ok(sender) => sender,
+                // Nothing was sent, so nothing happens twice.
+                Err(()) if self.clock.now() < deadline => return Tried::Again(request),
+                Err(()) => return Tried::No(LATE),
+            };
+            let limit = self.clock.instant(deadline).into();
+            let Ok(sent) = tokio::time::timeout_at(limit, sender.send(request)).await else {
+                sender.avoid();
                 flight.end(Outcome::TimedOut);
-                Tried::No(LATE)
-            }
+                return Tried::No(LATE);
+            };
+            let tried = match sent {
+                Ok(response) => return Tried::Answered(response, sender),
+                Err(Unanswered::Renew(back)) if renewals < RENEWALS => {
+                    request = back;
+                    continue;
+                }
+                Err(Unanswered::Renew(back) | Unanswered::Elsewhere(back)) => Tried::Again(back),
+                Err(Unanswered::Body) => Tried::No(BAD_BODY),
+                Err(Unanswered::Failed) => Tried::No(FAILED),
+            };
+            flight.end(Outcome::Failed);
+            return tried;
         }
+        Tried::No(FAILED)
     }
 }
 
@@ -215,7 +217,8 @@ impl Proxy {
             return Ok(sender);
         }
         let limit = (self.clock.now() + routes.timeouts.connect).min(deadline);
-        let connecting = tokio::time::timeout_at(self.clock.instant(limit).into(), flight.upstream.connect());
+        let connecting =
+            tokio::time::timeout_at(self.clock.instant(limit).into(), flight.upstream.connect(self.clock.now()));
         match connecting.await {
             Ok(Ok(sender)) => Ok(sender),
             Ok(Err(error)) if error.kind() != io::ErrorKind::TimedOut => {
@@ -247,20 +250,13 @@ impl Routes {
 }
 
 /// Makes of a client's request the one that an instance gets.
-fn prepare(request: &mut Request<Incoming>) -> Result<(), No> {
+fn prepare(service: &Service, request: Request<Incoming>) -> Result<Request<Asked>, No> {
     if request.method() == Method::CONNECT {
         return Err(TUNNEL);
     }
-    // Of HTTP/2, and of requests as a forward proxy gets them, the host stands in the target.
-    if let Some(authority) = request.uri().authority() {
-        let host = HeaderValue::try_from(authority.as_str()).map_err(|_| UNNAMED)?;
-        let path = request.uri().path_and_query().cloned();
-        request.headers_mut().insert(HOST, host);
-        *request.uri_mut() = Uri::from(path.unwrap_or(PathAndQuery::from_static("/")));
-    }
-    *request.version_mut() = Version::HTTP_11;
-    pass_on(request.headers_mut());
-    Ok(())
+    let mut request = request.map(Asked::from);
+    service.config.protocol.prepare(&mut request).map_err(|_| NOWHERE)?;
+    Ok(request)
 }
 
 /// The proxy's own answer, with the instance that was asked last, if one was.

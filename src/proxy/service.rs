@@ -84,7 +84,7 @@ impl Service {
             }
             let id = numbers.next();
             let counted = metrics.of(&self.config.name, &instance.name);
-            let upstream = Upstream::new(id, &instance.name, instance.address, instance.probe, counted);
+            let upstream = Upstream::new(id, instance, self.config.protocol, counted);
             state.upstreams.insert(id, Arc::new(upstream));
             state.known.insert(instance.clone(), id);
             state.balancer.add(now, id, rtts(instance));

@@ -63,6 +63,7 @@ pub(super) struct TimeoutFields {
 pub(super) struct ServiceFields {
     pub(super) name: Text,
     pub(super) policy: Text,
+    pub(super) protocol: Option<Text>,
     #[serde(default)]
     pub(super) parameters: BTreeMap<String, Text>,
     #[serde(default)]

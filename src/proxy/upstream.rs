@@ -4,24 +4,25 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::HeaderValue;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
+use super::asked::Asked;
+use super::instances::Instance;
 use super::metrics::InstanceMetrics;
+use super::protocol::Protocol;
+use super::sender::Sender;
+use super::shared::Shared;
 use crate::balance::InstanceId;
 use crate::units::{Moment, Span};
 
-/// The most connections to an instance that are kept for later.
+/// The most connections to an instance that are kept for later, each for one request at a time.
 const MOST_IDLE: usize = 256;
 
 /// How long one is kept.
 const LONGEST_IDLE: Span = Span::from_secs(30);
-
-/// A connection's upper end.
-pub(super) type Sender = SendRequest<Incoming>;
 
 /// An instance.
 #[derive(Debug)]
@@ -33,72 +34,111 @@ pub(super) struct Upstream {
     pub(super) address: SocketAddr,
     pub(super) probe: Option<SocketAddr>,
     pub(super) metrics: InstanceMetrics,
-    idle: Mutex<Idle>,
+    pool: Pool,
+}
+
+/// The connections to it.
+#[derive(Debug)]
+enum Pool {
+    Alone(Mutex<Idle>),
+    Shared(Shared),
 }
 
 #[derive(Debug, Default)]
 struct Idle {
     /// The most recently used last, with the moment of that.
-    senders: Vec<(Moment, Sender)>,
+    senders: Vec<(Moment, SendRequest<Asked>)>,
     /// No more are kept.
     over: bool,
 }
 
+impl Idle {
+    fn of(lock: &Mutex<Self>) -> MutexGuard<'_, Self> {
+        lock.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Upstream {
-    pub(super) fn new(
-        id: InstanceId,
-        name: &str,
-        address: SocketAddr,
-        probe: Option<SocketAddr>,
-        metrics: InstanceMetrics,
-    ) -> Self {
+    pub(super) fn new(id: InstanceId, instance: &Instance, protocol: Protocol, metrics: InstanceMetrics) -> Self {
+        let Instance { name, address, probe, .. } = instance.clone();
         // Names are of letters that headers take.
-        let header = HeaderValue::try_from(name).unwrap_or(HeaderValue::from_static("instance"));
-        Self { id, name: name.to_owned(), header, address, probe, metrics, idle: Mutex::default() }
+        let header = HeaderValue::try_from(&name).unwrap_or(HeaderValue::from_static("instance"));
+        let pool = match protocol {
+            Protocol::Http1 => Pool::Alone(Mutex::default()),
+            Protocol::H2c => Pool::Shared(Shared::default()),
+        };
+        Self { id, name, header, address, probe, metrics, pool }
     }
 
-    fn idle(&self) -> MutexGuard<'_, Idle> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A connection that was kept and is still open, if there is one.
+    /// A connection that was kept, is still open and has room, if there is one.
     pub(super) fn kept(&self) -> Option<Sender> {
-        let mut idle = self.idle();
-        while let Some((_, sender)) = idle.senders.pop() {
-            if !sender.is_closed() {
-                return Some(sender);
+        match &self.pool {
+            Pool::Alone(idle) => {
+                let mut idle = Idle::of(idle);
+                while let Some((_, sender)) = idle.senders.pop() {
+                    if !sender.is_closed() {
+                        return Some(Sender::Alone(sender));
+                    }
+                }
+                None
             }
+            Pool::Shared(shared) => shared.place().map(Sender::Shared),
         }
-        None
     }
 
     /// Keeps a connection whose answer has been read.
     pub(super) fn keep(&self, now: Moment, sender: Sender) {
-        let mut idle = self.idle();
-        if !idle.over && !sender.is_closed() && idle.senders.len() < MOST_IDLE {
-            idle.senders.push((now, sender));
+        match (&self.pool, sender) {
+            (Pool::Alone(idle), Sender::Alone(sender)) => {
+                let mut idle = Idle::of(idle);
+                if !idle.over && !sender.is_closed() && idle.senders.len() < MOST_IDLE {
+                    idle.senders.push((now, sender));
+                }
+            }
+            (_, Sender::Shared(place)) => place.leave(now),
+            (Pool::Shared(_), Sender::Alone(_)) => {}
         }
     }
 
     /// Closes those that have not been used for long.
     pub(super) fn tidy(&self, now: Moment) {
-        self.idle().senders.retain(|(since, sender)| !sender.is_closed() && now.since(*since) < LONGEST_IDLE);
+        match &self.pool {
+            Pool::Alone(idle) => {
+                let fresh = |since| now.since(since) < LONGEST_IDLE;
+                Idle::of(idle).senders.retain(|(since, sender)| !sender.is_closed() && fresh(*since));
+            }
+            Pool::Shared(shared) => shared.tidy(now, LONGEST_IDLE),
+        }
     }
 
     /// Closes those that are kept and keeps none from now on; requests under way go on.
     pub(super) fn retire(&self) {
-        let mut idle = self.idle();
-        idle.over = true;
-        idle.senders.clear();
+        match &self.pool {
+            Pool::Alone(idle) => {
+                let mut idle = Idle::of(idle);
+                idle.over = true;
+                idle.senders.clear();
+            }
+            Pool::Shared(shared) => shared.retire(),
+        }
     }
 
     /// Opens one.
-    pub(super) async fn connect(&self) -> io::Result<Sender> {
+    pub(super) async fn connect(&self, now: Moment) -> io::Result<Sender> {
+        match &self.pool {
+            Pool::Alone(_) => {
+                let io = TokioIo::new(self.dial().await?);
+                let (sender, connection) = http1::Builder::new().handshake(io).await.map_err(io::Error::other)?;
+                tokio::spawn(connection);
+                Ok(Sender::Alone(sender))
+            }
+            Pool::Shared(shared) => shared.open(now, self.dial()).await.map(Sender::Shared),
+        }
+    }
+
+    async fn dial(&self) -> io::Result<TcpStream> {
         let stream = TcpStream::connect(self.address).await?;
         stream.set_nodelay(true)?;
-        let (sender, connection) =
-            http1::Builder::new().handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
-        tokio::spawn(connection);
-        Ok(sender)
+        Ok(stream)
     }
 }

@@ -1,10 +1,11 @@
 //! [`Guarded`]: a client's connection of which every byte is looked at before the HTTP library has it, and that knows since
 //! when it waits for the client.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -45,9 +46,28 @@ pub(super) struct Waiting {
     body: AtomicU32,
     /// Requests without an answer so far.
     pub(super) in_flight: AtomicU32,
+    /// Requests that the client took back before they were answered, and answers.
+    pub(super) taken_back: AtomicU64,
+    pub(super) answers: AtomicU64,
+    /// Answers of HTTP/2 of which the client is to take the next piece, and since when.
+    untaken: Mutex<BTreeMap<u64, Moment>>,
 }
 
+/// Clients may take back as many requests as have been answered, and these.
+const MOST_TAKEN_BACK: u64 = 256;
+
 impl Waiting {
+    /// Answers of HTTP/2 of which the client is to take the next piece.
+    pub(super) fn untaken(&self) -> MutexGuard<'_, BTreeMap<u64, Moment>> {
+        self.untaken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the client takes back more requests than anyone who wants answers would: each costs an instance something.
+    pub(super) fn is_playing(&self) -> bool {
+        let (back, answers) = (self.taken_back.load(Ordering::Relaxed), self.answers.load(Ordering::Relaxed));
+        back > MOST_TAKEN_BACK + answers
+    }
+
     /// Whether the client has been waited for longer than one waits; else when to ask again.
     pub(super) fn exceeded(&self, now: Moment, patience: &Patience) -> Result<Moment, &'static str> {
         let deadline = |since: u64, span: Span| Moment::from_nanos(since) + span;
@@ -63,6 +83,8 @@ impl Waiting {
             next = if since > 0 { next.min(at) } else { next };
             Ok(())
         };
+        let untaken = self.untaken().values().min().map_or(0, |since| since.as_nanos().max(1));
+        check(untaken, patience.piece, "the answer is not taken")?;
         check(head, patience.head, "the head took too long")?;
         check(writing, patience.piece, "the answer is not taken")?;
         if self.body.load(Ordering::Relaxed) > 0 {

@@ -20,6 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 use super::guarded::{Guarded, Patience, Waiting};
+use super::taken::{Mark, Taken};
 use super::{Clock, Stop};
 use crate::units::Span;
 
@@ -83,7 +84,7 @@ impl Listening {
     where
         A: Fn(Request<Incoming>, SocketAddr) -> F + Clone + Send + 'static,
         F: Future<Output = Response<B>> + Send + 'static,
-        B: Body<Error: Into<Box<dyn std::error::Error + Send + Sync>>, Data: Send> + Send + 'static,
+        B: Body<Error: Into<Box<dyn std::error::Error + Send + Sync>>, Data: Send> + Send + Unpin + 'static,
     {
         let listener = TcpListener::from_std(listener)?;
         let places = Arc::new(Semaphore::new(self.bounds.connections));
@@ -119,7 +120,7 @@ impl Listening {
     where
         A: Fn(Request<Incoming>, SocketAddr) -> F + Clone + Send + 'static,
         F: Future<Output = Response<B>> + Send + 'static,
-        B: Body<Error: Into<Box<dyn std::error::Error + Send + Sync>>, Data: Send> + Send + 'static,
+        B: Body<Error: Into<Box<dyn std::error::Error + Send + Sync>>, Data: Send> + Send + Unpin + 'static,
     {
         // Answers are written whole: waiting for more to send would only delay them. A socket that is gone has no such option.
         let _ = stream.set_nodelay(true);
@@ -133,12 +134,13 @@ impl Listening {
         let (waiting, new) = (guarded.waiting(), guarded.is_http2());
         let counted = Arc::clone(&waiting);
         let service = service_fn(move |request| {
-            let flight = Flight::begin(&counted);
+            let mut flight = Flight::begin(&counted);
             let answered = answer(request, peer);
             async move {
                 let response = answered.await;
-                drop(flight);
-                Ok::<_, Infallible>(response)
+                flight.answered = true;
+                let mark = new.then(|| Mark::new(&flight.waiting, self.clock));
+                Ok::<_, Infallible>(response.map(|body| Taken::new(body, mark)))
             }
         });
         let keeper = Keeper { listening: self, waiting, stop };
@@ -168,18 +170,24 @@ fn header_bytes(bounds: Bounds) -> u32 {
 }
 
 /// A request without an answer so far.
-struct Flight(Arc<Waiting>);
+struct Flight {
+    waiting: Arc<Waiting>,
+    answered: bool,
+}
 
 impl Flight {
     fn begin(waiting: &Arc<Waiting>) -> Self {
         waiting.in_flight.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(waiting))
+        Self { waiting: Arc::clone(waiting), answered: false }
     }
 }
 
 impl Drop for Flight {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.waiting.in_flight.fetch_sub(1, Ordering::Relaxed);
+        if !self.answered {
+            self.waiting.taken_back.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -211,7 +219,7 @@ impl Keeper {
                     finish(connection.as_mut());
                 }
             }
-            if connection.as_mut().poll(cx).is_ready() {
+            if connection.as_mut().poll(cx).is_ready() || self.waiting.is_playing() {
                 return Poll::Ready(());
             }
             while alarm.as_mut().poll(cx).is_ready() {

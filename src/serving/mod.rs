@@ -9,6 +9,7 @@ mod framing;
 mod guarded;
 mod listener;
 mod stop;
+mod taken;
 
 pub use alarms::Alarms;
 pub use clock::Clock;

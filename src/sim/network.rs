@@ -21,6 +21,8 @@ const PROBES: usize = 5;
 pub struct Network {
     nodes: usize,
     delays: Vec<Delay>,
+    /// There and back. A balancer that looks at all instances reads a row of this; in the matrix every way back lies in another.
+    round_trips: Vec<Rtt>,
     cut: Vec<bool>,
     disturbances: Disturbances,
 }
@@ -41,11 +43,13 @@ impl Network {
     pub fn new(matrix: &DelayMatrix, local: Rtt) -> Self {
         let nodes = matrix.len();
         let disturbances = Disturbances::default();
-        let mut network = Self { nodes, delays: matrix.delays().to_vec(), cut: vec![false; nodes], disturbances };
+        let (delays, round_trips) = (matrix.delays().to_vec(), Vec::new());
+        let mut network = Self { nodes, delays, round_trips, cut: vec![false; nodes], disturbances };
         let (there, _) = local.split_evenly();
         for node in 0..nodes {
             network.delays[node * nodes + node] = there;
         }
+        network.add_up();
         network
     }
 
@@ -79,7 +83,14 @@ impl Network {
 
     /// There and back, by the means of both ways.
     pub fn round_trip(&self, from: NodeIndex, to: NodeIndex) -> Rtt {
-        self.delays[from * self.nodes + to].round_trip(self.delays[to * self.nodes + from])
+        self.round_trips[from * self.nodes + to]
+    }
+
+    fn add_up(&mut self) {
+        let (nodes, delays) = (self.nodes, &self.delays);
+        let round_trip =
+            |(from, to): (NodeIndex, NodeIndex)| delays[from * nodes + to].round_trip(delays[to * nodes + from]);
+        self.round_trips = (0..nodes).flat_map(|from| (0..nodes).map(move |to| (from, to))).map(round_trip).collect();
     }
 
     /// There and back as probes measure it: the median of five, of those that come back; `None` if none does.
@@ -112,6 +123,7 @@ impl Network {
         for (from, to) in matrix.paths() {
             self.delays[from * self.nodes + to] = matrix.delay(from, to);
         }
+        self.add_up();
     }
 
     /// Cuts a node off from all others, or joins it again.
@@ -140,6 +152,13 @@ mod tests {
         assert_eq!(network.pass(1, 0), Passage::Takes(Span::from_millis(20)));
         assert_eq!(network.pass(1, 1), Passage::Takes(Span::from_micros(250)));
         assert_eq!(network.measure(0, 1), Some(Rtt::from_millis(30)));
+        let other = parse("m.csv", b"0,3\n4,0\n", ReadOptions::default()).unwrap();
+        network.change(&other);
+        assert_eq!(
+            (network.pass(1, 0), network.measure(0, 1)),
+            (Passage::Takes(Span::from_millis(4)), Some(Rtt::from_millis(7)))
+        );
+        assert_eq!(network.round_trip(1, 1), Rtt::from_micros(500), "a node stays as far from itself as it was");
         network.cut(1, true);
         assert_eq!((network.pass(0, 1), network.measure(1, 0)), (Passage::Cut, None));
         assert!(network.connects(1, 1) && !network.connects(0, 1));

@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use crate::frames::frame;
 use crate::ground::{Files, Origin, get};
 use crate::programs::{PATIENCE, Program, connect, read_answer};
 
@@ -42,6 +43,24 @@ fn heads_with_two_readings_reach_nobody() {
         "X: \0\r\n",
         "Host: other\r\n",
         "no colon\r\n",
+        "Content-Length: 0x4\r\n",
+        "Content-Length: -0\r\n",
+        "Content-Length: 4 4\r\n",
+        "Content-Length:\r\n",
+        "Content-Length: 18446744073709551620\r\n",
+        "Content-Length: \u{a0}4\r\n",
+        "Content-Length\u{0}: 4\r\n",
+        "Content_Length : 4\r\n",
+        "Transfer-Encoding: chunked;q=1\r\n",
+        "Transfer-Encoding: \"chunked\"\r\n",
+        "Transfer-Encoding: chunked, chunked\r\n",
+        "Transfer-Encoding: chunked,\r\n",
+        "Transfer-Encoding: \u{b}chunked\r\n",
+        "Transfer-Encoding: chunked\u{c}\r\n",
+        "Transfer-Encoding:\r\n chunked\r\n",
+        "Transfer-Encoding\t: chunked\r\n",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+        "X: y\r\r\n",
     ] {
         let bytes = format!("POST / HTTP/1.1\r\nHost: h\r\n{headers}\r\n0\r\n\r\n{smuggled}");
         assert_eq!(statuses(proxy.address(), bytes.as_bytes()), [400], "{headers:?}");
@@ -55,6 +74,15 @@ fn heads_with_two_readings_reach_nobody() {
         "GET /\x01 HTTP/1.1\r\nHost: h\r\n\r\n",
         "\x16\x03\x01\x02\x00\x01\x00\x01\r\n\r\n",
         "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "GET / HTTP/1.1 \r\nHost: h\r\n\r\n",
+        "GET  / HTTP/1.1\r\nHost: h\r\n\r\n",
+        "GET\t/ HTTP/1.1\r\nHost: h\r\n\r\n",
+        "GET / http/1.1\r\nHost: h\r\n\r\n",
+        "GET / HTTP/01.1\r\nHost: h\r\n\r\n",
+        "GET / HTTP/1.1\r\r\nHost: h\r\n\r\n",
+        "GET /\u{b}x HTTP/1.1\r\nHost: h\r\n\r\n",
+        " GET / HTTP/1.1\r\nHost: h\r\n\r\n",
+        "GET / HTTP/1.1\r\n: h\r\nHost: h\r\n\r\n",
     ] {
         assert_eq!(statuses(proxy.address(), bytes.as_bytes()), [400], "{bytes:?}");
     }
@@ -83,6 +111,15 @@ fn chunks_with_two_readings_end_the_connection() {
         "-1\r\n",
         "ffffffffffffffffff\r\n",
         "0\r\nTrailer: x\n\r\n",
+        "5\r\r\nhello\r\n0\r\n\r\n",
+        "\r\n5\r\nhello\r\n0\r\n\r\n",
+        "5 \r\nhello\r\n0\r\n\r\n",
+        "5\u{0}\r\nhello\r\n0\r\n\r\n",
+        "5\r\nhello\n0\r\n\r\n",
+        "5,5\r\nhello\r\n0\r\n\r\n",
+        "00000000000000000000000000000000005\r\nhello\r\n0\r\n\r\n",
+        "0\r\nno colon\r\n\r\n",
+        "0\r\n folded: x\r\n\r\n",
         &format!("5;{}\r\nhello\r\n0\r\n\r\n", "x".repeat(5_000)),
         &format!("{}0\r\n\r\n", "1\r\nx\r\n".repeat(20_000)),
         &format!("0\r\n{}\r\n", "X: y\r\n".repeat(5_000)),
@@ -174,10 +211,6 @@ fn huge_bodies_pass_without_being_kept() {
 #[test]
 fn headers_that_would_become_two_are_refused() {
     let (origin, proxy) = ground("");
-    let frame = |kind: u8, flags: u8, stream: u32, bytes: &[u8]| {
-        let length = u32::try_from(bytes.len()).unwrap().to_be_bytes();
-        [&length[1..], &[kind, flags], &stream.to_be_bytes(), bytes].concat()
-    };
     let literal = |name: &str, value: &str| {
         let text = |text: &str| [&[u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
         [vec![0], text(name), text(value)].concat()

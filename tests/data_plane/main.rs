@@ -2,8 +2,12 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod bench;
+mod frames;
 mod ground;
+mod h2c;
 mod hostile;
+mod hostile_frames;
 mod load;
 #[path = "../support/programs.rs"]
 mod programs;

@@ -11,6 +11,7 @@ mod impaired;
 mod life;
 mod replay;
 mod run;
+mod run_conditions;
 mod surroundings;
 mod user;
 mod verify;

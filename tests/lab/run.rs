@@ -25,14 +25,14 @@ fn plan(duration: &str, lines: &str) -> String {
 }
 
 /// Nothing of a run is left: no program, no namespace, no link.
-fn unchanged(user: &User, before: &Host) {
+pub(super) fn unchanged(user: &User, before: &Host) {
     let folder = user.folder().to_owned();
     eventually("no program of the run is left", || processes_of(&folder).is_empty());
     assert_eq!(&Host::look(), before, "as {}", user.name());
 }
 
 /// The lines of a CSV file by the names of their columns.
-fn lines(path: &Path) -> Vec<BTreeMap<String, String>> {
+pub(super) fn lines(path: &Path) -> Vec<BTreeMap<String, String>> {
     let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let mut reader = csv::Reader::from_reader(text.as_bytes());
     let names: Vec<String> = reader.headers().unwrap().iter().map(str::to_owned).collect();
@@ -40,11 +40,11 @@ fn lines(path: &Path) -> Vec<BTreeMap<String, String>> {
     reader.records().map(|row| line(row.unwrap())).collect()
 }
 
-fn number(line: &BTreeMap<String, String>, name: &str) -> f64 {
+pub(super) fn number(line: &BTreeMap<String, String>, name: &str) -> f64 {
     line[name].parse().unwrap_or_else(|_| panic!("{name} of {line:?}"))
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+pub(super) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
 }

@@ -118,6 +118,10 @@ impl QEdge {
     /// (algorithm 3). One at an unknown distance is let in, as only requests will tell.
     fn passes(&mut self, place: usize, now: Moment) -> bool {
         let Some(rtt) = self.records.kept()[place].rtt else { return true };
+        // Too far already: nobody takes less than nothing, so no need to look at what all others take.
+        if rtt.as_millis_f64() > self.rule.within.as_millis_f64() {
+            return false;
+        }
         let (sorted, rule) = (&mut self.sorted, &self.rule);
         let others = self.records.kept().iter().enumerate().filter(|(other, _)| *other != place);
         let best = others.filter_map(|(_, record)| record.processing(now, rule, sorted)).min_by(f64::total_cmp);

@@ -11,6 +11,9 @@ use crate::measure::median_interval;
 /// What a figure counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub(super) enum Unit {
+    /// Nanoseconds.
+    #[serde(rename = "ns")]
+    Nanos,
     /// Microseconds.
     #[serde(rename = "us")]
     Micros,
@@ -38,6 +41,9 @@ pub(super) enum Unit {
     /// 10^3 packets per second.
     #[serde(rename = "kpackets/s")]
     KiloPackets,
+    /// Requests.
+    #[serde(rename = "requests")]
+    Requests,
     /// 10^3 requests per second.
     #[serde(rename = "krequests/s")]
     KiloRequests,
@@ -55,6 +61,7 @@ pub(super) enum Unit {
 impl Unit {
     fn name(self) -> &'static str {
         match self {
+            Self::Nanos => "ns",
             Self::Micros => "µs",
             Self::Millis => "ms",
             Self::Seconds => "s",
@@ -65,6 +72,7 @@ impl Unit {
             Self::KiloPackets | Self::KiloRequests => "k/s",
             Self::MegaEvents => "M/s",
             Self::Packets => "packets",
+            Self::Requests => "requests",
             Self::Writes => "writes",
         }
     }
@@ -73,8 +81,8 @@ impl Unit {
         match self {
             // What takes seconds shows its milliseconds, not their parts.
             Self::Millis if value.abs() >= 1_000.0 => 0,
-            Self::Packets | Self::Writes => 0,
-            Self::Micros | Self::KiloPackets | Self::KiloRequests | Self::NanosPerKilobyte => 1,
+            Self::Packets | Self::Requests | Self::Writes => 0,
+            Self::Nanos | Self::Micros | Self::KiloPackets | Self::KiloRequests | Self::NanosPerKilobyte => 1,
             Self::Millis
             | Self::Seconds
             | Self::Megabytes

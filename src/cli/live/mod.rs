@@ -121,6 +121,7 @@ fn conduct(seen: &Seen, noise: Option<HostNoise>, delays: Option<String>) -> Con
     Conduct {
         steal: noise.map(|noise| noise.steal),
         load1: noise.map(|noise| noise.load1),
+        emulation: Some(seen.emulation),
         happened: seen.happened.clone(),
         delays,
     }

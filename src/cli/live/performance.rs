@@ -12,7 +12,7 @@ use super::stage::Stage;
 use crate::cli::host::monotonic_ns;
 use crate::experiment::balancing::Balancing;
 use crate::experiment::balancing::live::{
-    Action, Happened, Place, Request, Script, Step, instances_file, load_words, parse_records, proxy_config,
+    Action, Emulation, Happened, Place, Request, Script, Step, instances_file, load_words, parse_records, proxy_config,
     proxy_words, service_words,
 };
 use crate::experiment::plan::Trial;
@@ -56,6 +56,7 @@ pub(super) struct Performance<'a> {
 pub(super) struct Seen {
     pub(super) requests: Vec<Request>,
     pub(super) happened: Vec<Happened>,
+    pub(super) emulation: Emulation,
 }
 
 /// The programs of a trial.
@@ -74,6 +75,7 @@ impl Performance<'_> {
     /// Plays the trial; whatever happens, its programs are gone when this returns.
     pub(super) fn play(mut self) -> anyhow::Result<Seen> {
         let mut crew = self.assemble()?;
+        let before = self.stage.emulations()?;
         let start = self.begin(&mut crew)?;
         let mut happened = Vec::new();
         for step in &self.script.steps {
@@ -84,7 +86,8 @@ impl Performance<'_> {
         }
         self.wait_until(start + self.script.duration.as_duration(), &mut crew)?;
         self.wait_for_loads(&mut crew)?;
-        self.stage.check()?;
+        let emulations = self.stage.emulations()?.into_iter().zip(before).map(|(after, before)| after.since(before));
+        let emulation = emulations.reduce(Emulation::and).unwrap_or_default();
         drop(crew.proxies);
         drop(crew.services);
         let mut requests = Vec::new();
@@ -94,7 +97,7 @@ impl Performance<'_> {
             requests.extend(parse_records(self.script, self.scale, *node, &text)?);
         }
         requests.sort_by_key(|request| (request.intended, request.client));
-        Ok(Seen { requests, happened })
+        Ok(Seen { requests, happened, emulation })
     }
 
     fn assemble(&mut self) -> anyhow::Result<Crew> {

@@ -4,9 +4,10 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
 
+use crate::agent::protocol::NodeStatus;
 use crate::cli::agent_session::lab_environment;
 use crate::cli::operate::backends_in_words;
-use crate::experiment::balancing::live::Situation;
+use crate::experiment::balancing::live::{Emulation, Situation};
 use crate::experiment::run::RunDirectory;
 use crate::experiment::time_scale::TimeScale;
 use crate::matrix::DelayMatrix;
@@ -92,12 +93,13 @@ impl Stage {
         Ok(())
     }
 
-    /// Whether every node has delayed to the end: an agent that died has none left.
-    pub(super) fn check(&mut self) -> anyhow::Result<()> {
+    /// What each node's delays have done since they were set up; the error says that one has none: an agent that died leaves
+    /// none behind.
+    pub(super) fn emulations(&mut self) -> anyhow::Result<Vec<Emulation>> {
         let statuses = testbed::status(&mut self.lab).context("the lab did not last")?;
         match statuses.iter().zip(&self.nodes).find(|(status, _)| status.backend.is_none()) {
             Some((_, node)) => anyhow::bail!("node `{}` has lost its delays", node.name),
-            None => Ok(()),
+            None => Ok(statuses.iter().map(emulation).collect()),
         }
     }
 
@@ -133,6 +135,16 @@ impl Stage {
         let doubt =
             || format!("Before the trials the delays were not as intended: {}.", table::summary_line(&comparison));
         Ok((comparison.verdict == Verdict::Fail).then(doubt))
+    }
+}
+
+fn emulation(status: &NodeStatus) -> Emulation {
+    let traffic = status.traffic.unwrap_or_default();
+    Emulation {
+        packets: traffic.packets,
+        dropped: (!traffic.drops_unknown).then_some(traffic.dropped),
+        late: traffic.late,
+        restarts: status.restarts.len() as u64,
     }
 }
 

@@ -189,6 +189,9 @@ fn change<E: From<Wrong>>(
                 let (name, known) = (path.display().to_string(), format!(" with the nodes of {}", topology.name));
                 return Err((spot, PlanProblem::Unknown { what: "matrix", name, known }).into());
             }
+            for intended in topologies.iter().filter_map(|topology| topology.impaired.as_ref()) {
+                intended.check_with_delays(&matrix).map_err(|problem| (spot, problem.into()))?;
+            }
             Change::Matrix(matrix)
         }
     })

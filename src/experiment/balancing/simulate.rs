@@ -177,14 +177,14 @@ impl<'a> World<'a> {
             self.tally.end(&ended);
             return;
         };
-        let slot = self.requests.insert(Request::new(id, number, instance, now, work));
+        let slot = self.requests.insert(Request::new(id, (number, node), instance, now, work));
         self.transmit(now, slot);
     }
 
     /// The nodes of a request: of its client and of its instance.
     fn ends(&self, slot: u32) -> (NodeIndex, NodeIndex) {
         let request = &self.requests[slot];
-        (self.clients[request.client].node, self.instances[request.instance].node)
+        (request.node(), self.instances[request.instance()].node)
     }
 
     /// A request leaves for its instance, for the first time or again.
@@ -217,7 +217,7 @@ impl<'a> World<'a> {
             self.requests.remove_if_over(slot);
         } else if !request.served {
             self.transmit(now, slot);
-        } else if self.instances[request.instance].lost(now) {
+        } else if self.instances[request.instance()].lost(now) {
             self.lose(slot);
         } else {
             self.leave_instance(now, slot);
@@ -237,10 +237,10 @@ impl<'a> World<'a> {
     }
 
     fn arrive(&mut self, now: Moment, slot: u32) {
-        let (number, work) = (self.requests[slot].instance, self.requests[slot].work);
-        let node = self.clients[self.requests[slot].client].node;
+        let request = &mut self.requests[slot];
+        request.arrived = now;
+        let (number, node, work) = (request.instance(), request.node(), request.work);
         let instance = &mut self.instances[number];
-        self.requests[slot].arrived = now;
         if !instance.is_open() {
             // Nobody listens: the refusal goes back at once. Where chance takes it, the request comes again.
             match self.network.pass(instance.node, node) {
@@ -310,8 +310,7 @@ impl<'a> World<'a> {
             self.requests.remove_if_over(slot);
             return;
         }
-        let instance = &self.instances[request.instance];
-        let node = self.clients[request.client].node;
+        let (instance, node) = (&self.instances[request.instance()], request.node());
         let lost =
             ending == Ending::Answered && (instance.lost(request.done) || !self.network.connects(instance.node, node));
         if lost {
@@ -320,13 +319,17 @@ impl<'a> World<'a> {
         }
         self.requests[slot].ended = true;
         let latency = now.since(request.sent);
-        let completion =
-            Completion { request: request.id, instance: InstanceId(index(request.instance)), latency, outcome: ending };
+        let completion = Completion {
+            request: request.id,
+            instance: InstanceId(index(request.instance())),
+            latency,
+            outcome: ending,
+        };
         self.balancers[node].complete(now, &completion);
         let answered = ending == Ending::Answered;
         self.tally.end(&Ended {
-            client: request.client,
-            instance: Some(request.instance),
+            client: request.client(),
+            instance: Some(request.instance()),
             sent: request.sent,
             latency,
             answered,

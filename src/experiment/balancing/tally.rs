@@ -1,7 +1,5 @@
 //! What is counted while requests run, and the metrics and tables that come of it. The same for simulation and lab.
 
-use std::collections::BTreeMap;
-
 use crate::balance::Qos;
 use crate::experiment::outcome::{Better, Metric, MetricUnit, Outcome, Table};
 use crate::topology::NodeIndex;
@@ -56,8 +54,9 @@ pub(super) struct Tally {
     instances: Vec<NodeIndex>,
     /// What each instance took of its requests, µs.
     processing: Vec<Vec<u32>>,
-    /// Requests per node and instance.
-    routed: BTreeMap<(NodeIndex, usize), u64>,
+    /// Requests per node and instance. Rows, not a map: of a thousand nodes and their instances a map has hundreds of thousands of
+    /// entries, and every request would look for its own.
+    routed: Vec<Vec<u64>>,
     /// Of all answered requests, µs.
     latencies: Vec<u32>,
     failures: u64,
@@ -75,7 +74,7 @@ impl Tally {
             cells: Vec::new(),
             instances: Vec::new(),
             processing: Vec::new(),
-            routed: BTreeMap::new(),
+            routed: Vec::new(),
             latencies: Vec::new(),
             failures: 0,
             requests: 0,
@@ -115,11 +114,30 @@ impl Tally {
             self.failures += 1;
         }
         if let Some(instance) = ended.instance {
-            *self.routed.entry((self.clients[ended.client], instance)).or_default() += 1;
+            self.route(self.clients[ended.client], instance);
             if let Some(processing) = ended.processing {
                 self.processing[instance].push(micros(processing));
             }
         }
+    }
+
+    fn route(&mut self, node: NodeIndex, instance: usize) {
+        if self.routed.len() <= node {
+            self.routed.resize_with(node + 1, Vec::new);
+        }
+        let row = &mut self.routed[node];
+        if row.len() <= instance {
+            row.resize(self.instances.len().max(instance + 1), 0);
+        }
+        row[instance] += 1;
+    }
+
+    /// Nodes and instances with requests between them, in the order of both.
+    fn routes(&self) -> impl Iterator<Item = (NodeIndex, usize, u64)> {
+        let rows = self.routed.iter().enumerate();
+        let cells =
+            rows.flat_map(|(node, row)| row.iter().enumerate().map(move |(instance, count)| (node, instance, *count)));
+        cells.filter(|(_, _, count)| *count > 0)
     }
 
     /// What the trial gives; `names` are the nodes'.
@@ -187,8 +205,8 @@ impl Tally {
 
     fn per_instance(&self) -> Vec<u64> {
         let mut counts = vec![0; self.instances.len()];
-        for ((_, instance), count) in &self.routed {
-            counts[*instance] += count;
+        for (_, instance, count) in self.routes() {
+            counts[instance] += count;
         }
         counts
     }
@@ -239,8 +257,8 @@ impl Tally {
 
     fn routing_table(&self, names: &[String]) -> Table {
         let mut table = Table::new("routing", &["node", "instance", "requests"]);
-        for ((node, instance), count) in &self.routed {
-            table.rows.push(vec![names[*node].clone(), format!("i{}", instance + 1), count.to_string()]);
+        for (node, instance, count) in self.routes() {
+            table.rows.push(vec![names[node].clone(), format!("i{}", instance + 1), count.to_string()]);
         }
         table
     }

@@ -10,8 +10,8 @@ use super::document::Document;
 use super::error::{PlanProblem, Wrong};
 use super::{Plan, Point, Testbed};
 
-/// How often a proxy can measure round trips.
-const PROBING: (Span, Span) = (Span::from_millis(10), Span::from_secs(3_600));
+/// How often round trips can be measured: that takes several probes, and a proxy sends one every 10 ms at most.
+const PROBING: (Span, Span) = (Span::from_millis(50), Span::from_secs(3_600));
 
 /// Where a plan's words on its testbed stand.
 struct Spots {

@@ -7,6 +7,7 @@ use crate::report::number;
 use crate::report::page::{Block, Cell, Page, PageTable, Section, Tone};
 
 use super::Given;
+use super::conduct;
 use super::cross_check;
 use super::matrices::{self, Delays};
 use super::overview;
@@ -44,6 +45,7 @@ pub(super) fn page(material: &Material) -> Page {
         sections.push(results(material, point));
         sections.extend(cross_check::section(material.results));
         sections.push(details(material, point));
+        sections.extend(conduct::section(material.trials, point));
         let headlines = headlines(material.results);
         let swept = sweep::blocks(material.results, &headlines);
         if !swept.is_empty() {
@@ -184,8 +186,8 @@ fn caveats(material: &Material) -> Section {
     if results.description.testbed == "lab" {
         points.push(
             "Nodes are network namespaces of one machine: programs share its processors, and a node's own instance is as far as \
-             the loopback is. What was measured of delays before the trials stands under Delays; how late requests left and what \
-             others took of the processors stands in conduct.csv of each trial."
+             the loopback is. What was measured of delays before the trials stands under Delays; how late requests left, what \
+             others took of the processors and what the emulation dropped stands under How the lab behaved."
                 .to_owned(),
         );
         if (results.description.time_scale - 1.0).abs() > 1e-12 {

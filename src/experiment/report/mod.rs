@@ -9,6 +9,7 @@
 //!                                                        └─figures──► of the kind of experiment
 //! ```
 
+mod conduct;
 mod cross_check;
 mod document;
 mod given;

@@ -182,6 +182,62 @@ fn measured_delays_are_shown_beside_the_intended_ones() {
     assert!(text.contains("id=\"measured-1\"") && text.contains("id=\"error-1\""));
 }
 
+/// The texts of the cells of the rows below a caption, read from the page as XML.
+fn table_below(text: &str, caption: &str) -> Vec<Vec<String>> {
+    let document = parsed(text);
+    let is_it = |node: &roxmltree::Node| {
+        node.tag_name().name() == "caption" && node.text().is_some_and(|text| text.starts_with(caption))
+    };
+    let table = document.descendants().find(is_it).and_then(|node| node.parent()).expect("a table");
+    let rows = table.descendants().filter(|node| node.tag_name().name() == "tr");
+    let cells = |row: roxmltree::Node| -> Vec<String> {
+        let texts = row.descendants().filter(roxmltree::Node::is_text).filter_map(|node| node.text());
+        texts.map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned).collect()
+    };
+    rows.map(cells).collect()
+}
+
+#[test]
+fn how_a_lab_behaved_stands_on_the_page_with_what_should_not_be_marked() {
+    let folder = tempfile::tempdir().expect("a folder");
+    ran("", 8, folder.path());
+    assert!(!composed(folder.path()).2.contains("How the lab behaved"), "virtual time has no conduct");
+    let conduct = |late: f64, dropped: &str| {
+        format!(
+            "what,value\nrequests,100.000000\nnot_sent,0.000000\nlateness_p50_ms,0.250000\nlateness_p99_ms,{late}\n\
+             lateness_max_ms,9.500000\nlateness_bound_ms,4.000000\nsteal,0.021000\nload1,1.500000\n\
+             packets_delayed,4000.000000\npackets_dropped,{dropped}\npackets_late,3.000000\nagent_restarts,0.000000\n"
+        )
+    };
+    for (trial, late, dropped) in
+        [("t0-r0-s0", 1.0, "0"), ("t0-r1-s0", 4.5, "0"), ("t0-r0-s1", 2.0, ""), ("t0-r1-s1", 3.0, "0")]
+    {
+        let trial = folder.path().join(format!("trials/p0-{trial}"));
+        fs::write(trial.join("conduct.csv"), conduct(late, dropped)).expect("written");
+        let events = "what,at_s,late_ms,took_ms\nremove <i2>,10.000,0.100,30.000\n".replace("0.100", &late.to_string());
+        fs::write(trial.join("events.csv"), events).expect("written");
+        let record = fs::read_to_string(trial.join("trial.json")).expect("a trial");
+        let mut record: Value = serde_json::from_str(&record).expect("JSON");
+        record["tables"].as_array_mut().expect("a list").extend(["conduct", "events"].map(Value::from));
+        fs::write(trial.join("trial.json"), record.to_string()).expect("written");
+    }
+    let text = composed(folder.path()).2;
+    check(&text);
+    let leaving = table_below(&text, "When requests left");
+    assert_eq!(leaving[1], ["round-robin", "2", "200", "0", "0.250", "✗ 4.500", "9.500", "4.000"]);
+    assert_eq!(leaving[2], ["<script>x", "2", "200", "0", "0.250", "3.000", "9.500", "4.000"]);
+    let around = table_below(&text, "What the machine");
+    assert_eq!(around[1], ["round-robin", "2", "2.1", "1.50", "8000", "0", "6", "0"]);
+    assert_eq!(around[2][5], "–", "of one trial nobody knows");
+    assert_eq!(table_below(&text, "What happened")[1], ["remove <i2>", "10.0", "4", "4.5", "30.0"]);
+    let each = table_below(&text, "When requests left, by trial");
+    assert_eq!(each.len(), 5);
+    // Only what is above what is allowed is marked: once for the strategy, once for the trial.
+    let marked = parsed(&text);
+    let marked = marked.descendants().filter(|node| node.attribute("class") == Some("number no"));
+    assert_eq!(marked.filter_map(|node| node.text()).collect::<Vec<_>>(), ["✗ 4.500"; 2]);
+}
+
 /// What `run.json` says is shown; words in it are words, also those that a shell or a browser would obey.
 #[test]
 fn the_command_can_be_copied_into_a_shell() {

@@ -23,8 +23,8 @@ pub struct Random {
 impl Random {
     /// Makes the matrix, with nodes n1 to nN.
     pub fn generate(self) -> Result<DelayMatrix, GenerateError> {
-        GenerateError::check_nodes(self.nodes, "--nodes")?;
-        GenerateError::check_longest(self.longest(), "--base and --addition")?;
+        GenerateError::check_nodes(self.nodes, "parameter nodes")?;
+        GenerateError::check_longest(self.longest(), "base and addition")?;
         let names = (1..=self.nodes).map(NodeName::numbered).collect();
         let mut rng = rng(self.seed, Stream::Random);
         let mut delays = Vec::with_capacity(self.nodes * self.nodes);
@@ -96,9 +96,9 @@ mod tests {
     #[test]
     fn wrong_parameters_are_refused() {
         for (random, message) in [
-            (random(1, 5, 5, 0), "1 nodes (--nodes) are not between 2 and 8192"),
-            (random(8193, 5, 5, 0), "8193 nodes (--nodes) are not between 2 and 8192"),
-            (random(2, 60_000, 5, 0), "--base and --addition can give a delay of 90.0075s; at most 60s is allowed"),
+            (random(1, 5, 5, 0), "1 nodes (parameter nodes) are not between 2 and 8192"),
+            (random(8193, 5, 5, 0), "8193 nodes (parameter nodes) are not between 2 and 8192"),
+            (random(2, 60_000, 5, 0), "base and addition can give a delay of 90.0075s; at most 60s is allowed"),
         ] {
             assert_eq!(random.generate().unwrap_err().to_string(), message);
         }

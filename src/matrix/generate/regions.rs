@@ -43,7 +43,7 @@ impl Regions {
     pub fn generate(self) -> Result<DelayMatrix, GenerateError> {
         let nodes = self.regions.saturating_mul(self.nodes_each);
         GenerateError::check_nodes(nodes, format!("{} regions of {}", self.regions, self.nodes_each))?;
-        GenerateError::check_longest(self.between(0, self.regions - 1), "--adjacent and --step")?;
+        GenerateError::check_longest(self.between(0, self.regions - 1), "adjacent and step")?;
         GenerateError::check_longest(self.within, "--within")?;
         let names = (0..nodes).map(|node| self.name(node)).collect::<Result<_, _>>()?;
         let delay = |from: usize, to: usize| {
@@ -95,7 +95,7 @@ mod tests {
         let far = Regions { step: Delay::from_millis(60_000), ..Regions::with_default_delays(3, 1) };
         assert_eq!(
             far.generate().unwrap_err().to_string(),
-            "--adjacent and --step can give a delay of 60.003s; at most 60s is allowed"
+            "adjacent and step can give a delay of 60.003s; at most 60s is allowed"
         );
     }
 }

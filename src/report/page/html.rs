@@ -93,7 +93,7 @@ impl Writer {
         if !table.head.is_empty() {
             put!(self, "<thead>\n<tr>");
             for (place, text) in table.head.iter().enumerate() {
-                let number = matches!(tones.get(place), Some(Tone::Number | Tone::Best));
+                let number = matches!(tones.get(place), Some(Tone::Number | Tone::Best | Tone::Alarm));
                 let class = if number { " class=\"number\"" } else { "" };
                 put!(self, "<th scope=\"col\"{class}>{}</th>", Escaped(text));
             }
@@ -135,6 +135,7 @@ fn class(tone: Tone) -> &'static str {
         Tone::Plain => "",
         Tone::Number => " class=\"number\"",
         Tone::Best => " class=\"best\"",
+        Tone::Alarm => " class=\"number no\"",
         Tone::Yes => " class=\"yes\"",
         Tone::No => " class=\"no\"",
         Tone::Open => " class=\"open\"",

@@ -75,6 +75,8 @@ pub enum Tone {
     Number,
     /// As the best of its kind.
     Best,
+    /// As a number that should not be so.
+    Alarm,
     /// As a yes.
     Yes,
     /// As a no.

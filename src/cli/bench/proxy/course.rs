@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use hyper::header::{HOST, HeaderMap, HeaderValue};
@@ -15,23 +15,31 @@ use crate::units::Span;
 use crate::workload::Arrivals;
 use crate::workload::load::{self, LoadOptions, Schedule, Source, Summary, summarise};
 
-/// Clients of the load, each with connections of its own.
-const CLIENTS: u32 = 16;
+/// How often a program is looked at during a slice.
+const LOOK: Duration = Duration::from_secs(1);
 
-/// The services that all proxies have behind them.
-const SERVICES: usize = 2;
+/// What everybody is measured with.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Setting {
+    /// The services that all proxies have behind them.
+    pub(super) services: usize,
+    /// Clients of the load, each with connections of its own.
+    pub(super) clients: u32,
+    /// Of a slice.
+    pub(super) length: Span,
+}
 
 /// Everybody who is measured.
 #[derive(Debug)]
 pub(super) struct Course {
     peers: BTreeMap<Peer, Process>,
-    _services: Vec<Process>,
+    services: Vec<Process>,
     _folder: Folder,
-    length: Span,
+    setting: Setting,
 }
 
 /// What one got of one repetition.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Slice {
     /// Requests for a second of processor time.
     pub(super) per_core: f64,
@@ -41,6 +49,20 @@ pub(super) struct Slice {
     pub(super) p99_us: f64,
     /// Of the load itself, p99.
     pub(super) lateness_us: f64,
+    pub(super) resident_mb: f64,
+    /// Requests that the load sent, and those that the services say they answered meanwhile.
+    pub(super) requests: u64,
+    pub(super) counted: u64,
+    pub(super) looks: Vec<Look>,
+}
+
+/// What was seen of a program since the last look, or since the first request.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Look {
+    /// Since the first request, in seconds.
+    pub(super) at_s: f64,
+    /// Processor time by time.
+    pub(super) core: f64,
     pub(super) resident_mb: f64,
 }
 
@@ -52,6 +74,11 @@ impl Slices {
     /// Those of one; none if it was not there.
     pub(super) fn of(&self, peer: Peer) -> &[Slice] {
         self.0.get(&peer).map_or(&[], Vec::as_slice)
+    }
+
+    /// One more.
+    pub(super) fn push(&mut self, peer: Peer, slice: Slice) {
+        self.0.entry(peer).or_default().push(slice);
     }
 }
 
@@ -67,24 +94,18 @@ impl Drop for Folder {
 
 impl Course {
     /// Starts everybody who is installed.
-    pub(super) fn start(policy: &str, quick: bool) -> anyhow::Result<Self> {
-        let folder = std::env::temp_dir().join(format!("longhaul-bench-{}", std::process::id()));
+    pub(super) fn start(policy: &str, setting: Setting) -> anyhow::Result<Self> {
+        let folder = std::env::temp_dir().join(format!("longhaul-bench-{}-{}", std::process::id(), setting.services));
         std::fs::create_dir(&folder).with_context(|| format!("make {}", folder.display()))?;
         let folder = Folder(folder);
         let service = |number| Process::ours(None, &["service", "--time", "0ms", "--name", &format!("i{number}")]);
-        let services = (0..SERVICES).map(service).collect::<anyhow::Result<Vec<_>>>()?;
+        let services = (0..setting.services).map(service).collect::<anyhow::Result<Vec<_>>>()?;
         let addresses: Vec<_> = services.iter().map(|service| service.address).collect();
         let mut peers = BTreeMap::new();
         for peer in Peer::ALL.into_iter().filter(|peer| peer.is_there()) {
             peers.insert(peer, peer.start(&folder.0, &addresses, policy)?);
         }
-        let length = Span::from_millis(if quick { 1_000 } else { 3_000 });
-        Ok(Self { peers, _services: services, _folder: folder, length })
-    }
-
-    /// Who is not installed.
-    pub(super) fn missing(&self) -> impl Iterator<Item = Peer> {
-        Peer::ALL.into_iter().filter(|peer| !self.peers.contains_key(peer))
+        Ok(Self { peers, services, _folder: folder, setting })
     }
 
     /// Slices of load at `rate` requests per second for each, after one that is not counted.
@@ -97,7 +118,7 @@ impl Course {
                 say(&format!("{rate} requests/s, {} of {repeat}: {}", repetition.max(1), peer.name()));
                 let slice = self.slice(*peer, rate, u64::from(repetition))?;
                 if repetition > 0 {
-                    slices.0.entry(*peer).or_default().push(slice);
+                    slices.push(*peer, slice);
                 }
             }
         }
@@ -107,12 +128,20 @@ impl Course {
     fn slice(&self, peer: Peer, rate: u32, seed: u64) -> anyhow::Result<Slice> {
         let process = self.peers.get(&peer).context("it is not there")?;
         let options = self.options(process, rate, seed)?;
-        let (before, begun) = (process.used()?, Instant::now());
-        let records = load::run(&options)?;
+        let (answered, before, begun) = (self.answered(peer)?, process.used()?, Instant::now());
+        let (records, looks) = std::thread::scope(|scope| {
+            let watched = scope.spawn(|| watch(process, self.setting.length));
+            let records = load::run(&options);
+            (records, watched.join())
+        });
+        let (records, looks) = (records?, looks.map_err(|_| anyhow::anyhow!("watching it failed"))??);
         let (used, passed) = (process.used()?.saturating_sub(before), begun.elapsed());
+        let counted = self.answered(peer)? - answered;
         let qos = Qos { within: Span::from_secs(1), at_least: 0.0, window: Span::from_secs(10) };
         let summary = summarise(&records, &qos);
         all_answered(&summary, peer)?;
+        let requests = summary.requests as u64;
+        anyhow::ensure!(counted == requests, "{}: of {requests} requests services counted {counted}", peer.name());
         let (latency, lateness) = (summary.latency.context("no latency")?, summary.lateness.context("no lateness")?);
         Ok(Slice {
             per_core: summary.requests as f64 / used.as_secs_f64(),
@@ -121,17 +150,27 @@ impl Course {
             p99_us: latency.p99_ms * 1e3,
             lateness_us: lateness.p99_ms * 1e3,
             resident_mb: process.resident_mb()?,
+            requests,
+            counted,
+            looks,
         })
     }
 
+    /// The requests that those who are behind `peer` say they have answered.
+    fn answered(&self, peer: Peer) -> anyhow::Result<u64> {
+        match self.peers.get(&peer).filter(|_| peer == Peer::Direct) {
+            Some(alone) => alone.answered(),
+            None => self.services.iter().map(Process::answered).sum(),
+        }
+    }
+
     fn options(&self, process: &Process, rate: u32, seed: u64) -> anyhow::Result<LoadOptions> {
-        let pace = format!("{}/s", f64::from(rate) / f64::from(CLIENTS)).parse()?;
-        // At a low rate it takes longer until there is enough to see.
-        let duration = if rate < 100 { self.length + self.length } else { self.length };
+        let Setting { clients, length: duration, .. } = self.setting;
+        let pace = format!("{}/s", f64::from(rate) / f64::from(clients)).parse()?;
         let mut headers = HeaderMap::new();
         headers.insert(HOST, HeaderValue::try_from(process.address.to_string())?);
         Ok(LoadOptions {
-            source: Source::Drawn(Schedule { clients: CLIENTS, pace, arrivals: Arrivals::Poisson, duration, seed }),
+            source: Source::Drawn(Schedule { clients, pace, arrivals: Arrivals::Poisson, duration, seed }),
             target: process.address,
             uri: Uri::from_static("/x"),
             method: Method::GET,
@@ -143,6 +182,24 @@ impl Course {
             in_flight: 10_000,
         })
     }
+}
+
+/// Looks at a program each second for so long.
+fn watch(process: &Process, length: Span) -> anyhow::Result<Vec<Look>> {
+    let begun = Instant::now();
+    let mut looks = Vec::new();
+    let mut before = (process.used()?, Duration::ZERO);
+    let mut next = LOOK;
+    while next <= length.as_duration() {
+        std::thread::sleep(next.saturating_sub(begun.elapsed()));
+        next += LOOK;
+        let now = (process.used()?, begun.elapsed());
+        let used = now.0.saturating_sub(before.0).as_secs_f64();
+        let core = used / now.1.saturating_sub(before.1).as_secs_f64();
+        looks.push(Look { at_s: now.1.as_secs_f64(), core, resident_mb: process.resident_mb()? });
+        before = now;
+    }
+    Ok(looks)
 }
 
 /// Errors are fast: whoever makes them is not measured.

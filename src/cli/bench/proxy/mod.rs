@@ -1,6 +1,8 @@
 //! `longhaul bench proxy`: what a request costs on its way through the proxy, beside nginx and HAProxy in the same run.
 
 mod course;
+mod decisions;
+mod footprint;
 mod peers;
 mod processes;
 
@@ -8,17 +10,17 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::bail;
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::conduct::{Begun, Wish};
 use super::figures::{Relation, Row, Series, Target, Unit};
 use super::ground::Effort;
-use crate::balance::{POLICIES, find};
+use crate::balance::{POLICIES, Policy, find};
 use crate::cli::progress::Progress;
 use crate::shaping::BackendChoice;
+use crate::units::Span;
 use crate::wording::excerpt;
-use course::{Course, Slice};
+use course::{Course, Setting, Slice, Slices};
 use peers::Peer;
 
 /// Measure the proxy beside nginx and HAProxy and beside its targets.
@@ -28,11 +30,14 @@ Examples:
   longhaul bench proxy            about three minutes
   longhaul bench proxy --quick    once and shorter
   longhaul bench proxy --repeat 9 --json proxy.json
+  longhaul bench proxy --only footprint --out footprint --seconds 60 --repeat 3
 
 Two synthetic services without a service time stand behind all of them; nginx has least_conn with
 kept connections, HAProxy leastconn with http-reuse always, each one thread or worker, without logs.
 Each repetition has a slice of the same open-loop load for everyone, one after the other, in an
 order that turns; added latencies are over those of the services alone in the same repetition.
+The footprint is at 40 requests/s of four clients with ten services; a choice of an instance is
+that of the policy alone. Every request has to be answered once, by the services' own count.
 The proxy is `longhaul-proxy` where that lies beside this program, else `longhaul proxy`.
 Use a release build on a machine that does nothing else.
 
@@ -47,16 +52,37 @@ pub(super) struct ProxyBenchArgs {
     /// Shorter measurements, once
     #[arg(long)]
     quick: bool,
+    /// Only these measurements
+    #[arg(long, value_name = "NAME", value_enum, num_args = 1..)]
+    only: Vec<Part>,
+    /// Seconds of each slice of load [default: 3, of the footprint 6; with --quick 1 and 2]
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u32).range(1..=3_600))]
+    seconds: Option<u32>,
+    /// Also write the footprint over time as CSV and as pictures to this folder
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
     /// Also write everything as JSON to this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 }
 
+/// A measurement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// What the policy needs to choose, among 10 and 1,000 instances
+    Decisions,
+    /// Memory and processor at 40 requests/s
+    Footprint,
+    /// Processor and added latency at 1,000 and 5,000 requests/s
+    Costs,
+}
+
 /// The rates at which costs are measured, requests per second.
 const RATES: [u32; 2] = [1_000, 5_000];
 
-/// The rate of paper 004's footprint.
-const FOOTPRINT: u32 = 40;
+/// What stands behind the proxies, and who asks, when costs are measured.
+const SERVICES: usize = 2;
+const CLIENTS: u32 = 16;
 
 /// Runs `longhaul bench proxy`.
 pub(super) fn run(args: &ProxyBenchArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
@@ -64,7 +90,7 @@ pub(super) fn run(args: &ProxyBenchArgs, out: &mut dyn Write) -> anyhow::Result<
     let begun = Begun::now(args.json.as_deref())?;
     let progress = Progress::new();
     let effort = Effort::new(args.quick, args.repeat.or((!args.quick).then_some(7)));
-    let course = Course::start(policy, args.quick)?;
+    let wanted = |part| args.only.is_empty() || args.only.contains(&part);
     let (mut rows, mut failed) = (Vec::new(), false);
     // What cannot be measured at one rate says nothing of the others.
     let mut take = |name, taken: anyhow::Result<Vec<Row>>| match taken {
@@ -74,11 +100,20 @@ pub(super) fn run(args: &ProxyBenchArgs, out: &mut dyn Write) -> anyhow::Result<
             rows.push(Row::not_measured(name, "-", format!("{error:#}")));
         }
     };
-    take("footprint", footprint(&course, effort, &progress));
-    for rate in RATES {
-        take(name(rate), costs(&course, effort, rate, &progress));
+    if wanted(Part::Decisions) {
+        take(decisions::NAME, decisions::rows(policy, effort.repeat));
     }
-    for peer in course.missing() {
+    if wanted(Part::Footprint) {
+        take(footprint::NAME, measure_footprint(args, policy, effort, &progress));
+    }
+    if wanted(Part::Costs) {
+        let setting = Setting { services: SERVICES, clients: CLIENTS, length: length(args, 1) };
+        let course = Course::start(policy.name, setting)?;
+        for rate in RATES {
+            take(name(rate), costs(&course, effort, rate, &progress));
+        }
+    }
+    for peer in Peer::ALL.into_iter().filter(|peer| !peer.is_there()) {
         rows.push(Row::not_measured(
             "beside",
             peer.name(),
@@ -93,19 +128,29 @@ pub(super) fn run(args: &ProxyBenchArgs, out: &mut dyn Write) -> anyhow::Result<
         backend: BackendChoice::Auto,
         peer: "BESIDE IT",
     };
-    begun.conclude(wish, effort, format!("none; policy {policy}; the proxy is {}", proxy_name()), &rows, failed, out)
+    begun.conclude(
+        wish,
+        effort,
+        format!("none; policy {}; the proxy is {}", policy.name, proxy_name()),
+        &rows,
+        failed,
+        out,
+    )
 }
 
-fn policy(args: &ProxyBenchArgs) -> anyhow::Result<&'static str> {
+fn policy(args: &ProxyBenchArgs) -> anyhow::Result<&'static Policy> {
+    let first = || POLICIES.iter().copied().find(|policy| policy.name.starts_with("qedge"));
     match &args.policy {
-        Some(name) => match find(name) {
-            Some(policy) => Ok(policy.name),
-            None => bail!("there is no policy `{}`", excerpt(name)),
-        },
-        None => {
-            Ok(POLICIES.iter().find(|policy| policy.name.starts_with("qedge")).map_or("round-robin", |one| one.name))
-        }
+        Some(name) => find(name),
+        None => first().or_else(|| find("round-robin")),
     }
+    .ok_or_else(|| anyhow::anyhow!("there is no policy `{}`", excerpt(args.policy.as_deref().unwrap_or_default())))
+}
+
+/// Of a slice; `times` as long as another where there is less to see in a second.
+fn length(args: &ProxyBenchArgs, times: u32) -> Span {
+    let usual = times * if args.quick { 1 } else { 3 };
+    Span::from_secs(u64::from(args.seconds.unwrap_or(usual)))
 }
 
 fn proxy_name() -> &'static str {
@@ -113,24 +158,19 @@ fn proxy_name() -> &'static str {
 }
 
 /// Memory and processor at the rate of the paper's experiment.
-fn footprint(course: &Course, effort: Effort, progress: &Progress) -> anyhow::Result<Vec<Row>> {
-    let slices = course.slices(effort.repeat, FOOTPRINT, |what| progress.say(what))?;
-    let what = |what: &str| format!("{what} at {FOOTPRINT} requests/s");
-    let mut rows = Vec::new();
-    let resident = |slices: &[Slice]| Series::new(Unit::Megabytes, slices.iter().map(|one| one.resident_mb));
-    let share = |slices: &[Slice]| Series::new(Unit::CpuPercent, slices.iter().map(|one| one.core_share * 100.0));
-    let ours = slices.of(Peer::Longhaul);
-    rows.push(
-        Row::new("footprint", what("resident"), resident(ours))
-            .beside(Relation::Ratio, resident(slices.of(Peer::Nginx)))
-            .reaching(Target::at_most(15.0)),
-    );
-    rows.push(
-        Row::new("footprint", what("of a core"), share(ours))
-            .beside(Relation::Ratio, share(slices.of(Peer::Nginx)))
-            .reaching(Target::at_most(2.0)),
-    );
-    Ok(rows)
+fn measure_footprint(
+    args: &ProxyBenchArgs,
+    policy: &Policy,
+    effort: Effort,
+    progress: &Progress,
+) -> anyhow::Result<Vec<Row>> {
+    let setting = Setting { services: footprint::INSTANCES, clients: footprint::CLIENTS, length: length(args, 2) };
+    let course = Course::start(policy.name, setting)?;
+    let slices = course.slices(effort.repeat, footprint::RATE, |what| progress.say(what))?;
+    if let Some(folder) = &args.out {
+        footprint::write(folder, &slices, policy.name)?;
+    }
+    Ok(footprint::rows(&slices))
 }
 
 /// What the figures of a rate are called.
@@ -140,7 +180,10 @@ fn name(rate: u32) -> &'static str {
 
 /// Processor time and added latency at a rate.
 fn costs(course: &Course, effort: Effort, rate: u32, progress: &Progress) -> anyhow::Result<Vec<Row>> {
-    let slices = course.slices(effort.repeat, rate, |what| progress.say(what))?;
+    Ok(cost_rows(rate, &course.slices(effort.repeat, rate, |what| progress.say(what))?))
+}
+
+fn cost_rows(rate: u32, slices: &Slices) -> Vec<Row> {
     let direct = slices.of(Peer::Direct);
     let (name, ours) = (name(rate), slices.of(Peer::Longhaul));
     let per_core = |slices: &[Slice]| Series::new(Unit::KiloRequests, slices.iter().map(|one| one.per_core / 1e3));
@@ -173,5 +216,31 @@ fn costs(course: &Course, effort: Effort, rate: u32, progress: &Progress) -> any
     rows.push(Row::of_the_machine(name, "p99 without a proxy", alone(p99)));
     rows.push(Row::of_the_machine(name, "p99 lateness of the load", alone(|one| one.lateness_us)));
     rows.push(Row::new(name, "resident", Series::new(Unit::Megabytes, ours.iter().map(|one| one.resident_mb))));
-    Ok(rows)
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn added_latency_is_over_that_of_the_same_repetition() {
+        let mut slices = Slices::default();
+        for (peer, p50_us) in [
+            (Peer::Direct, 100.0),
+            (Peer::Direct, 300.0),
+            (Peer::Longhaul, 180.0),
+            (Peer::Longhaul, 400.0),
+            (Peer::Nginx, 150.0),
+            (Peer::Nginx, 420.0),
+        ] {
+            slices.push(peer, Slice { p50_us, per_core: 20_000.0, ..Slice::default() });
+        }
+        let rows = cost_rows(1_000, &slices);
+        let compared = |what: &str| rows.iter().find(|row| row.what == what).and_then(Row::compared);
+        // 80 and 100 beside 50 and 120: 30 more and 20 less.
+        assert!(compared("added p50, beside nginx").is_some_and(|more| (more - 5.0).abs() < 1e-9), "{rows:?}");
+        assert_eq!(compared("requests/s per core, beside nginx"), Some(1.0));
+        assert!(rows.iter().all(|row| !row.what.contains("HAProxy")), "it was not there");
+    }
 }

@@ -1,5 +1,6 @@
 //! Processes of a benchmark: started, watched in /proc, ended with us.
 
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -23,7 +24,6 @@ pub(super) struct Process {
 impl Process {
     /// Starts one of our own, which says in JSON where it listens: a program of its own, or a command of this one.
     pub(super) fn ours(program: Option<&Path>, words: &[&str]) -> anyhow::Result<Self> {
-        use std::io::{BufRead, BufReader};
         // This very program, even when its file has been replaced since.
         let mut command = Command::new(program.unwrap_or(Path::new("/proc/self/exe")));
         command.args(words).stdin(Stdio::null()).stdout(Stdio::piped());
@@ -77,6 +77,17 @@ impl Process {
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
         let kilobytes: f64 = line.split_whitespace().next().unwrap_or_default().parse()?;
         Ok(kilobytes * 1_024.0 / 1e6)
+    }
+
+    /// The requests that it has answered, if it is a service of ours.
+    pub(super) fn answered(&self) -> anyhow::Result<u64> {
+        let mut stream = TcpStream::connect(self.address)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        write!(stream, "GET /metrics HTTP/1.1\r\nHost: s\r\nConnection: close\r\n\r\n")?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text)?;
+        let number = text.lines().find_map(|line| line.strip_prefix("longhaul_service_answered_total "));
+        number.context("the service does not say how many requests it answered")?.parse().context("its number")
     }
 }
 

@@ -15,6 +15,9 @@ const LATENESS: f64 = 0.05;
 /// The part of the processors' time that others may take.
 const STEAL: f64 = 0.05;
 
+/// The part of all packets that may leave more than a millisecond late.
+const LATE_PACKETS: f64 = 0.01;
+
 /// Something of the plan, as it happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Happened {
@@ -28,6 +31,44 @@ pub struct Happened {
     pub took: Span,
 }
 
+/// What the emulation of the network did while a trial ran, all nodes together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Emulation {
+    /// Packets delayed.
+    pub packets: u64,
+    /// Packets that it had to drop, which no plan asked for; `None` where it counts these and asked-for losses as one.
+    pub dropped: Option<u64>,
+    /// Packets that left more than a millisecond after their time, as far as that is counted.
+    pub late: u64,
+    /// How often an agent had to begin anew.
+    pub restarts: u64,
+}
+
+impl Emulation {
+    /// What happened since `before`; where a count began anew, what it has come to since.
+    #[must_use]
+    pub fn since(self, before: Self) -> Self {
+        let passed = |now: u64, then: u64| now.checked_sub(then).unwrap_or(now);
+        Self {
+            packets: passed(self.packets, before.packets),
+            dropped: self.dropped.zip(before.dropped).map(|(now, then)| passed(now, then)),
+            late: passed(self.late, before.late),
+            restarts: passed(self.restarts, before.restarts),
+        }
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            packets: self.packets + other.packets,
+            dropped: self.dropped.zip(other.dropped).map(|(one, other)| one + other),
+            late: self.late + other.late,
+            restarts: self.restarts + other.restarts,
+        }
+    }
+}
+
 /// How well a testbed kept to the plan.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Conduct {
@@ -35,6 +76,8 @@ pub struct Conduct {
     pub steal: Option<f64>,
     /// Runnable processes at the end, mean of a minute.
     pub load1: Option<f64>,
+    /// What the emulation of the network did.
+    pub emulation: Option<Emulation>,
     /// What happened.
     pub happened: Vec<Happened>,
     /// Words on the delays, if they were not as intended.
@@ -68,6 +111,11 @@ impl Conduct {
         line("plan_seconds_per_second", Some(scale.plan_seconds()));
         line("steal", self.steal);
         line("load1", self.load1);
+        let count = |read: fn(Emulation) -> Option<u64>| Some(read(self.emulation?)? as f64);
+        line("packets_delayed", count(|one| Some(one.packets)));
+        line("packets_dropped", count(|one| one.dropped));
+        line("packets_late", count(|one| Some(one.late)));
+        line("agent_restarts", count(|one| Some(one.restarts)));
         outcome.tables.push(table);
         if !self.happened.is_empty() {
             outcome.tables.push(self.events());
@@ -100,7 +148,24 @@ impl Conduct {
             let percent = number(STEAL * 100.0, 0, false);
             words.push(format!("Other guests of the machine took more than {percent} % of its processors' time."));
         }
+        words.extend(self.emulation.into_iter().flat_map(troubles));
         words.extend(self.delays.clone());
         words
     }
+}
+
+/// What the emulation did that no plan asks for.
+fn troubles(emulation: Emulation) -> Vec<String> {
+    let mut words = Vec::new();
+    if emulation.dropped.is_some_and(|dropped| dropped > 0) {
+        words.push("The emulation of the network dropped packets that no plan asked it to drop.".to_owned());
+    }
+    if emulation.late as f64 > emulation.packets as f64 * LATE_PACKETS {
+        let percent = number(LATE_PACKETS * 100.0, 0, false);
+        words.push(format!("More than {percent} % of the packets left their delay more than a millisecond late."));
+    }
+    if emulation.restarts > 0 {
+        words.push("An agent of the lab had to begin anew: packets were not delayed for a moment.".to_owned());
+    }
+    words
 }

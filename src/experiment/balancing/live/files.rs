@@ -31,6 +31,10 @@ const PROBE_PORT: u16 = 9_091;
 /// Where the first instance listens; the next one a port above.
 pub const SERVICE_PORT: u16 = 10_000;
 
+/// A proxy goes by the median of its last five answers. Five in every interval of the plan, and a change of the network is seen as
+/// soon as by a simulated balancer, which sends five probes at once.
+const PROBES: u64 = 5;
+
 /// More than any trial has under way: nothing is to be refused for want of a place.
 const PLENTY: u32 = 1_000_000;
 
@@ -97,7 +101,7 @@ pub fn proxy_config(
         "seed": trial.streams.below("proxy", node as u64).seed() >> 11,
         "probes": {
             "listen": format!("0.0.0.0:{PROBE_PORT}"),
-            "interval": scale.on_testbed(plan.probe_every).to_string(),
+            "interval": probe_interval(plan, scale).to_string(),
         },
         "limits": {"connections": PLENTY, "inFlight": PLENTY},
         "timeouts": {"connect": timeout, "request": timeout, "body": timeout, "idle": LONGEST, "head": LONGEST},
@@ -114,6 +118,11 @@ pub fn proxy_config(
         }],
     })
     .to_string())
+}
+
+/// How long after a probe a proxy sends the next, by the testbed's clock.
+fn probe_interval(plan: &Balancing, scale: TimeScale) -> Span {
+    Span::from_nanos(scale.on_testbed(plan.probe_every).as_nanos() / PROBES)
 }
 
 /// When the balancer of a node is first maintained: drawn as in simulation.

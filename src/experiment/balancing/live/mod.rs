@@ -12,7 +12,7 @@ mod files;
 mod records;
 mod script;
 
-pub use conduct::{Conduct, Happened, lateness_bound};
+pub use conduct::{Conduct, Emulation, Happened, lateness_bound};
 pub use files::{Place, SERVICE_PORT, instances_file, load_words, proxy_config, proxy_words, service_words};
 pub use records::{RecordError, Request, outcome, parse_records};
 pub use script::{Action, Instance, Script, Situation, Step};

@@ -165,7 +165,8 @@ fn programs_are_told_what_the_plan_says_in_testbed_time() {
     assert_eq!(service["qos"]["window"], "40s");
     assert_eq!(service["parameters"]["interval"], "20s");
     assert_eq!(config["timeouts"]["request"], "4s");
-    assert_eq!(config["probes"]["interval"], "20s");
+    // Five in every 5 s of the plan.
+    assert_eq!(config["probes"]["interval"], "4s");
     let phase: Span = service["phase"].as_str().expect("it has an interval").parse().expect("a time");
     assert!(phase < Span::from_secs(20), "{phase}");
     let seeds: std::collections::BTreeSet<String> = (0..4)
@@ -221,4 +222,40 @@ fn a_load_that_was_late_has_a_caveat_and_one_that_was_not_has_none() {
     assert_eq!(lines["lateness_bound_ms"], "4.000000");
     let (caveats, _) = noted(5, 0.2);
     assert!(caveats[0].contains("above 4ms") && caveats[1].contains("more than 5 %"), "{caveats:?}");
+}
+
+#[test]
+fn what_the_emulation_did_is_noted_and_what_it_should_not_have_is_a_caveat() {
+    let plan = plan("testbed: lab\n");
+    let (balancing, trial) = trial(&plan);
+    let script = Script::new(balancing, &trial, plan.time_scale).expect("a script");
+    let requests = answered(&script, plan.time_scale);
+    let noted = |emulation: Emulation| {
+        let mut outcome = outcome(balancing, &trial, &script, &requests);
+        let conduct = Conduct { emulation: Some(emulation), ..Conduct::default() };
+        conduct.note(&mut outcome, &requests, &balancing.qos, plan.time_scale);
+        let table = outcome.tables.iter().find(|table| table.name == "conduct").expect("a table").clone();
+        let value = |name: &str| table.rows.iter().find(|row| row[0] == name).map(|row| row[1].clone());
+        let counts = ["packets_delayed", "packets_dropped", "packets_late", "agent_restarts"]
+            .map(|name| value(name).expect("a line"));
+        (outcome.caveats, counts.map(|count| count.split('.').next().unwrap_or("").to_owned()))
+    };
+    let good = Emulation { packets: 1_000, dropped: Some(0), late: 10, restarts: 0 };
+    let (caveats, counts) = noted(good);
+    assert_eq!((caveats.len(), counts), (0, ["1000", "0", "10", "0"].map(str::to_owned)));
+    let (caveats, counts) = noted(Emulation { dropped: None, late: 11, restarts: 1, ..good });
+    assert_eq!(counts, ["1000", "", "11", "1"].map(str::to_owned), "nobody knows of drops");
+    assert!(caveats[0].contains("More than 1 %") && caveats[1].contains("begin anew"), "{caveats:?}");
+    assert!(noted(Emulation { dropped: Some(1), ..good }).0[0].contains("dropped packets"));
+}
+
+#[test]
+fn counts_of_the_emulation_are_those_since_the_start_also_where_an_agent_began_anew() {
+    let before = Emulation { packets: 100, dropped: Some(3), late: 5, restarts: 0 };
+    let after = Emulation { packets: 150, dropped: Some(3), late: 7, restarts: 1 };
+    let passed = after.since(before);
+    assert_eq!(passed, Emulation { packets: 50, dropped: Some(0), late: 2, restarts: 1 });
+    let anew = Emulation { packets: 20, dropped: None, late: 0, restarts: 2 };
+    assert_eq!(anew.since(before), Emulation { packets: 20, dropped: None, late: 0, restarts: 2 });
+    assert_eq!(passed.and(anew), Emulation { packets: 70, dropped: None, late: 2, restarts: 3 });
 }

@@ -38,12 +38,15 @@ impl Client {
     }
 }
 
-/// A request on its way.
+/// A request on its way. Of the size of a line of the processor's cache: what its events need of a thousand others is not there.
 #[derive(Debug, Clone, Copy)]
+#[repr(align(64))]
 pub(super) struct Request {
     pub(super) id: RequestId,
-    pub(super) client: usize,
-    pub(super) instance: usize,
+    client: u32,
+    /// The client's node.
+    node: u32,
+    instance: u32,
     pub(super) sent: Moment,
     pub(super) work: Span,
     pub(super) arrived: Moment,
@@ -60,11 +63,19 @@ pub(super) struct Request {
 }
 
 impl Request {
-    pub(super) fn new(id: RequestId, client: usize, instance: usize, sent: Moment, work: Span) -> Self {
+    /// A request of `client`, on a node, to an instance.
+    pub(super) fn new(
+        id: RequestId,
+        (client, node): (usize, NodeIndex),
+        instance: usize,
+        sent: Moment,
+        work: Span,
+    ) -> Self {
         Self {
             id,
-            client,
-            instance,
+            client: super::index(client),
+            node: super::index(node),
+            instance: super::index(instance),
             sent,
             work,
             arrived: sent,
@@ -74,6 +85,18 @@ impl Request {
             ends_planned: 0,
             losses: 0,
         }
+    }
+
+    pub(super) fn client(&self) -> usize {
+        self.client as usize
+    }
+
+    pub(super) fn node(&self) -> NodeIndex {
+        self.node as usize
+    }
+
+    pub(super) fn instance(&self) -> usize {
+        self.instance as usize
     }
 }
 
@@ -121,5 +144,15 @@ impl Index<u32> for Requests {
 impl IndexMut<u32> for Requests {
     fn index_mut(&mut self, slot: u32) -> &mut Request {
         &mut self.slots[slot as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_a_line_of_the_cache() {
+        assert_eq!(std::mem::size_of::<Request>(), 64);
     }
 }
