@@ -79,7 +79,7 @@ impl Read for Wide {
 #[test]
 fn too_many_nodes_are_refused_before_all_is_read() {
     let error = read_from("wide.csv", Wide(0), ReadOptions::default()).unwrap_err();
-    let message = "has more than 4096 nodes, the most that a delay matrix may have";
+    let message = "has more than 8192 nodes, the most that a delay matrix may have";
     assert_eq!(error.to_string(), format!("wide.csv: {message}"));
 
     let row = vec!["0"; MAX_NODES + 1].join(",");

@@ -236,7 +236,7 @@ fn bad_input_is_an_error_not_an_answer() {
             "diff matrices/trade.csv matrices/gcp-dreams.csv",
             "the matrices have 9 and 3 nodes; only matrices of the same nodes can be compared",
         ),
-        ("generate random --nodes 1", "1 nodes (parameter nodes) are not between 2 and 4096"),
+        ("generate random --nodes 1", "1 nodes (parameter nodes) are not between 2 and 8192"),
         (
             "generate pairs matrices/pairs/aws-world.csv",
             "matrices/pairs/aws-world.csv:5: holds round-trip times, and a delay matrix holds one-way delays; \

@@ -105,6 +105,8 @@ fn run_all(
     let told = |trial: &Trial, _: &_| progress.ended(&trial.strategy.name);
     let lab = LabExecutor::new(plan, directory, &stop, &progress);
     let (executor, workers): (&dyn Executor, usize) = match plan.testbed {
+        // Placements are timed: what another worker wrote meanwhile would count.
+        Testbed::Simulation if trials.iter().any(|trial| trial.placing().is_some()) => (&simulation, 1),
         Testbed::Simulation => (&simulation, workers(args)),
         Testbed::Lab => (&lab, 1),
     };

@@ -3,8 +3,9 @@
 use crate::topology::{NodeIndex, NodeName};
 use crate::units::{Delay, Rtt};
 
-/// The most nodes that a matrix may have.
-pub const MAX_NODES: usize = 4_096;
+/// The most nodes that a matrix may have. Eight bytes a path are 512 MiB then, and a placement problem keeps as much three more
+/// times; the largest that is asked for so far are 50 regions of 100 nodes.
+pub const MAX_NODES: usize = 8_192;
 
 /// The longest delay that a path may have.
 pub const MAX_DELAY: Delay = Delay::from_millis(60_000);
@@ -190,7 +191,7 @@ mod tests {
             assert_eq!(matrix(names, ms).unwrap_err().to_string(), message);
         }
         let names: Vec<NodeName> = (0..=MAX_NODES).map(NodeName::numbered).collect();
-        assert_eq!(DelayMatrix::new(names, Vec::new()), Err(MatrixError::TooManyNodes(4_097)));
+        assert_eq!(DelayMatrix::new(names, Vec::new()), Err(MatrixError::TooManyNodes(8_193)));
     }
 
     #[test]

@@ -10,15 +10,20 @@ use crate::units::Delay;
 
 use super::problem::{Draft, Edge, Host, Resource, Service, Weights};
 use super::{
-    Cost, Evaluator, NO_HURRY, Objective, Overload, POLICIES, Placed, Placement, Policy, Problem, Setting, Valuation,
-    build, find,
+    Cost, Evaluator, NO_HURRY, Objective, Overload, POLICIES, Placed, Placement, Placer, Policy, Problem, Setting,
+    Valuation, build, find,
 };
 
 /// A placer's answer, with the stream of that seed.
 pub(super) fn placed_with(policy: &Policy, given: &[(&str, &str)], seed: u64, problem: &Problem) -> Placed {
+    placer(policy, given, seed).place(problem, NO_HURRY)
+}
+
+/// A placer, with the stream of that seed.
+pub(super) fn placer(policy: &Policy, given: &[(&str, &str)], seed: u64) -> Box<dyn Placer> {
     let given: Given = given.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
     let parameters = Parameters::new(policy.name, policy.parameters, &given).expect("allowed");
-    build(policy, Setting { parameters, stream: ChaCha8Rng::seed_from_u64(seed) }).place(problem, NO_HURRY)
+    build(policy, Setting { parameters, stream: ChaCha8Rng::seed_from_u64(seed) })
 }
 
 /// What the policy of that name comes to.

@@ -9,7 +9,10 @@ use crate::topology::NodeIndex;
 use super::evaluator::is_moved;
 use super::problem::ServiceIndex;
 use super::search::Search;
-use super::{Cost, Evaluator, Loads, Overload, Placed, Placement, Placer, Policy, Problem, Rank, TimeUp, Valuation};
+use super::{
+    Cost, Evaluator, Loads, Overload, Placed, Placement, Placer, Policy, Problem, Rank, TimeUp, Told, UNHEARD,
+    Valuation,
+};
 
 /// When to give up.
 const STEPS: Definition = Definition {
@@ -44,7 +47,11 @@ struct Exact {
 
 impl Placer for Exact {
     fn place(&mut self, problem: &Problem, time_up: TimeUp<'_>) -> Placed {
-        let found = self.search.place(problem, time_up);
+        self.place_telling(problem, time_up, UNHEARD)
+    }
+
+    fn place_telling(&mut self, problem: &Problem, time_up: TimeUp<'_>, told: Told<'_>) -> Placed {
+        let found = self.search.place_telling(problem, time_up, told);
         if found.proven { found } else { prove(problem, found.placement, self.steps, time_up) }
     }
 }

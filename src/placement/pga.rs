@@ -11,7 +11,7 @@ use crate::parameters::{Definition, Kind, Value};
 
 use super::joint::Joint;
 use super::problem::ServiceIndex;
-use super::{Evaluator, Placed, Placement, Placer, Policy, Problem, TimeUp, start};
+use super::{Evaluator, Placed, Placement, Placer, Policy, Problem, TimeUp, Told, UNHEARD, start};
 
 /// How many slices.
 const WORKERS: Definition = Definition {
@@ -42,11 +42,19 @@ impl Placer for Pga {
     fn place(&mut self, problem: &Problem, time_up: TimeUp<'_>) -> Placed {
         self.improve(problem, start(problem), time_up)
     }
+
+    fn place_telling(&mut self, problem: &Problem, time_up: TimeUp<'_>, told: Told<'_>) -> Placed {
+        self.improve_telling(problem, start(problem), time_up, told)
+    }
 }
 
 impl Pga {
     /// The algorithm from a placement on (P0). Counts its rounds, the last of which finds nothing.
     pub fn improve(self, problem: &Problem, start: Placement, time_up: TimeUp<'_>) -> Placed {
+        self.improve_telling(problem, start, time_up, UNHEARD)
+    }
+
+    fn improve_telling(self, problem: &Problem, start: Placement, time_up: TimeUp<'_>, told: Told<'_>) -> Placed {
         let pairs = sorted_pairs(problem);
         let slices: Vec<&[Pair]> = pairs.chunks(pairs.len().div_ceil(self.workers.max(1)).max(1)).collect();
         let mut best = Evaluator::new(problem, start);
@@ -54,7 +62,7 @@ impl Pga {
         while !slices.is_empty() {
             rounds += 1;
             let found: Vec<Evaluator<'_>> =
-                slices.par_iter().map(|slice| improved(slice, best.clone(), time_up)).collect();
+                slices.par_iter().map(|slice| improved(slice, best.clone(), time_up, told)).collect();
             let now = best.rank();
             // Of equals the first: its pairs have more traffic.
             for mut evaluator in found {
@@ -87,14 +95,17 @@ pub(super) fn sorted_pairs(problem: &Problem) -> Vec<Pair> {
 }
 
 /// A worker: its pairs over and over, until none can be placed better.
-fn improved<'a>(slice: &[Pair], mut evaluator: Evaluator<'a>, time_up: TimeUp<'_>) -> Evaluator<'a> {
+fn improved<'a>(slice: &[Pair], mut evaluator: Evaluator<'a>, time_up: TimeUp<'_>, told: Told<'_>) -> Evaluator<'a> {
     loop {
         let mut improved = false;
         for pair in slice {
             if time_up() {
                 return evaluator;
             }
-            improved |= improve_pair(*pair, &mut evaluator);
+            if improve_pair(*pair, &mut evaluator) {
+                improved = true;
+                told(evaluator.rank());
+            }
         }
         if !improved {
             return evaluator;

@@ -4,7 +4,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::parameters::{Definition, Parameters};
 
-use super::{Placement, Problem, exact, kubernetes, netmarks, pga, plugins, random, search, stay};
+use super::{Placement, Problem, Rank, exact, kubernetes, netmarks, pga, plugins, random, search, stay};
 
 /// A way to place services: what the command line and plans know of it.
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +35,13 @@ pub type TimeUp<'a> = &'a (dyn Fn() -> bool + Sync);
 /// Time without end: the policy stops by its own parameters.
 pub const NO_HURRY: TimeUp<'static> = &|| false;
 
+/// Hears of what a policy would return now, whenever that gets better, and of what it only looks at: who listens keeps the best.
+/// Several workers may tell at once.
+pub type Told<'a> = &'a (dyn Fn(Rank) + Sync);
+
+/// Nobody listens.
+pub const UNHEARD: Told<'static> = &|_| ();
+
 /// What a policy came to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Placed {
@@ -50,6 +57,12 @@ pub struct Placed {
 pub trait Placer: Send {
     /// A placement, also where the time is up at once.
     fn place(&mut self, problem: &Problem, time_up: TimeUp<'_>) -> Placed;
+
+    /// The same placement; `told` hears on the way what would be returned. A policy that has nothing before its end tells nothing.
+    fn place_telling(&mut self, problem: &Problem, time_up: TimeUp<'_>, told: Told<'_>) -> Placed {
+        let _ = told;
+        self.place(problem, time_up)
+    }
 }
 
 /// All policies. A new one is a file and a line here.

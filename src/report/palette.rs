@@ -38,9 +38,9 @@ const DIVERGING: [Rgb; 9] = [
 ];
 
 /// Colours for things that have no order, such as strategies: those of Okabe and Ito (2008), which people who do not see
-/// all colours tell apart too, in an order in which neighbours differ in lightness; the yellow is left out, as it vanishes
-/// on paper.
-const CATEGORIES: [Rgb; 7] = [
+/// all colours tell apart too, in an order in which neighbours differ in lightness; the yellow, which would vanish on paper,
+/// is darker.
+const CATEGORIES: [Rgb; 8] = [
     Rgb(0, 114, 178),
     Rgb(230, 159, 0),
     Rgb(0, 158, 115),
@@ -48,6 +48,7 @@ const CATEGORIES: [Rgb; 7] = [
     Rgb(213, 94, 0),
     Rgb(86, 180, 233),
     Rgb(64, 64, 64),
+    Rgb(158, 148, 36),
 ];
 
 /// How many things have a colour of their own.

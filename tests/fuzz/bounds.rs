@@ -64,7 +64,7 @@ fn processor_time() -> Duration {
 /// The most bytes that reading `length` bytes may take. A list of n nodes may become a matrix of n², up to the most that a
 /// matrix may have.
 fn memory_for(length: usize) -> usize {
-    let nodes = (length / 8).min(4_096);
+    let nodes = (length / 8).min(8_192);
     (4 << 20) + 400 * length + 40 * nodes * nodes
 }
 

@@ -1,10 +1,12 @@
 //! What a report draws of placements, from the trials at the plan as written; for pods the pictures of paper 003, figures 3 to 6.
 
 use super::PlacementFacts;
+use super::anytime::anytime;
+use super::region_figures::regions;
 use super::tally::TIME;
 use crate::experiment::report::{Given, capital, figure, parsed, rows, wide_axis};
 use crate::report::page::Block;
-use crate::report::plot::{Axis, Bar, BarGroup, Bars, Boxes, Line, LinePoint, Lines, Spread, bars, boxes, lines};
+use crate::report::plot::{Axis, Boxes, Line, LinePoint, Lines, Spread, boxes, lines};
 use crate::report::statistics::Cells;
 
 /// Metrics that have a picture of their own and are looked at over the sweep, where services have traffic.
@@ -38,6 +40,7 @@ pub(in crate::experiment) fn figures(facts: &PlacementFacts, given: &Given) -> V
         return blocks;
     }
     blocks.push(quality(given));
+    blocks.extend(anytime(given));
     if topologies > 1 {
         blocks.extend(["ratio", "missed", "time"].iter().map(|metric| by_topology(facts, given, metric)));
     }
@@ -139,7 +142,7 @@ fn group(facts: &PlacementFacts, given: &Given, topology: usize) -> Vec<Block> {
     ]
 }
 
-fn place(given: &Given, topology: usize) -> Vec<String> {
+pub(super) fn place(given: &Given, topology: usize) -> Vec<String> {
     let name = given.point.topologies.get(topology).map_or_else(String::new, |one| one.name.clone());
     let count = given.of(0).filter(|trial| trial.record.topology == topology).count();
     vec![name, format!("{count} repetition{}", if count == 1 { "" } else { "s" })]
@@ -224,56 +227,6 @@ fn thinned(mut values: Vec<f64>) -> Vec<f64> {
     values.sort_by(f64::total_cmp);
     let weighted: Vec<(f64, f64)> = values.into_iter().map(|value| (value, 1.0)).collect();
     quantiles(&weighted)
-}
-
-/// How many services each region got, mean of the repetitions.
-fn regions(given: &Given, topology: usize, name: &str) -> Block {
-    let mut names: Vec<String> = Vec::new();
-    let of = |strategy| given.of(strategy).filter(move |trial| trial.record.topology == topology);
-    for (strategy, _) in given.strategies() {
-        for [region, _] in of(strategy).flat_map(|trial| rows(trial, "regions", ["region", "services"])) {
-            if !names.iter().any(|other| other == region) {
-                names.push(region.to_owned());
-            }
-        }
-    }
-    names.sort_by_key(|name| (name.len(), name.clone()));
-    let bar = |category: usize, region: &str| {
-        let counts = of(category).map(|trial| {
-            let found = rows(trial, "regions", ["region", "services"]).into_iter().find(|[name, _]| *name == region);
-            ((0, trial.record.repetition), found.map_or(0.0, |[_, count]| parsed(count)))
-        });
-        let cells = Cells::new(counts);
-        let values = cells.values();
-        let ends =
-            values.iter().fold((f64::INFINITY, 0.0_f64), |(low, high), value| (low.min(*value), high.max(*value)));
-        Bar {
-            category,
-            value: cells.estimate().map(|estimate| estimate.mean),
-            interval: (values.len() > 1).then_some(ends),
-            dots: Vec::new(),
-            text: String::new(),
-        }
-    };
-    let group = |region: &String| BarGroup {
-        name: region.clone(),
-        bars: given.strategies().map(|(category, _)| bar(category, region)).collect(),
-    };
-    let groups: Vec<BarGroup> = names.iter().map(group).collect();
-    let reached =
-        groups.iter().flat_map(|group| &group.bars).filter_map(|bar| bar.interval.map(|(_, high)| high).or(bar.value));
-    let mut subtitle = place(given, topology);
-    subtitle.push("bar: mean of the repetitions; line: from the least to the most".to_owned());
-    let picture = Bars {
-        title: "Pods by region".to_owned(),
-        subtitle,
-        y: Axis::from_zero("pods", reached.collect::<Vec<_>>(), false),
-        x: "region".to_owned(),
-        categories: given.strategies().map(|(_, name)| name.to_owned()).collect(),
-        groups,
-        bounds: Vec::new(),
-    };
-    figure(name, "How many pods each region got.".to_owned(), bars(&picture))
 }
 
 #[cfg(test)]

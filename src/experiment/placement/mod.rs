@@ -1,13 +1,16 @@
 //! Placement as in papers 001 and 003: services are given nodes by a policy; what counts is what their traffic costs, how far
 //! apart they are, how full nodes get, and how long the policy takes.
 
+mod anytime;
 mod build;
 mod comparison;
+mod course;
 mod document;
 mod facts;
 pub mod figures;
 mod graph;
 mod problem;
+mod region_figures;
 mod solve;
 mod tally;
 mod words;

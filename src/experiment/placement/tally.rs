@@ -27,12 +27,7 @@ pub const METRICS: [Metric; 10] = [
 pub const ALIKE_METRICS: [Metric; 9] = [
     TIME,
     PROCESSOR_TIME,
-    metric(
-        "latency",
-        "delay between services of the group, mean of ordered pairs",
-        MetricUnit::Milliseconds,
-        Better::Less,
-    ),
+    metric("latency", "mean delay between services of the group", MetricUnit::Milliseconds, Better::Less),
     metric("latencyMost", "longest delay within the group", MetricUnit::Milliseconds, Better::Less),
     metric("cpuAllocated", "processors of used nodes that are asked for", MetricUnit::Share, Better::More),
     metric("memoryAllocated", "memory of used nodes that is asked for", MetricUnit::Share, Better::More),

@@ -121,7 +121,10 @@ impl MetricDescription {
 
     /// A value with its unit.
     pub(crate) fn value(&self, value: f64) -> String {
-        format!("{}{}", number(value * self.factor(), self.decimals(None), false), self.unit_word())
+        // A time that one decimal would make nothing has as many as show two digits.
+        let small = self.unit == MetricUnit::Milliseconds && value > 0.0 && value < 0.1;
+        let decimals = if small { self.decimals(Some(value)).max(1) } else { self.decimals(None) };
+        format!("{}{}", number(value * self.factor(), decimals, false), self.unit_word())
     }
 
     /// Mean ± half of the interval, without the unit.

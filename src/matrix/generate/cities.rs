@@ -239,6 +239,6 @@ mod tests {
             assert_eq!(parse_cities("c.csv", text.as_bytes()).unwrap_err().to_string(), message);
         }
         let none = Cities::with_default_fit(&[]).generate().unwrap_err();
-        assert_eq!(none.to_string(), "0 nodes (the list of cities) are not between 2 and 4096");
+        assert_eq!(none.to_string(), "0 nodes (the list of cities) are not between 2 and 8192");
     }
 }

@@ -96,8 +96,8 @@ mod tests {
     #[test]
     fn wrong_parameters_are_refused() {
         for (random, message) in [
-            (random(1, 5, 5, 0), "1 nodes (parameter nodes) are not between 2 and 4096"),
-            (random(4097, 5, 5, 0), "4097 nodes (parameter nodes) are not between 2 and 4096"),
+            (random(1, 5, 5, 0), "1 nodes (parameter nodes) are not between 2 and 8192"),
+            (random(8193, 5, 5, 0), "8193 nodes (parameter nodes) are not between 2 and 8192"),
             (random(2, 60_000, 5, 0), "base and addition can give a delay of 90.0075s; at most 60s is allowed"),
         ] {
             assert_eq!(random.generate().unwrap_err().to_string(), message);

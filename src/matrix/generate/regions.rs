@@ -89,9 +89,9 @@ mod tests {
     #[test]
     fn wrong_parameters_are_refused() {
         let of = |regions, each| Regions::with_default_delays(regions, each).generate().unwrap_err().to_string();
-        assert_eq!(of(1, 1), "1 nodes (1 regions of 1) are not between 2 and 4096");
-        assert_eq!(of(0, 5), "0 nodes (0 regions of 5) are not between 2 and 4096");
-        assert_eq!(of(64, 65), "4160 nodes (64 regions of 65) are not between 2 and 4096");
+        assert_eq!(of(1, 1), "1 nodes (1 regions of 1) are not between 2 and 8192");
+        assert_eq!(of(0, 5), "0 nodes (0 regions of 5) are not between 2 and 8192");
+        assert_eq!(of(64, 129), "8256 nodes (64 regions of 129) are not between 2 and 8192");
         let far = Regions { step: Delay::from_millis(60_000), ..Regions::with_default_delays(3, 1) };
         assert_eq!(
             far.generate().unwrap_err().to_string(),

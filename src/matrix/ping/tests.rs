@@ -121,7 +121,7 @@ fn more_targets_than_a_matrix_has_nodes_are_refused_before_there_is_a_matrix() {
     let list = (0..many).map(|number| (NodeName::numbered(number), address(number).into())).collect();
     let text = (0..many).fold(String::new(), |text, number| text + &format!("n{number} : 1\n"));
     let error = parse_pings(&[log("a", None, &text)], &AddressList::new(list), HALVES).unwrap_err();
-    assert_eq!(error.to_string(), "a.log: has more than 4096 nodes, the most that a delay matrix may have");
+    assert_eq!(error.to_string(), "a.log: has more than 8192 nodes, the most that a delay matrix may have");
 }
 
 #[test]

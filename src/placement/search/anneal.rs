@@ -6,8 +6,10 @@ use rand_chacha::ChaCha8Rng;
 use crate::placement::dice::{below, unit_interval};
 use crate::placement::evaluator::is_moved;
 use crate::placement::problem::{Problem, ServiceIndex};
-use crate::placement::{Evaluator, Overload, Placement, Rank, TimeUp};
+use crate::placement::{Evaluator, Overload, Placement, Rank};
 use crate::topology::NodeIndex;
+
+use super::Watch;
 
 /// How many trials lie between two looks at the clock and two temperatures.
 const BATCH: u64 = 512;
@@ -72,10 +74,10 @@ impl<'a> Anneal<'a> {
     }
 
     /// One course. Ends early when the time is up or nothing can be better.
-    pub(super) fn run(&mut self, course: Course, stream: &mut ChaCha8Rng, time_up: TimeUp<'_>) -> u64 {
+    pub(super) fn run(&mut self, course: Course, stream: &mut ChaCha8Rng, watch: Watch<'_>) -> u64 {
         let factor = libm::pow(course.to / course.from, BATCH as f64 / course.trials.max(1) as f64);
         let (mut temperature, mut done) = (course.from, 0);
-        while done < course.trials && !self.talkers.is_empty() && !time_up() {
+        while done < course.trials && !self.talkers.is_empty() && !(watch.time_up)() {
             for _ in 0..BATCH.min(course.trials - done) {
                 if let Some(trial) = self.trial(stream)
                     && (trial.cost <= 0.0 || unit_interval(stream) < libm::exp(-trial.cost / temperature))
@@ -85,7 +87,7 @@ impl<'a> Anneal<'a> {
             }
             done += BATCH;
             temperature *= factor;
-            self.remember();
+            self.remember(watch);
         }
         done.min(course.trials)
     }
@@ -180,10 +182,11 @@ impl<'a> Anneal<'a> {
     }
 
     /// Looks whether this is the best so far. Seldom, as it costs a copy: towards the end of a course it always is, or nearly.
-    fn remember(&mut self) {
+    fn remember(&mut self, watch: Watch<'_>) {
         let rank = self.evaluator.rank();
         if rank.beats(self.best.0) {
             self.best.0 = rank;
+            (watch.told)(rank);
             self.best.1.clone_from(self.evaluator.placement());
         }
     }

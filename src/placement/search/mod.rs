@@ -22,7 +22,7 @@ use crate::parameters::{Definition, Kind, Value};
 
 use super::exact::prove;
 use super::pga::Pga;
-use super::{Evaluator, Placed, Placement, Placer, Policy, Problem, Rank, TimeUp, start};
+use super::{Evaluator, Placed, Placement, Placer, Policy, Problem, Rank, TimeUp, Told, UNHEARD, start};
 use anneal::{Anneal, Course};
 use coarse::{Level, coarsen};
 use descent::Descent;
@@ -86,9 +86,20 @@ pub struct Search {
     pub stream: ChaCha8Rng,
 }
 
+/// Who says when to stop, and who hears of what there is so far.
+#[derive(Clone, Copy)]
+struct Watch<'a> {
+    time_up: TimeUp<'a>,
+    told: Told<'a>,
+}
+
 impl Placer for Search {
     fn place(&mut self, problem: &Problem, time_up: TimeUp<'_>) -> Placed {
         self.improve(problem, start(problem), time_up)
+    }
+
+    fn place_telling(&mut self, problem: &Problem, time_up: TimeUp<'_>, told: Told<'_>) -> Placed {
+        self.watched(problem, start(problem), Watch { time_up, told })
     }
 }
 
@@ -104,12 +115,18 @@ enum From<'a> {
 impl Search {
     /// The search from a placement on.
     pub fn improve(&mut self, problem: &Problem, start: Placement, time_up: TimeUp<'_>) -> Placed {
+        self.watched(problem, start, Watch { time_up, told: UNHEARD })
+    }
+
+    fn watched(&mut self, problem: &Problem, start: Placement, watch: Watch<'_>) -> Placed {
+        let time_up = watch.time_up;
         let size = problem.services().len() * problem.hosts().len();
         let mut best = Best::new(problem, start.clone());
         if size < SMALL {
             best.offer(Pga { workers: 1 }.improve(problem, start, time_up).placement);
         }
         best.offer(descended(problem, best.placement.clone(), time_up));
+        (watch.told)(best.rank);
         let mut tried = 0;
         // A small problem is worth several courses; kicks get from where each of them ended to what is near.
         let rounds = if size < SMALL { ROUNDS } else { 1 };
@@ -117,9 +134,10 @@ impl Search {
             if best.is_ideal() || time_up() {
                 break;
             }
-            let mut found = Best::new(problem, self.anneal(problem, rounds, &mut tried, time_up));
+            let mut found = Best::new(problem, self.anneal(problem, rounds, &mut tried, watch));
+            (watch.told)(found.rank);
             if size < SMALL {
-                tried += self.kick(&mut found, self.kicks / rounds, time_up);
+                tried += self.kick(&mut found, self.kicks / rounds, watch);
             }
             best.offer(found.placement);
         }
@@ -131,13 +149,15 @@ impl Search {
     }
 
     /// A round's trials, from the largest scale to the smallest.
-    fn anneal(&mut self, problem: &Problem, rounds: u64, tried: &mut u64, time_up: TimeUp<'_>) -> Placement {
+    fn anneal(&mut self, problem: &Problem, rounds: u64, tried: &mut u64, watch: Watch<'_>) -> Placement {
         let trials = self.effort as f64 / rounds as f64 * (problem.services().len() * problem.hosts().len()) as f64;
         let Some(regions) = Regions::new(problem) else {
-            return self.scales(problem, From::Nothing, trials, tried, time_up);
+            return self.scales(problem, From::Nothing, trials, tried, watch);
         };
-        let chosen = self.scales(&regions.problem, From::Nothing, trials * REGIONAL, tried, time_up);
-        self.scales(problem, From::Regions(&regions, &chosen), trials * (1.0 - REGIONAL), tried, time_up)
+        // What it costs between regions says little of what it will cost between nodes.
+        let unheard = Watch { told: UNHEARD, ..watch };
+        let chosen = self.scales(&regions.problem, From::Nothing, trials * REGIONAL, tried, unheard);
+        self.scales(problem, From::Regions(&regions, &chosen), trials * (1.0 - REGIONAL), tried, watch)
     }
 
     /// Merges services as often as it can, then anneals each scale from where the larger one ended.
@@ -147,7 +167,7 @@ impl Search {
         from: From<'_>,
         trials: f64,
         tried: &mut u64,
-        time_up: TimeUp<'_>,
+        watch: Watch<'_>,
     ) -> Placement {
         let mut levels: Vec<Level> = Vec::new();
         let mut regions = if let From::Regions(_, chosen) = from { Some(chosen.clone()) } else { None };
@@ -172,13 +192,13 @@ impl Search {
         let mut hot = if matches!(from, From::Nothing) { HOT } else { MILD };
         for depth in (0..=levels.len()).rev() {
             let here = depth.checked_sub(1).map_or(problem, |above| &levels[above].problem);
-            placement = self.annealed(here, placement, (share, hot), tried, time_up);
+            placement = self.annealed(here, placement, (share, hot), tried, watch);
             hot = if matches!(from, From::Nothing) { WARM } else { MILD };
             if let Some(above) = depth.checked_sub(1) {
                 placement = levels[above].down(&placement);
             }
         }
-        descended(problem, placement, time_up)
+        descended(problem, placement, watch.time_up)
     }
 
     /// One scale, from a share of the typical loss on.
@@ -188,23 +208,24 @@ impl Search {
         mut placement: Placement,
         (trials, hot): (f64, f64),
         tried: &mut u64,
-        time_up: TimeUp<'_>,
+        watch: Watch<'_>,
     ) -> Placement {
         if !Best::new(problem, placement.clone()).rank.is_allowed() {
-            placement = descended(problem, placement, time_up);
+            placement = descended(problem, placement, watch.time_up);
         }
         let mut anneal = Anneal::new(problem, placement);
         let typical = anneal.typical(&mut self.stream);
         if typical > 0.0 {
             #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // From whole numbers that are no larger.
             let course = Course { trials: trials as u64, from: typical * hot, to: typical * COLD };
-            *tried += anneal.run(course, &mut self.stream, time_up);
+            *tried += anneal.run(course, &mut self.stream, watch);
         }
         anneal.into_best()
     }
 
     /// Kicks a placement, up to so many times; how many times.
-    fn kick(&mut self, best: &mut Best<'_>, most: u64, time_up: TimeUp<'_>) -> u64 {
+    fn kick(&mut self, best: &mut Best<'_>, most: u64, watch: Watch<'_>) -> u64 {
+        let time_up = watch.time_up;
         let mut descent = Descent::new(Evaluator::new(best.problem, best.placement.clone()));
         let mut kicks = 0;
         while kicks < most && !best.is_ideal() && !time_up() {
@@ -221,6 +242,7 @@ impl Search {
                 descent.keep();
                 if after.beats(before) {
                     best.offer(descent.evaluator().placement().clone());
+                    (watch.told)(best.rank);
                 }
             }
         }

@@ -4,10 +4,10 @@ use proptest::prelude::*;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use crate::placement::contract::{brute_force, placed, problems};
+use crate::placement::contract::{brute_force, placed, placer, problems};
 use crate::placement::generate::{Shape, generate};
 use crate::placement::golden::social;
-use crate::placement::{Cost, Evaluator, NO_HURRY, Objective, Overload, Placement, Problem, Rank};
+use crate::placement::{Cost, Evaluator, NO_HURRY, Objective, Overload, Placement, Problem, Rank, find};
 
 fn rank(problem: &Problem, placement: &Placement) -> Rank {
     problem.objective().rank(&brute_force(problem, placement))
@@ -126,6 +126,30 @@ fn without_time_it_says_where_it_began_or_better() {
     let placed = crate::placement::Placer::place(&mut search, &problem, &|| true);
     let begun = rank(&problem, &crate::placement::start(&problem));
     assert!(placed.tried == 0 && !begun.beats(rank(&problem, &placed.placement)));
+}
+
+/// Whoever listens gets the same placement, and has heard of what it costs at the end, or of nothing better.
+#[test]
+fn what_is_told_on_the_way_ends_where_the_answer_is() {
+    use std::sync::Mutex;
+    let brief: &[(&str, &str)] = &[("effort", "4"), ("kicks", "40")];
+    for (policy, given, services) in
+        [("search", brief, 27), ("search", brief, 210), ("pga", &[], 27), ("exact", &[("steps", "2000")], 8)]
+    {
+        let shape = Shape { services, nodes: 20, application: 20, edges: 1.5, fill: 0.7 };
+        let problem = Problem::new(generate(shape, &mut ChaCha8Rng::seed_from_u64(5))).expect("a problem");
+        let told = Mutex::new(Vec::new());
+        let hear = |rank: Rank| told.lock().expect("nobody panics").push(rank);
+        let placed_quietly = placed(policy, given, &problem);
+        let placed_telling = placer(find(policy).expect("a policy"), given, 1).place_telling(&problem, NO_HURRY, &hear);
+        assert_eq!(placed_telling, placed_quietly, "{policy}");
+        let told = told.into_inner().expect("nobody panics");
+        let best = told.iter().copied().fold(Rank::WORST, |best, next| if next.beats(best) { next } else { best });
+        let end = rank(&problem, &placed_telling.placement);
+        let close = (best.cost.as_kb_ms() - end.cost.as_kb_ms()).abs() <= 1e-6 * end.cost.as_kb_ms().max(1.0);
+        let close = close && (best.violation - end.violation).abs() <= 1e-6;
+        assert!(told.len() > 1 && close, "{policy}: {best:?}, {end:?}");
+    }
 }
 
 /// Applications on many nodes: to the regions first. The greedy algorithm is far off there.
