@@ -1,15 +1,14 @@
-//! Annealing: services move by lot, also for the worse, ever less so. Most trials take a service to where one of its peers is;
-//! where there is no room, it changes places with one from there.
+//! Annealing: services move by lot, also for the worse, ever less so. Most trials take a service to where one of its peers is, or
+//! near; where there is no room, it changes places with one from there.
 
+use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
-use crate::placement::dice::{below, unit_interval};
+use super::ground::{Ground, Lots};
 use crate::placement::evaluator::is_moved;
 use crate::placement::problem::{Problem, ServiceIndex};
-use crate::placement::{Evaluator, Overload, Placement, Rank};
+use crate::placement::{Evaluator, Overload, Placement, Rank, TimeUp};
 use crate::topology::NodeIndex;
-
-use super::Watch;
 
 /// How many trials lie between two looks at the clock and two temperatures.
 const BATCH: u64 = 512;
@@ -26,6 +25,7 @@ pub(super) struct Course {
 #[derive(Debug)]
 pub(super) struct Anneal<'a> {
     problem: &'a Problem,
+    ground: &'a Ground,
     evaluator: Evaluator<'a>,
     members: Vec<Vec<ServiceIndex>>,
     /// Where each service is in the list of its node.
@@ -48,7 +48,7 @@ struct Trial {
 }
 
 impl<'a> Anneal<'a> {
-    pub(super) fn new(problem: &'a Problem, start: Placement) -> Self {
+    pub(super) fn new(problem: &'a Problem, ground: &'a Ground, start: Placement) -> Self {
         let evaluator = Evaluator::new(problem, start);
         let mut members = vec![Vec::new(); problem.hosts().len()];
         let mut place = Vec::with_capacity(problem.services().len());
@@ -58,7 +58,7 @@ impl<'a> Anneal<'a> {
         }
         let talkers = (0..place.len()).filter(|service| !problem.links(*service).is_empty()).collect();
         let best = (evaluator.rank(), evaluator.placement().clone());
-        Self { problem, evaluator, members, place, talkers, best }
+        Self { problem, ground, evaluator, members, place, talkers, best }
     }
 
     /// The best so far.
@@ -66,46 +66,51 @@ impl<'a> Anneal<'a> {
         self.best.1
     }
 
-    /// How much a trial that makes things worse does so, in the mean over some.
+    /// How much it costs, where it costs more, to take a service to any node, in the mean over some.
     pub(super) fn typical(&self, stream: &mut ChaCha8Rng) -> f64 {
-        let trials = (0..256).filter_map(|_| self.trial(stream));
-        let worse: Vec<f64> = trials.map(|trial| trial.cost).filter(|cost| *cost > 0.0).collect();
-        worse.iter().sum::<f64>() / (worse.len() as f64).max(1.0)
+        let mut lots = Lots::new(stream.next_u64());
+        let (mut sum, mut worse) = (0.0, 0.0f64);
+        for _ in 0..256 {
+            let Some(service) = self.talkers.get(lots.below(self.talkers.len())) else { break };
+            let home = self.evaluator.node(*service);
+            let gained = self.gained(*service, home, lots.below(self.members.len()));
+            if gained > 0.0 {
+                (sum, worse) = (sum + gained, worse + 1.0);
+            }
+        }
+        sum / worse.max(1.0)
     }
 
-    /// One course. Ends early when the time is up or nothing can be better.
-    pub(super) fn run(&mut self, course: Course, stream: &mut ChaCha8Rng, watch: Watch<'_>) -> u64 {
+    /// One course. Ends early when the time is up.
+    pub(super) fn run(&mut self, course: Course, stream: &mut ChaCha8Rng, time_up: TimeUp<'_>) -> u64 {
         let factor = libm::pow(course.to / course.from, BATCH as f64 / course.trials.max(1) as f64);
         let (mut temperature, mut done) = (course.from, 0);
-        while done < course.trials && !self.talkers.is_empty() && !(watch.time_up)() {
+        let mut lots = Lots::new(stream.next_u64());
+        while done < course.trials && !self.talkers.is_empty() && !time_up() {
             for _ in 0..BATCH.min(course.trials - done) {
-                if let Some(trial) = self.trial(stream)
-                    && (trial.cost <= 0.0 || unit_interval(stream) < libm::exp(-trial.cost / temperature))
+                let most = temperature * self.ground.patience(&mut lots);
+                if let Some(trial) = self.trial(&mut lots)
+                    && trial.cost <= most
                 {
                     self.carry_out(trial);
                 }
             }
             done += BATCH;
             temperature *= factor;
-            self.remember(watch);
+            self.remember();
         }
         done.min(course.trials)
     }
 
     /// A trial by lot; `None` where what came up is not allowed.
-    fn trial(&self, stream: &mut ChaCha8Rng) -> Option<Trial> {
-        let service = *self.talkers.get(below(stream, self.talkers.len()))?;
-        let links = self.problem.links(service);
-        let to = match below(stream, 8) {
-            0 => below(stream, self.members.len()),
-            _ => self.evaluator.node(links[below(stream, links.len())].peer),
-        };
+    fn trial(&self, lots: &mut Lots) -> Option<Trial> {
+        let service = *self.talkers.get(lots.below(self.talkers.len()))?;
         let home = self.evaluator.node(service);
+        let to = self.target(service, home, lots);
         if to == home || !self.problem.allows(service, to) {
             return None;
         }
-        let gained = self.gained(service, home, to);
-        let mut cost = gained + self.price(service, home, to)?;
+        let mut cost = self.price(service, home, to)?;
         match self.problem.objective().overload {
             Overload::Priced(price) => {
                 let loads = self.evaluator.loads();
@@ -113,23 +118,29 @@ impl<'a> Anneal<'a> {
                 cost += price.as_kb_ms() * (after - loads.excess());
             }
             Overload::Forbidden if !self.evaluator.loads().has_room(to, self.problem.demand(service)) => {
-                return self.exchange(service, home, to, stream);
+                return self.exchange(service, home, to, lots);
             }
             Overload::Forbidden => {}
         }
-        Some(Trial { cost, gained, service, to, partner: None })
+        let gained = self.gained(service, home, to);
+        Some(Trial { cost: cost + gained, gained, service, to, partner: None })
+    }
+
+    /// Where to: to a peer or near one, one time in 16 anywhere.
+    fn target(&self, service: ServiceIndex, home: NodeIndex, lots: &mut Lots) -> NodeIndex {
+        let kind = lots.below(16);
+        if kind == 0 {
+            return lots.below(self.members.len());
+        }
+        let links = self.problem.links(service);
+        let beside = self.evaluator.node(links[lots.below(links.len())].peer);
+        if kind.is_multiple_of(2) || beside == home { self.ground.near(beside, lots) } else { beside }
     }
 
     /// The service and one by lot from the full node, the other way round.
-    fn exchange(
-        &self,
-        service: ServiceIndex,
-        home: NodeIndex,
-        to: NodeIndex,
-        stream: &mut ChaCha8Rng,
-    ) -> Option<Trial> {
+    fn exchange(&self, service: ServiceIndex, home: NodeIndex, to: NodeIndex, lots: &mut Lots) -> Option<Trial> {
         let members = &self.members[to];
-        let partner = *members.get(below(stream, members.len()))?;
+        let partner = *members.get(lots.below(members.len()))?;
         if !self.problem.allows(partner, home) {
             return None;
         }
@@ -154,12 +165,13 @@ impl<'a> Anneal<'a> {
 
     /// By how much the traffic of a service costs more on `to`.
     fn gained(&self, service: ServiceIndex, from: NodeIndex, to: NodeIndex) -> f64 {
-        let (out, out_before) = (self.problem.delays_from(to), self.problem.delays_from(from));
-        let (back, back_before) = (self.problem.delays_to(to), self.problem.delays_to(from));
+        let (before, after) = (self.ground.row(from), self.ground.row(to));
+        let nodes = self.evaluator.placement().nodes();
         let mut gained = 0.0;
         for link in self.problem.links(service) {
-            let peer = self.evaluator.node(link.peer);
-            gained += link.there * (out[peer] - out_before[peer]) + link.back * (back[peer] - back_before[peer]);
+            let peer = nodes[link.peer];
+            let (was, is) = (before[peer], after[peer]);
+            gained += link.there * (is[0] - was[0]) + link.back * (is[1] - was[1]);
         }
         gained
     }
@@ -167,10 +179,14 @@ impl<'a> Anneal<'a> {
     /// What the move costs as a move; `None` where there may be no more.
     fn price(&self, service: ServiceIndex, from: NodeIndex, to: NodeIndex) -> Option<f64> {
         let objective = self.problem.objective();
+        let price = objective.move_price.as_kb_ms();
+        if objective.max_moves.is_none() && price <= 0.0 {
+            return Some(0.0);
+        }
         let moved = |node| is_moved(self.problem, service, node);
         let more = i8::from(moved(to)) - i8::from(moved(from));
         let full = objective.max_moves.is_some_and(|most| self.evaluator.valuation().moves >= most);
-        (more <= 0 || !full).then(|| objective.move_price.as_kb_ms() * f64::from(more))
+        (more <= 0 || !full).then(|| price * f64::from(more))
     }
 
     fn carry_out(&mut self, trial: Trial) {
@@ -182,11 +198,10 @@ impl<'a> Anneal<'a> {
     }
 
     /// Looks whether this is the best so far. Seldom, as it costs a copy: towards the end of a course it always is, or nearly.
-    fn remember(&mut self, watch: Watch<'_>) {
+    fn remember(&mut self) {
         let rank = self.evaluator.rank();
         if rank.beats(self.best.0) {
             self.best.0 = rank;
-            (watch.told)(rank);
             self.best.1.clone_from(self.evaluator.placement());
         }
     }

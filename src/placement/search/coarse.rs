@@ -8,9 +8,6 @@ use crate::placement::dice::unit_interval;
 use crate::placement::problem::{Draft, Edge, Service, ServiceIndex};
 use crate::placement::{Placement, Problem};
 
-/// What part of the largest node a merged service may fill.
-const LARGEST: u64 = 3;
-
 /// A smaller problem, and which of its services each service of the larger one is part of.
 #[derive(Debug)]
 pub(super) struct Level {
@@ -33,8 +30,13 @@ impl Level {
 }
 
 /// Merges pairs that talk, those with the most traffic for their size first, and by lot a little; with `together` only those
-/// on the same node. `None` where that makes the problem hardly smaller.
-pub(super) fn coarsen(problem: &Problem, together: Option<&Placement>, stream: &mut ChaCha8Rng) -> Option<Level> {
+/// on the same node. Each fills at most `percent` of the largest node. `None` where that makes the problem hardly smaller.
+pub(super) fn coarsen(
+    problem: &Problem,
+    together: Option<&Placement>,
+    percent: u64,
+    stream: &mut ChaCha8Rng,
+) -> Option<Level> {
     let services = problem.services().len();
     let mut pairs: Vec<(f64, ServiceIndex, ServiceIndex)> = Vec::new();
     for one in 0..services {
@@ -46,10 +48,12 @@ pub(super) fn coarsen(problem: &Problem, together: Option<&Placement>, stream: &
         }
     }
     pairs.sort_by(|one, other| other.0.total_cmp(&one.0).then((one.1, one.2).cmp(&(other.1, other.2))));
+    let free = |place| (0..problem.hosts().len()).map(|node| problem.free(node)[place]).max().unwrap_or(0);
+    let most: Vec<u64> = (0..problem.resources().len()).map(|place| share(free(place), percent)).collect();
     let mut part_of: Vec<Option<ServiceIndex>> = vec![None; services];
     let mut parts: Vec<Vec<ServiceIndex>> = Vec::new();
     for (_, one, other) in pairs {
-        if part_of[one].is_none() && part_of[other].is_none() && may_merge(problem, one, other) {
+        if part_of[one].is_none() && part_of[other].is_none() && may_merge(problem, one, other, &most) {
             (part_of[one], part_of[other]) = (Some(parts.len()), Some(parts.len()));
             parts.push(vec![one, other]);
         }
@@ -66,15 +70,16 @@ pub(super) fn coarsen(problem: &Problem, together: Option<&Placement>, stream: &
     Some(Level { problem, part_of })
 }
 
+#[allow(clippy::cast_possible_truncation)] // A percentage of a number that fits.
+fn share(of: u64, percent: u64) -> u64 {
+    (u128::from(of) * u128::from(percent.min(100)) / 100) as u64
+}
+
 /// Whether two services may run on the same nodes, and are not too much for one together.
-fn may_merge(problem: &Problem, one: ServiceIndex, other: ServiceIndex) -> bool {
+fn may_merge(problem: &Problem, one: ServiceIndex, other: ServiceIndex, most: &[u64]) -> bool {
     let services = problem.services();
-    let fits = |place: usize| {
-        let most = (0..problem.hosts().len()).map(|node| problem.free(node)[place]).max().unwrap_or(0);
-        let both = problem.demand(one)[place].saturating_add(problem.demand(other)[place]);
-        both <= most / LARGEST
-    };
-    services[one].allowed == services[other].allowed && (0..problem.resources().len()).all(fits)
+    let both = problem.demand(one).iter().zip(problem.demand(other)).map(|(one, other)| one.saturating_add(*other));
+    services[one].allowed == services[other].allowed && both.zip(most).all(|(both, most)| both <= *most)
 }
 
 fn merged(problem: &Problem, part_of: &[ServiceIndex], parts: &[Vec<ServiceIndex>]) -> Draft {

@@ -2,17 +2,24 @@
 //!
 //! - A small problem begins with the greedy algorithm of paper 001 without slices ([`Pga`](super::pga::Pga) with one worker),
 //!   so that the result is never worse than that.
-//! - Then services that talk much are merged, again and again, and the smallest problem is annealed first, the original last
-//!   ([`coarse`]): what belongs together moves together. On many nodes it is decided before which region a service goes to
-//!   ([`regions`]).
-//! - A small problem is annealed several times, each followed by kicks ([`kick`]): a few services go to one node, others make
-//!   room, a [`descent`] repairs what that worsened, and what is not better in the end is taken back. A tiny one is proved.
+//! - Then placements are grown from nothing: services that talk much are merged, again and again, and the smallest problem is
+//!   annealed first, the original last ([`scales`]): what belongs together moves together. On many nodes it is decided before
+//!   which region a service goes to ([`regions`]). The best of a few goes on.
+//! - Cycles improve it: what is together on a node and talks is merged again, and all is annealed anew from temperatures
+//!   by lot, which reach from moving whole applications to moving a service to the next node.
+//! - A small problem has this in rounds that get longer, each followed by kicks ([`kick`]): a few services go to one node,
+//!   others make room, a [`descent`] repairs what that worsened, and what is not better in the end is taken back. A tiny one is
+//!   proved.
+//!
+//! All of it stops by counts, never by a clock of its own, so that the result is the same on every machine.
 
 mod anneal;
 mod coarse;
 mod descent;
+mod ground;
 mod kick;
 mod regions;
+mod scales;
 #[cfg(test)]
 mod tests;
 
@@ -20,20 +27,22 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::parameters::{Definition, Kind, Value};
 
+use super::dice::{below, unit_interval};
 use super::exact::prove;
 use super::pga::Pga;
 use super::{Evaluator, Placed, Placement, Placer, Policy, Problem, Rank, TimeUp, Told, UNHEARD, start};
-use anneal::{Anneal, Course};
-use coarse::{Level, coarsen};
+use anneal::Anneal;
 use descent::Descent;
+use ground::Ground;
 use regions::Regions;
+use scales::{Heat, Scales, Spent};
 
 /// How long it anneals.
 const EFFORT: Definition = Definition {
     name: "effort",
     what: "how many moves are tried by annealing for each service and node, unless the time is up before",
     kind: Kind::Count(0, 1_000_000),
-    default: Value::Count(50),
+    default: Value::Count(100),
 };
 
 /// How often it kicks.
@@ -62,18 +71,33 @@ const SMALL: usize = 4000;
 const TINY: usize = 100;
 const PROOF: u64 = 20_000;
 
-/// In how many courses a small problem's trials are spent.
-const ROUNDS: u64 = 8;
+/// A small problem has so many times the effort, in rounds that begin anew, each twice as long as the one before: trials for
+/// each service and node in the first one.
+const MORE: u64 = 24;
+const FIRST_ROUND: u64 = 16;
 
-/// The temperatures between which placements are annealed, as shares of what a trial for the worse costs in the mean: where
-/// nothing is known, where the parts of it are known, and at the end.
-const HOT: f64 = 1.0;
-const WARM: f64 = 0.1;
-const MILD: f64 = 0.02;
-const COLD: f64 = 1e-3;
+/// How many placements are grown from nothing, of which the best goes on: on regions, and without; and on how many trials for
+/// each service and node at most, or which part of all.
+const BY_REGION: usize = 3;
+const ANEW: u64 = 40;
+const ANEW_PART: u64 = 4;
 
-/// The share of all trials that decides on regions.
-const REGIONAL: f64 = 0.3;
+/// What part of a node, or of a region, merged services may fill at first, in percent.
+const PLAIN_PART: u64 = 33;
+const REGION_PART: u64 = 100;
+
+/// How many trials a cycle has for each service and node; after so many cycles, one more.
+const CYCLE: u64 = 4;
+const LONGER: u64 = 12;
+
+/// What part of a node merged services may fill in a cycle, in percent.
+const PARTS: [u64; 3] = [20, 50, 100];
+
+/// Between which temperatures cycles begin, as shares of what taking a service to any node costs, and which part of it
+/// they end at.
+const COOLEST: f64 = 1e-5;
+const HOTTEST: f64 = 3e-2;
+const SPAN: f64 = 0.01;
 
 /// Our own solver.
 #[derive(Debug)]
@@ -86,61 +110,65 @@ pub struct Search {
     pub stream: ChaCha8Rng,
 }
 
-/// Who says when to stop, and who hears of what there is so far.
-#[derive(Clone, Copy)]
-struct Watch<'a> {
-    time_up: TimeUp<'a>,
-    told: Told<'a>,
-}
-
 impl Placer for Search {
     fn place(&mut self, problem: &Problem, time_up: TimeUp<'_>) -> Placed {
         self.improve(problem, start(problem), time_up)
     }
 
     fn place_telling(&mut self, problem: &Problem, time_up: TimeUp<'_>, told: Told<'_>) -> Placed {
-        self.watched(problem, start(problem), Watch { time_up, told })
+        self.improve_telling(problem, start(problem), time_up, told)
     }
 }
 
-/// What a course over several scales begins with.
-#[derive(Debug, Clone, Copy)]
-enum From<'a> {
-    /// Nothing.
-    Nothing,
-    /// A region for each service.
-    Regions(&'a Regions, &'a Placement),
+/// A problem, and what annealing looks up.
+struct Terrain<'a> {
+    problem: &'a Problem,
+    ground: Ground,
+    regions: Option<(Regions, Ground)>,
+}
+
+impl<'a> Terrain<'a> {
+    fn new(problem: &'a Problem) -> Self {
+        let with_ground = |regions: Regions| {
+            let ground = Ground::new(&regions.problem);
+            (regions, ground)
+        };
+        Self { problem, ground: Ground::new(problem), regions: Regions::new(problem).map(with_ground) }
+    }
+
+    fn size(&self) -> u64 {
+        (self.problem.services().len() * self.problem.hosts().len()) as u64
+    }
 }
 
 impl Search {
     /// The search from a placement on.
     pub fn improve(&mut self, problem: &Problem, start: Placement, time_up: TimeUp<'_>) -> Placed {
-        self.watched(problem, start, Watch { time_up, told: UNHEARD })
+        self.improve_telling(problem, start, time_up, UNHEARD)
     }
 
-    fn watched(&mut self, problem: &Problem, start: Placement, watch: Watch<'_>) -> Placed {
-        let time_up = watch.time_up;
+    fn improve_telling(
+        &mut self,
+        problem: &Problem,
+        start: Placement,
+        time_up: TimeUp<'_>,
+        told: Told<'_>,
+    ) -> Placed {
         let size = problem.services().len() * problem.hosts().len();
-        let mut best = Best::new(problem, start.clone());
+        let mut best = Best::telling(problem, start.clone(), told);
+        let mut spent = Spent { trials: 0, time_up, told };
+        let mut kicks = 0;
         if size < SMALL {
             best.offer(Pga { workers: 1 }.improve(problem, start, time_up).placement);
+            best.offer(descended(problem, best.placement.clone(), time_up));
+            kicks = self.rounds(&mut best, &mut spent);
+        } else if !best.is_ideal() && !time_up() {
+            let trials = self.effort.saturating_mul(size as u64);
+            let found = self.round(&Terrain::new(problem), trials, &mut spent);
+            best.offer(descended(problem, found, time_up));
         }
         best.offer(descended(problem, best.placement.clone(), time_up));
-        (watch.told)(best.rank);
-        let mut tried = 0;
-        // A small problem is worth several courses; kicks get from where each of them ended to what is near.
-        let rounds = if size < SMALL { ROUNDS } else { 1 };
-        for _ in 0..rounds {
-            if best.is_ideal() || time_up() {
-                break;
-            }
-            let mut found = Best::new(problem, self.anneal(problem, rounds, &mut tried, watch));
-            (watch.told)(found.rank);
-            if size < SMALL {
-                tried += self.kick(&mut found, self.kicks / rounds, watch);
-            }
-            best.offer(found.placement);
-        }
+        let tried = spent.trials + kicks;
         if !best.is_ideal() && size <= TINY {
             let proof = prove(problem, best.placement, PROOF, time_up);
             return Placed { tried: tried + proof.tried, placement: settled(problem, proof.placement), ..proof };
@@ -148,84 +176,87 @@ impl Search {
         Placed { proven: best.is_ideal(), placement: settled(problem, best.placement), tried }
     }
 
-    /// A round's trials, from the largest scale to the smallest.
-    fn anneal(&mut self, problem: &Problem, rounds: u64, tried: &mut u64, watch: Watch<'_>) -> Placement {
-        let trials = self.effort as f64 / rounds as f64 * (problem.services().len() * problem.hosts().len()) as f64;
-        let Some(regions) = Regions::new(problem) else {
-            return self.scales(problem, From::Nothing, trials, tried, watch);
-        };
-        // What it costs between regions says little of what it will cost between nodes.
-        let unheard = Watch { told: UNHEARD, ..watch };
-        let chosen = self.scales(&regions.problem, From::Nothing, trials * REGIONAL, tried, unheard);
-        self.scales(problem, From::Regions(&regions, &chosen), trials * (1.0 - REGIONAL), tried, watch)
-    }
-
-    /// Merges services as often as it can, then anneals each scale from where the larger one ended.
-    fn scales(
-        &mut self,
-        problem: &Problem,
-        from: From<'_>,
-        trials: f64,
-        tried: &mut u64,
-        watch: Watch<'_>,
-    ) -> Placement {
-        let mut levels: Vec<Level> = Vec::new();
-        let mut regions = if let From::Regions(_, chosen) = from { Some(chosen.clone()) } else { None };
-        let objective = problem.objective();
-        // A merged service has no place where it runs now.
-        let moves_count = objective.max_moves.is_some() || objective.move_price.as_kb_ms() > 0.0;
-        let merge = |here: &Problem, regions: Option<&Placement>, stream: &mut ChaCha8Rng| {
-            if moves_count { None } else { coarsen(here, regions, stream) }
-        };
-        while let Some(level) =
-            merge(levels.last().map_or(problem, |level| &level.problem), regions.as_ref(), &mut self.stream)
-        {
-            regions = regions.map(|regions| level.up(&regions));
-            levels.push(level);
-        }
-        let top = levels.last().map_or(problem, |level| &level.problem);
-        let mut placement = match (from, &regions) {
-            (From::Regions(known, _), Some(regions)) => known.grow(top, regions),
-            _ => start(top),
-        };
-        let share = trials / (levels.len() + 1) as f64;
-        let mut hot = if matches!(from, From::Nothing) { HOT } else { MILD };
-        for depth in (0..=levels.len()).rev() {
-            let here = depth.checked_sub(1).map_or(problem, |above| &levels[above].problem);
-            placement = self.annealed(here, placement, (share, hot), tried, watch);
-            hot = if matches!(from, From::Nothing) { WARM } else { MILD };
-            if let Some(above) = depth.checked_sub(1) {
-                placement = levels[above].down(&placement);
+    /// Rounds, each with twice the trials and kicks of the one before; how many kicks.
+    fn rounds(&mut self, best: &mut Best<'_>, spent: &mut Spent<'_>) -> u64 {
+        let terrain = Terrain::new(best.problem);
+        let all = self.effort.saturating_mul(MORE).saturating_mul(terrain.size());
+        let (mut length, mut kicks) = (FIRST_ROUND * terrain.size(), 0);
+        while !best.is_ideal() && !(spent.time_up)() {
+            let left = all.saturating_sub(spent.trials);
+            let last = length >= left;
+            let trials = length.min(left);
+            let mut found = Best::telling(best.problem, self.round(&terrain, trials, spent), spent.told);
+            let share = self.kicks as f64 * trials as f64 / (all as f64).max(1.0);
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // A part of a whole number.
+            let most = if last { self.kicks.saturating_sub(kicks) } else { share as u64 };
+            kicks += self.kick(&mut found, most, spent.time_up);
+            best.offer(found.placement);
+            if last {
+                break;
             }
+            length = length.saturating_mul(2);
         }
-        descended(problem, placement, watch.time_up)
+        kicks
     }
 
-    /// One scale, from a share of the typical loss on.
-    fn annealed(
-        &mut self,
-        problem: &Problem,
-        mut placement: Placement,
-        (trials, hot): (f64, f64),
-        tried: &mut u64,
-        watch: Watch<'_>,
-    ) -> Placement {
-        if !Best::new(problem, placement.clone()).rank.is_allowed() {
-            placement = descended(problem, placement, watch.time_up);
+    /// The best of some placements that are grown from nothing, and cycles from there.
+    fn round(&mut self, terrain: &Terrain<'_>, trials: u64, spent: &mut Spent<'_>) -> Placement {
+        let end = spent.trials.saturating_add(trials);
+        let candidates = terrain.regions.as_ref().map_or(1, |_| BY_REGION + 1);
+        let most = ANEW.saturating_mul(terrain.size());
+        // A short round has nothing left for cycles.
+        let part = if trials <= most { 1 } else { ANEW_PART };
+        let each = (trials / part).min(most) / candidates as u64;
+        let mut best = Best::telling(terrain.problem, self.grown(terrain, false, each, spent), spent.told);
+        for _ in 1..candidates {
+            if (spent.time_up)() {
+                break;
+            }
+            best.offer(self.grown(terrain, true, each, spent));
         }
-        let mut anneal = Anneal::new(problem, placement);
-        let typical = anneal.typical(&mut self.stream);
-        if typical > 0.0 {
-            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // From whole numbers that are no larger.
-            let course = Course { trials: trials as u64, from: typical * hot, to: typical * COLD };
-            *tried += anneal.run(course, &mut self.stream, watch);
+        self.cycles(terrain, &mut best, end, spent);
+        best.placement
+    }
+
+    /// A placement from nothing: services that talk much are merged, and the largest scale is annealed first; on regions before
+    /// that on nodes.
+    fn grown(&mut self, terrain: &Terrain<'_>, by_region: bool, trials: u64, spent: &mut Spent<'_>) -> Placement {
+        let stream = &mut self.stream;
+        let mut scales = Scales::new(terrain.problem, &terrain.ground);
+        let Some((regions, ground)) = terrain.regions.as_ref().filter(|_| by_region) else {
+            scales.merge(PLAIN_PART, None, stream);
+            let begun = scales.begin(spent.time_up);
+            return scales.anneal(begun, trials, Heat::ANYWHERE, spent, stream);
+        };
+        let mut coarse = Scales::new(&regions.problem, ground);
+        coarse.merge(REGION_PART, None, stream);
+        let begun = coarse.begin(spent.time_up);
+        let chosen = coarse.anneal(begun, trials / 2, Heat::ANYWHERE, spent, stream);
+        let known = scales.merge(REGION_PART, Some(chosen.clone()), stream).unwrap_or(chosen);
+        let begun = regions.grow(scales.top(), &known);
+        scales.anneal(begun, trials / 2, Heat::WITHIN_REGIONS, spent, stream)
+    }
+
+    /// Cycles: services on the same node that talk are merged, and all is annealed again from some temperature on, first as
+    /// merged; what is not better in the end is forgotten.
+    fn cycles(&mut self, terrain: &Terrain<'_>, best: &mut Best<'_>, end: u64, spent: &mut Spent<'_>) {
+        let typical = Anneal::new(terrain.problem, &terrain.ground, best.placement.clone()).typical(&mut self.stream);
+        let mut cycle = 0;
+        while spent.trials < end && typical > 0.0 && !best.is_ideal() && !(spent.time_up)() {
+            let stream = &mut self.stream;
+            let from = typical * COOLEST * libm::pow(HOTTEST / COOLEST, unit_interval(stream));
+            let trials = (CYCLE + cycle / LONGER).saturating_mul(terrain.size()).min(end - spent.trials);
+            let mut scales = Scales::new(terrain.problem, &terrain.ground);
+            let here = best.placement.clone();
+            let part = PARTS[below(stream, PARTS.len())];
+            let begun = scales.merge(part, Some(here.clone()), stream).unwrap_or(here);
+            best.offer(scales.anneal(begun, trials, Heat::Fixed { from, to: from * SPAN }, spent, stream));
+            cycle += 1;
         }
-        anneal.into_best()
     }
 
     /// Kicks a placement, up to so many times; how many times.
-    fn kick(&mut self, best: &mut Best<'_>, most: u64, watch: Watch<'_>) -> u64 {
-        let time_up = watch.time_up;
+    fn kick(&mut self, best: &mut Best<'_>, most: u64, time_up: TimeUp<'_>) -> u64 {
         let mut descent = Descent::new(Evaluator::new(best.problem, best.placement.clone()));
         let mut kicks = 0;
         while kicks < most && !best.is_ideal() && !time_up() {
@@ -242,7 +273,6 @@ impl Search {
                 descent.keep();
                 if after.beats(before) {
                     best.offer(descent.evaluator().placement().clone());
-                    (watch.told)(best.rank);
                 }
             }
         }
@@ -251,24 +281,32 @@ impl Search {
 }
 
 /// The best placement so far.
-#[derive(Debug)]
 struct Best<'a> {
     problem: &'a Problem,
     rank: Rank,
     placement: Placement,
+    /// Hears of each that is better.
+    told: Told<'a>,
 }
 
 impl<'a> Best<'a> {
     fn new(problem: &'a Problem, placement: Placement) -> Self {
+        Self::telling(problem, placement, UNHEARD)
+    }
+
+    fn telling(problem: &'a Problem, placement: Placement, told: Told<'a>) -> Self {
         let evaluator = Evaluator::new(problem, placement);
-        Self { problem, rank: evaluator.rank(), placement: evaluator.into_placement() }
+        let rank = evaluator.rank();
+        told(rank);
+        Self { problem, rank, placement: evaluator.into_placement(), told }
     }
 
     /// Takes a placement that is better.
     fn offer(&mut self, placement: Placement) {
         let other = Best::new(self.problem, placement);
         if other.rank.beats(self.rank) {
-            *self = other;
+            (self.told)(other.rank);
+            *self = Self { told: self.told, ..other };
         }
     }
 

@@ -7,7 +7,7 @@ use crate::topology::NodeIndex;
 use crate::units::Delay;
 
 /// From how many nodes on there are regions.
-const FEWEST: usize = 16;
+const FEWEST: usize = 6;
 
 /// A problem whose nodes are regions, and which region each node is in.
 #[derive(Debug)]
@@ -17,11 +17,11 @@ pub(super) struct Regions {
 }
 
 impl Regions {
-    /// About as many regions as each has nodes. `None` where there are few nodes, or services that are bound to some.
+    /// About as many regions as each has nodes. `None` where there are few nodes. Services that are bound to some nodes are
+    /// bound to the regions of these.
     pub(super) fn new(problem: &Problem) -> Option<Self> {
         let nodes = problem.hosts().len();
-        let bound = problem.services().iter().any(|service| service.allowed.is_some());
-        if nodes < FEWEST || bound {
+        if nodes < FEWEST {
             return None;
         }
         let of = nearest(problem, centres(problem, nodes.isqrt()).as_slice());
@@ -145,6 +145,13 @@ fn merged(problem: &Problem, of: &[usize]) -> Draft {
     let mut services = draft.services.clone();
     for service in &mut services {
         service.current = None;
+        if let Some(allowed) = &mut service.allowed {
+            for node in allowed.iter_mut() {
+                *node = of[*node];
+            }
+            allowed.sort_unstable();
+            allowed.dedup();
+        }
     }
     Draft {
         hosts,

@@ -7,7 +7,9 @@ use rand_chacha::ChaCha8Rng;
 use crate::placement::contract::{brute_force, placed, placer, problems};
 use crate::placement::generate::{Shape, generate};
 use crate::placement::golden::social;
+use crate::placement::problem::Resource;
 use crate::placement::{Cost, Evaluator, NO_HURRY, Objective, Overload, Placement, Problem, Rank, find};
+use crate::units::Delay;
 
 fn rank(problem: &Problem, placement: &Placement) -> Rank {
     problem.objective().rank(&brute_force(problem, placement))
@@ -77,6 +79,53 @@ fn it_is_within_one_percent_of_the_optimum() {
     assert!(closed >= 8, "{closed}");
 }
 
+/// Hard ones: nodes full to nine tenths of two resources, services that are pinned, and delays three times as long one way.
+fn hard(seed: u64) -> Problem {
+    let shape = Shape {
+        services: [8, 9, 10, 11][usize::try_from(seed % 4).expect("less than 4")],
+        nodes: 4,
+        application: 12,
+        edges: 1.6,
+        fill: 0.9,
+    };
+    let mut draft = generate(shape, &mut ChaCha8Rng::seed_from_u64(seed));
+    draft.resources.push(Resource { name: "memory".to_owned(), unit: 1024 });
+    let count = draft.services.len();
+    let memory = |place: usize| 100 + (place as u64 * 37 + seed * 11) % 200;
+    for (place, service) in draft.services.iter_mut().enumerate() {
+        service.demand.push(memory(place));
+        service.allowed = (place % 5 == 2).then(|| vec![place % 4]);
+    }
+    let each = (0..count).map(memory).sum::<u64>() * 10 / 9 / 4 + 1;
+    for host in &mut draft.hosts {
+        host.capacity.push(each);
+        host.used.push(0);
+    }
+    for (place, delay) in draft.delays.iter_mut().enumerate().filter(|(place, _)| place / 4 < place % 4) {
+        *delay = Delay::from_millis_f64(delay.as_millis_f64() * 3.0 + place as f64 / 10.0).expect("a delay");
+    }
+    Problem::new(draft).expect("a problem")
+}
+
+/// Most of these have a placement in which everything fits, and it is hard to find.
+#[test]
+fn hard_problems_are_placed_as_well_as_can_be() {
+    let mut fitting = 0;
+    for seed in 1..=8 {
+        let problem = hard(seed);
+        let exact = placed("exact", &[("steps", "2000000")], &problem);
+        let (best, found) =
+            (rank(&problem, &exact.placement), rank(&problem, &placed("search", &[], &problem).placement));
+        assert!(exact.proven, "{seed} is too hard to know");
+        fitting += u32::from(best.is_allowed());
+        assert!(
+            (found.violation - best.violation).abs() < 1e-6 && found.cost.as_kb_ms() <= best.cost.as_kb_ms() * 1.01,
+            "{seed}: {found:?}, and {best:?} is possible"
+        );
+    }
+    assert!(fitting >= 4, "{fitting}");
+}
+
 /// Every placement there is, in the order of its rank.
 fn best_of_all(problem: &Problem) -> Rank {
     let (services, nodes) = (u32::try_from(problem.services().len()).expect("few"), problem.hosts().len());
@@ -106,6 +155,14 @@ proptest! {
         prop_assert!(exact.proven && !best.beats(found) && !found.beats(best), "{found:?}, not {best:?}");
         let search = placed("search", &[], &problem);
         prop_assert!(!search.proven || !best.beats(rank(&problem, &search.placement)));
+    }
+
+    /// Pins, two resources, prices and limits.
+    #[test]
+    fn greed_with_any_workers_never_beats_it(problem in problems(12, 7), workers in 1usize..=9) {
+        let search = rank(&problem, &placed("search", &[], &problem).placement);
+        let greedy = rank(&problem, &placed("pga", &[("workers", &workers.to_string())], &problem).placement);
+        prop_assert!(!greedy.beats(search), "{search:?}, but greed comes to {greedy:?}");
     }
 
     #[test]
