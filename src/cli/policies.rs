@@ -11,8 +11,6 @@ use crate::parameters::Definition;
 use crate::{balance, placement};
 
 /// List the policies that plans can name, with their parameters.
-///
-/// Balancing policies choose an instance for each request, placement policies a node for each service.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -24,7 +24,7 @@ use crate::shaping::BackendChoice;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  longhaul bench place            about five minutes
+  longhaul bench place            several minutes
   longhaul bench place --quick    once and shorter
 
 TraDE's example (27 services, 9 nodes), problems by lot of the same size, and of
@@ -32,8 +32,8 @@ TraDE's example (27 services, 9 nodes), problems by lot of the same size, and of
 92 %, and one graph of everything), each placed by `search` within a limit of
 time; beside the first three `pga` with 4 workers, without one. The best known
 cost is that of much longer searches with several seeds. Small problems are set
-beside the optimum that branch and bound proves. Use a release build on a machine
-that does nothing else.
+beside the optimum that branch and bound proves. Use a release build on a
+machine that does nothing else.
 
 Exit code: 0 also when a target is missed, 2 when something could not be measured.")]
 pub(super) struct PlaceBenchArgs {
@@ -80,9 +80,9 @@ pub(super) fn run(args: &PlaceBenchArgs, out: &mut dyn Write) -> anyhow::Result<
     let mut rows = Vec::new();
     progress.say("TraDE's example");
     let example = example()?;
-    rows.extend(sized(EXAMPLE, effort.repeat, 20 * longer, |_| Ok(example.clone()))?);
+    rows.extend(sized(EXAMPLE, effort.repeat, 5 * longer, |_| Ok(example.clone()))?);
     progress.say("27 services on 9 nodes");
-    rows.extend(sized(SMALL, effort.repeat, 20 * longer, |seed| by_lot(27, 9, 1.3, seed))?);
+    rows.extend(sized(SMALL, effort.repeat, 5 * longer, |seed| by_lot(27, 9, 1.3, seed))?);
     progress.say("small problems and their optimum");
     rows.push(optimality(if args.quick { 8 } else { 40 })?);
     progress.say("1,000 services on 100 nodes");
