@@ -147,13 +147,7 @@ impl Search {
         self.improve_telling(problem, start, time_up, UNHEARD)
     }
 
-    fn improve_telling(
-        &mut self,
-        problem: &Problem,
-        start: Placement,
-        time_up: TimeUp<'_>,
-        told: Told<'_>,
-    ) -> Placed {
+    fn improve_telling(&mut self, problem: &Problem, start: Placement, time_up: TimeUp<'_>, told: Told<'_>) -> Placed {
         let size = problem.services().len() * problem.hosts().len();
         let mut best = Best::telling(problem, start.clone(), told);
         let mut spent = Spent { trials: 0, time_up, told };
