@@ -8,8 +8,8 @@
 //! - Cycles improve it: what is together on a node and talks is merged again, and all is annealed anew from temperatures
 //!   by lot, which reach from moving whole applications to moving a service to the next node.
 //! - A small problem has this in rounds that get longer, each followed by kicks ([`kick`]): a few services go to one node,
-//!   others make room, a [`descent`] repairs what that worsened, and what is not better in the end is taken back. A tiny one is
-//!   proved.
+//!   others make room, a [`descent`] repairs what that worsened, and what is not better in the end is taken back. After each round
+//!   branch and bound looks whether anything can be better, and ends the search where nothing can.
 //!
 //! All of it stops by counts, never by a clock of its own, so that the result is the same on every machine.
 
@@ -67,9 +67,10 @@ pub(super) const POLICY: Policy = Policy {
 /// Up to how many services times nodes a problem is small.
 const SMALL: usize = 4000;
 
-/// Up to how many services times nodes branch and bound is tried at the end, and on how many partial placements.
-const TINY: usize = 100;
-const PROOF: u64 = 20_000;
+/// In how many partial placements, for each trial that a service and node have and divided by their number, branch and bound looks
+/// for anything better at the end of a small problem: about a second by default. After each round before it has as many as the
+/// round had trials: many problems are closed long before the last.
+const PROOF: u64 = 10_000_000;
 
 /// A small problem has so many times the effort, in rounds that begin anew, each twice as long as the one before: trials for
 /// each service and node in the first one.
@@ -151,30 +152,27 @@ impl Search {
         let size = problem.services().len() * problem.hosts().len();
         let mut best = Best::telling(problem, start.clone(), told);
         let mut spent = Spent { trials: 0, time_up, told };
-        let mut kicks = 0;
+        let (mut proven, mut others) = (false, 0);
         if size < SMALL {
             best.offer(Pga { workers: 1 }.improve(problem, start, time_up).placement);
             best.offer(descended(problem, best.placement.clone(), time_up));
-            kicks = self.rounds(&mut best, &mut spent);
+            (proven, others) = self.rounds(&mut best, &mut spent);
         } else if !best.is_ideal() && !time_up() {
             let trials = self.effort.saturating_mul(size as u64);
             let found = self.round(&Terrain::new(problem), trials, &mut spent);
             best.offer(descended(problem, found, time_up));
         }
         best.offer(descended(problem, best.placement.clone(), time_up));
-        let tried = spent.trials + kicks;
-        if !best.is_ideal() && size <= TINY {
-            let proof = prove(problem, best.placement, PROOF, time_up);
-            return Placed { tried: tried + proof.tried, placement: settled(problem, proof.placement), ..proof };
-        }
-        Placed { proven: best.is_ideal(), placement: settled(problem, best.placement), tried }
+        let proven = proven || best.is_ideal();
+        Placed { proven, placement: settled(problem, best.placement), tried: spent.trials + others }
     }
 
-    /// Rounds, each with twice the trials and kicks of the one before; how many kicks.
-    fn rounds(&mut self, best: &mut Best<'_>, spent: &mut Spent<'_>) -> u64 {
+    /// Rounds, each with twice the trials and kicks of the one before, and a look whether anything can be better. Whether that is
+    /// proven, and how many kicks and partial placements it took.
+    fn rounds(&mut self, best: &mut Best<'_>, spent: &mut Spent<'_>) -> (bool, u64) {
         let terrain = Terrain::new(best.problem);
         let all = self.effort.saturating_mul(MORE).saturating_mul(terrain.size());
-        let (mut length, mut kicks) = (FIRST_ROUND * terrain.size(), 0);
+        let (mut length, mut kicks, mut steps) = (FIRST_ROUND * terrain.size(), 0, 0);
         while !best.is_ideal() && !(spent.time_up)() {
             let left = all.saturating_sub(spent.trials);
             let last = length >= left;
@@ -185,12 +183,16 @@ impl Search {
             let most = if last { self.kicks.saturating_sub(kicks) } else { share as u64 };
             kicks += self.kick(&mut found, most, spent.time_up);
             best.offer(found.placement);
-            if last {
-                break;
+            let most = if last { self.effort.saturating_mul(PROOF) / terrain.size().max(1) } else { trials };
+            let proof = prove(best.problem, best.placement.clone(), most, spent.time_up);
+            best.offer(proof.placement);
+            steps += proof.tried;
+            if last || proof.proven {
+                return (proof.proven, kicks + steps);
             }
             length = length.saturating_mul(2);
         }
-        kicks
+        (false, kicks + steps)
     }
 
     /// The best of some placements that are grown from nothing, and cycles from there.
