@@ -150,7 +150,7 @@ impl Tree<'_> {
     }
 
     fn step(&mut self) -> bool {
-        let last = self.left == 0 || (self.left.is_multiple_of(1024) && (self.time_up)());
+        let last = self.left == 0 || (self.left.is_multiple_of(64) && (self.time_up)());
         self.left = self.left.saturating_sub(1);
         !last
     }

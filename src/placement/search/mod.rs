@@ -68,9 +68,13 @@ pub(super) const POLICY: Policy = Policy {
 const SMALL: usize = 4000;
 
 /// In how many partial placements, for each trial that a service and node have and divided by their number, branch and bound looks
-/// for anything better at the end of a small problem: about a second by default. After each round before it has as many as the
-/// round had trials: many problems are closed long before the last.
+/// for anything better at the end of a small problem: about a second by default. After each round of [`PROVED`] trials before it, it
+/// has as many as the round had trials: many problems are closed long before the last.
 const PROOF: u64 = 10_000_000;
+
+/// How many trials a round has for each service and node before anything is to be proved after it: in a millisecond there is
+/// more to be had by trials.
+const PROVED: u64 = 64;
 
 /// A small problem has so many times the effort, in rounds that begin anew, each twice as long as the one before: trials for
 /// each service and node in the first one.
@@ -184,11 +188,13 @@ impl Search {
             kicks += self.kick(&mut found, most, spent.time_up);
             best.offer(found.placement);
             let most = if last { self.effort.saturating_mul(PROOF) / terrain.size().max(1) } else { trials };
-            let proof = prove(best.problem, best.placement.clone(), most, spent.time_up);
-            best.offer(proof.placement);
-            steps += proof.tried;
-            if last || proof.proven {
-                return (proof.proven, kicks + steps);
+            if last || trials >= PROVED * terrain.size() {
+                let proof = prove(best.problem, best.placement.clone(), most, spent.time_up);
+                best.offer(proof.placement);
+                steps += proof.tried;
+                if last || proof.proven {
+                    return (proof.proven, kicks + steps);
+                }
             }
             length = length.saturating_mul(2);
         }
