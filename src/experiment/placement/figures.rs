@@ -77,8 +77,12 @@ fn quality(given: &Given) -> Block {
     let picture = Lines {
         title: "Quality against time".to_owned(),
         subtitle: vec![format!("sign: mean over {}", given.over), "1: the best known of each problem".to_owned()],
-        x: Axis::log("time to place all services (ms)", points().map(|point| point.at.0)),
-        y: wide_axis("cost as a multiple of the best known", points().map(|point| point.at.1)),
+        // No sign lies on the outline.
+        x: Axis::log(
+            "time to place all services (ms)",
+            points().flat_map(|point| [point.at.0 * 0.7, point.at.0 * 1.4]),
+        ),
+        y: ratio_axis("cost as a multiple of the best known", points().map(|point| point.edges.1.1)),
         lines: strategies.clone(),
         events: Vec::new(),
         bounds: Vec::new(),
@@ -87,6 +91,16 @@ fn quality(given: &Given) -> Block {
     let caption = "What each strategy's placements cost, as a multiple of the best that any strategy of this plan found, against \
                    how long it took.";
     figure("quality-against-time", caption.to_owned(), lines(&picture))
+}
+
+/// Multiples of the best, which is 1: none is less, so the axis does not begin at 0.
+fn ratio_axis(title: &str, reached: impl Iterator<Item = f64>) -> Axis {
+    let most = reached.filter(|ratio| ratio.is_finite()).fold(1.01, f64::max);
+    if most > 10.0 {
+        return Axis::log(title, [0.9, most * 1.1]);
+    }
+    let room = (most - 1.0) * 0.06;
+    Axis { ends: (1.0 - room, most + room), ..Axis::over(title, [1.0, most]) }
 }
 
 /// A metric over the topologies, in the plan's order.

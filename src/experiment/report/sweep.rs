@@ -8,7 +8,7 @@ use crate::report::plot::{Axis, Grid, GridCell, Line, LinePoint, Lines, grid, li
 use crate::report::statistics::Cells;
 use crate::units::Span;
 
-use super::overview::{best, capital, cell, is_wide};
+use super::overview::{best, capital, cell, is_wide, wide_axis};
 use super::results::Results;
 
 /// Numbers of points.
@@ -143,15 +143,14 @@ fn against_two(results: &Results, metric: &MetricDescription, subtitle: Vec<Stri
         panels.push(("best".to_owned(), points.iter().map(|point| winner(results, metric, *point)).collect()));
     }
     let seen = points.iter().flat_map(|point| (0..strategies.len()).filter_map(move |number| mean(point, number)));
-    let most = seen.fold(0.0, f64::max);
+    let scale = if metric.is_percent() { Axis::percent(&metric.heading()) } else { wide_axis(&metric.heading(), seen) };
     let first = &all[points[0]].varied;
     Grid {
         title: format!("{}, by {} and {}", capital(&metric.what), first[1].0, first[0].0),
         subtitle,
         x: (first[1].0.clone(), across),
         y: (first[0].0.clone(), up),
-        what: metric.heading(),
-        scale: (0.0, if metric.is_percent() { 1.0 } else { most.max(1e-9) }, metric.is_percent()),
+        scale,
         panels,
         categories: if several { strategies.iter().map(|one| one.name.clone()).collect() } else { Vec::new() },
     }

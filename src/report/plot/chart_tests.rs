@@ -111,8 +111,7 @@ fn some_grid(panels: usize) -> Grid {
         subtitle: words(&["mean of 5 topologies"]),
         x: ("service time".to_owned(), words(&["4ms", "4.5ms", "5ms", "5.5ms", "6ms", "6.5ms"])),
         y: ("scale of the round trips".to_owned(), words(&["0.5", "1", "1.5", "2", "a long one"])),
-        what: "clients (%)".to_owned(),
-        scale: (0.0, 1.0, true),
+        scale: Axis::percent("clients (%)"),
         panels: all,
         categories: words(&STRATEGIES[..3]),
     }
@@ -132,6 +131,8 @@ fn pictures() -> Vec<(&'static str, String)> {
         ("chart-boxes-many", boxes(&some_boxes(12))),
         ("chart-stacks", stacks(&some_stacks())),
         ("chart-grid", grid(&some_grid(4))),
+        ("chart-grid-log", grid(&Grid { scale: Axis::log("time (ms)", [0.02, 40_000.0]), ..some_grid(2) })),
+        ("chart-grid-log-short", grid(&Grid { scale: Axis::log("time (ms)", [0.9, 2_000.0]), ..some_grid(1) })),
         ("chart-grid-one", grid(&Grid { categories: vec![], ..some_grid(0) })),
     ]
 }

@@ -1,10 +1,11 @@
 //! A number over two parameters as SVG: a grid of cells per thing, all on one scale, and a grid of which thing is best where.
 
+use super::axes::{Axis, Spacing};
 use super::heading::{AXIS_SIZE, Heading, MARGIN, TICK_SIZE};
 use super::legend::{Key, Legend, define_open};
 use super::svg::{Anchor, GREY, INK, Num, Style, Svg};
 use super::text::{cut, width};
-use crate::report::heat::{number, ticks};
+use crate::report::heat::number;
 use crate::report::palette::{category, sequential};
 
 const CELL: (f64, f64) = (54.0, 32.0);
@@ -26,10 +27,8 @@ pub struct Grid {
     pub x: (String, Vec<String>),
     /// What goes up: its name and its steps, the first at the bottom.
     pub y: (String, Vec<String>),
-    /// What the numbers are, with the unit.
-    pub what: String,
-    /// The ends of the scale, and whether 1 is written as 100 %.
-    pub scale: (f64, f64, bool),
+    /// What the numbers are, with the unit, and how colours go with them.
+    pub scale: Axis,
     /// The grids: a name, and a cell for each step across of the first step up, then of the second …
     pub panels: Vec<(String, Vec<GridCell>)>,
     /// Names of the categories of [`GridCell::Best`].
@@ -129,9 +128,9 @@ fn draw_cell(svg: &mut Svg, picture: &Grid, cell: &GridCell, (x, y): (f64, f64))
     let frame = |fill: &str| format!("class=\"cell\" fill=\"{fill}\" stroke=\"#ffffff\" stroke-width=\"1\"");
     match cell {
         GridCell::Number(Some(value)) if value.is_finite() => {
-            let (low, high, percent) = picture.scale;
-            let colour = sequential((value - low) / (high - low));
+            let colour = sequential(picture.scale.share(*value));
             svg.rect((x, y), CELL, &frame(&colour.hex()));
+            let percent = picture.scale.spacing == Spacing::Percent;
             let text = if percent { number(value * 100.0, 0, false) } else { short(*value) };
             let middle = (x + CELL.0 / 2.0, y + CELL.1 / 2.0 + TICK_SIZE * 0.36);
             svg.text(middle, Style::new(TICK_SIZE, colour.text_colour(), Anchor::Middle), &text);
@@ -165,7 +164,6 @@ fn short(value: f64) -> String {
 }
 
 fn draw_scale(svg: &mut Svg, picture: &Grid, (left, top): (f64, f64)) {
-    let (low, high, percent) = picture.scale;
     svg.raw(format_args!("<defs><linearGradient id=\"grid-scale\">"));
     for step in 0..=20 {
         let share = f64::from(step) / 20.0;
@@ -174,14 +172,15 @@ fn draw_scale(svg: &mut Svg, picture: &Grid, (left, top): (f64, f64)) {
     svg.raw(format_args!("</linearGradient></defs>"));
     let style = format!("fill=\"url(#grid-scale)\" stroke=\"{}\" stroke-width=\"0.8\"", INK.hex());
     svg.rect((left, top), (BAR_LENGTH, BAR_HEIGHT), &style);
-    let factor = if percent { 100.0 } else { 1.0 };
-    let (marks, decimals) = ticks(low * factor, high * factor, 4);
-    for mark in marks {
-        let x = left + BAR_LENGTH * (mark / factor - low) / (high - low);
+    let mut free = f64::NEG_INFINITY;
+    for (mark, text) in picture.scale.marks(4) {
+        let (x, half) = (left + BAR_LENGTH * picture.scale.share(mark), width(&text, TICK_SIZE) / 2.0);
         svg.line((x, top + BAR_HEIGHT), (x, top + BAR_HEIGHT + 3.0), INK, " stroke-width=\"0.8\"");
-        let text = number(mark, decimals, false);
-        svg.text((x, top + BAR_HEIGHT + 4.0 + TICK_SIZE), Style::new(TICK_SIZE, INK, Anchor::Middle), &text);
+        if x - half >= free {
+            svg.text((x, top + BAR_HEIGHT + 4.0 + TICK_SIZE), Style::new(TICK_SIZE, INK, Anchor::Middle), &text);
+            free = x + half + 6.0;
+        }
     }
-    let what = cut(&picture.what, TICK_SIZE, 600.0);
+    let what = cut(&picture.scale.title, TICK_SIZE, 600.0);
     svg.text((left + BAR_LENGTH + 14.0, top + BAR_HEIGHT * 0.85), Style::new(TICK_SIZE, INK, Anchor::Start), &what);
 }
