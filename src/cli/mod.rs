@@ -103,11 +103,15 @@ enum CliCommand {
 
 /// Runs the command line and returns the exit code: 0 fine, 1 the answer is no, 2 the input or the system is wrong.
 pub fn main() -> ExitCode {
-    keep_freed_memory();
     expect_children();
     let arguments: Vec<std::ffi::OsString> = std::env::args_os().collect();
+    let command = arguments.get(1).and_then(|argument| argument.to_str());
+    // Servers give back what a burst of connections took.
+    if !matches!(command, Some("proxy" | "service")) {
+        keep_freed_memory();
+    }
     // The program starts itself as these; they are no part of the command line that users see.
-    match arguments.get(1).and_then(|argument| argument.to_str()) {
+    match command {
         Some(HOLDER_COMMAND) => return exit_code(holder_main(&agent_session::rescue)),
         Some(AGENT_COMMAND) => return agent_session::main(),
         // One binary is enough for a host: under the agent's name it is the agent.
