@@ -37,8 +37,9 @@ impl Pairs {
         }
         let mut delays = Vec::with_capacity(n * n);
         for from in 0..n {
-            for (to, shortest) in shortest_ways(&neighbours, from).into_iter().enumerate() {
-                let delay = self.given.get(&(from, to)).copied().or(shortest);
+            let mut row = shortest_ways(&neighbours, from);
+            neighbours[from].iter().for_each(|(to, given)| row[*to] = Some(*given));
+            for (to, delay) in row.into_iter().enumerate() {
                 delays.push(delay.ok_or_else(|| self.unconnected(from, to))?);
             }
         }
@@ -78,7 +79,7 @@ pub(in crate::matrix) fn shortest_ways(neighbours: &[Vec<(NodeIndex, Delay)>], s
             continue;
         }
         shortest[node] = Some(delay);
-        for (next, further) in &neighbours[node] {
+        for (next, further) in neighbours[node].iter().filter(|(next, _)| shortest[*next].is_none()) {
             queue.push(Reverse((Delay::from_nanos(delay.as_nanos() + further.as_nanos()), *next)));
         }
     }
