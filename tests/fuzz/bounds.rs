@@ -61,23 +61,16 @@ fn processor_time() -> Duration {
     clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map(Duration::from).unwrap()
 }
 
-/// The most paths of which `length` bytes may tell: a list of n nodes may become a matrix of n², up to the most that a matrix may
-/// have.
-fn paths_of(length: usize) -> usize {
-    let nodes = (length / 8).min(8_192);
-    nodes * nodes
-}
-
-/// The most bytes that reading `length` bytes may take.
+/// The most bytes that reading `length` bytes may take. A list of n nodes may become a matrix of n², up to the most that a
+/// matrix may have.
 fn memory_for(length: usize) -> usize {
-    (4 << 20) + 400 * length + 40 * paths_of(length)
+    let nodes = (length / 8).min(8_192);
+    (4 << 20) + 400 * length + 40 * nodes * nodes
 }
 
-/// Far more than a debug build on a busy machine needs, and far less than anything that grows with the square of the input, or
-/// with more than the number of paths.
+/// Far more than a debug build on a busy machine needs, and far less than anything that grows with the square of the input.
 fn time_for(length: usize) -> Duration {
-    let linear = Duration::from_micros(60) * u32::try_from(length).unwrap_or(u32::MAX);
-    Duration::from_secs(3) + linear + Duration::from_micros(2) * u32::try_from(paths_of(length)).unwrap_or(u32::MAX)
+    Duration::from_secs(3) + Duration::from_micros(60) * u32::try_from(length).unwrap_or(u32::MAX)
 }
 
 /// Runs `work` on an input of so many bytes and panics when it takes too much; gives the processor time.
