@@ -59,7 +59,7 @@ impl Placer for Exact {
 /// Looks for anything better than a placement; proves that there is nothing where it gets to the end.
 pub(super) fn prove(problem: &Problem, placement: Placement, steps: u64, time_up: TimeUp<'_>) -> Placed {
     if placement.len() > MOST {
-        return Placed { placement, proven: false, tried: 0 };
+        return Placed { placement, proven: false, tried: 0, makeshift: 0 };
     }
     let best_rank = Evaluator::new(problem, placement.clone()).rank();
     let mut tree = Tree {
@@ -75,7 +75,7 @@ pub(super) fn prove(problem: &Problem, placement: Placement, steps: u64, time_up
         time_up,
     };
     let proven = tree.descend(0, 0.0, 0);
-    Placed { placement: tree.best, proven, tried: steps - tree.left }
+    Placed { placement: tree.best, proven, tried: steps - tree.left, makeshift: 0 }
 }
 
 /// Those with the most traffic to the ones before first; where there is none, those with the most traffic.

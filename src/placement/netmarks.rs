@@ -80,7 +80,7 @@ impl Placer for NetMarks {
             }
         }
         let nodes = (0..services).map(|service| cluster.node(service).unwrap_or(0)).collect();
-        Placed { placement: Placement::new(nodes), proven: false, tried: self.rounds }
+        Placed { placement: Placement::new(nodes), proven: false, tried: self.rounds, makeshift: 0 }
     }
 }
 
@@ -120,7 +120,7 @@ impl Placer for OneService {
         let target =
             (0..called.len()).max_by(|one, other| called[*one].total_cmp(&called[*other]).then(other.cmp(one)));
         let placement = target.map_or_else(|| start.clone(), |target| towards_callees(problem, &start, target));
-        Placed { placement, proven: false, tried: 1 }
+        Placed { placement, proven: false, tried: 1, makeshift: 0 }
     }
 }
 

@@ -18,8 +18,11 @@ const WORKERS: Definition = Definition {
     name: "workers",
     what: "into how many slices the pairs of services are cut; changes the result, and with one worker no pair is out of sight",
     kind: Kind::Count(1, 4096),
-    default: Value::Count(4),
+    default: Value::Count(USUAL as u64),
 };
+
+/// How many slices there are unless somebody says otherwise.
+const USUAL: usize = 4;
 
 /// The parallel greedy algorithm.
 pub(super) const POLICY: Policy = Policy {
@@ -36,6 +39,12 @@ pub(super) const POLICY: Policy = Policy {
 pub struct Pga {
     /// Into how many slices the pairs are cut.
     pub workers: usize,
+}
+
+impl Default for Pga {
+    fn default() -> Self {
+        Self { workers: USUAL }
+    }
 }
 
 impl Placer for Pga {
@@ -75,7 +84,7 @@ impl Pga {
                 break;
             }
         }
-        Placed { placement: best.into_placement(), proven: false, tried: rounds }
+        Placed { placement: best.into_placement(), proven: false, tried: rounds, makeshift: 0 }
     }
 }
 

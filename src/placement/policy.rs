@@ -51,6 +51,21 @@ pub struct Placed {
     pub proven: bool,
     /// How much was tried: rounds, kicks, ants or nodes of a search tree, by policy.
     pub tried: u64,
+    /// How many services a simpler rule placed instead of the policy: there was too much for it, or the time was up.
+    pub makeshift: usize,
+}
+
+impl Placed {
+    /// What a reader has to know of services that the policy did not place itself; nothing where it placed all.
+    pub fn makeshift_words(&self) -> Option<String> {
+        let (some, all) = (self.makeshift, self.placement.len());
+        (some > 0).then(|| {
+            format!(
+                "{some} of {all} services were not placed by the policy but one after the other by a simpler rule: there was \
+                 too much for it, or the time was up."
+            )
+        })
+    }
 }
 
 /// Places the services of a problem.

@@ -1,5 +1,7 @@
 //! [`Problem`]: services with traffic and demands, nodes with delays and capacities; checked once, read by all policies.
 
+use std::sync::Arc;
+
 use crate::topology::{NodeIndex, NodeName};
 use crate::units::Delay;
 
@@ -113,11 +115,7 @@ pub struct Problem {
     /// The links of service u are `links[starts[u]..starts[u + 1]]`, by peer.
     links: Vec<Link>,
     starts: Vec<usize>,
-    /// Milliseconds, row by row, and the same by column: scans over all nodes then run along memory.
-    there: Vec<f64>,
-    back: Vec<f64>,
-    /// The longest of them, in milliseconds.
-    longest: f64,
+    delays: Arc<Delays>,
     /// By service and resource.
     demands: Vec<u64>,
     /// Capacity less what others use, by node and resource.
@@ -126,20 +124,55 @@ pub struct Problem {
     allowed: Vec<bool>,
 }
 
-impl Problem {
-    /// Checks and builds a problem.
-    pub fn new(draft: Draft) -> Result<Self, ProblemError> {
-        super::check::check(&draft)?;
-        let (links, starts) = links(&draft);
+/// One-way delays in milliseconds.
+#[derive(Debug, PartialEq)]
+struct Delays {
+    /// Row by row, and the same by column: scans over all nodes then run along memory.
+    there: Vec<f64>,
+    back: Vec<f64>,
+    longest: f64,
+}
+
+impl Delays {
+    fn new(draft: &Draft) -> Self {
         let nodes = draft.hosts.len();
         let there: Vec<f64> = draft.delays.iter().map(|delay| delay.as_millis_f64()).collect();
         let back = (0..nodes * nodes).map(|place| there[place % nodes * nodes + place / nodes]).collect();
         let longest = there.iter().copied().fold(0.0, f64::max);
+        Self { there, back, longest }
+    }
+}
+
+impl Problem {
+    /// Checks and builds a problem.
+    pub fn new(draft: Draft) -> Result<Self, ProblemError> {
+        super::check::check(&draft)?;
+        let delays = Arc::new(Delays::new(&draft));
+        Ok(Self::built(draft, delays))
+    }
+
+    /// Other services and traffic on the same nodes, made from those of this problem by who keeps to what was checked: it is not
+    /// checked again. The delays are shared, as there may be millions; the draft has none.
+    pub(super) fn with_services(&self, services: Vec<Service>, edges: Vec<Edge>) -> Self {
+        let draft = Draft {
+            resources: self.draft.resources.clone(),
+            hosts: self.draft.hosts.clone(),
+            services,
+            edges,
+            delays: Vec::new(),
+            weights: self.draft.weights,
+            objective: self.draft.objective,
+        };
+        Self::built(draft, Arc::clone(&self.delays))
+    }
+
+    fn built(draft: Draft, delays: Arc<Delays>) -> Self {
+        let (links, starts) = links(&draft);
         let free = draft.hosts.iter().flat_map(|host| host.capacity.iter().zip(&host.used));
         let free = free.map(|(capacity, used)| capacity.saturating_sub(*used)).collect();
         let demands = draft.services.iter().flat_map(|service| service.demand.iter().copied()).collect();
         let allowed = allowed(&draft);
-        Ok(Self { draft, links, starts, there, back, longest, demands, free, allowed })
+        Self { draft, links, starts, delays, demands, free, allowed }
     }
 
     /// The same with another objective.
@@ -186,24 +219,24 @@ impl Problem {
 
     /// The one-way delay in milliseconds.
     pub fn delay_ms(&self, from: NodeIndex, to: NodeIndex) -> f64 {
-        self.there[from * self.draft.hosts.len() + to]
+        self.delays.there[from * self.draft.hosts.len() + to]
     }
 
     /// The longest one-way delay in milliseconds.
     pub fn longest_delay_ms(&self) -> f64 {
-        self.longest
+        self.delays.longest
     }
 
     /// The one-way delays from a node to every node, in milliseconds.
     pub fn delays_from(&self, node: NodeIndex) -> &[f64] {
         let nodes = self.draft.hosts.len();
-        &self.there[node * nodes..(node + 1) * nodes]
+        &self.delays.there[node * nodes..(node + 1) * nodes]
     }
 
     /// The one-way delays from every node to a node, in milliseconds.
     pub fn delays_to(&self, node: NodeIndex) -> &[f64] {
         let nodes = self.draft.hosts.len();
-        &self.back[node * nodes..(node + 1) * nodes]
+        &self.delays.back[node * nodes..(node + 1) * nodes]
     }
 
     /// What a service asks for, by resource.

@@ -184,14 +184,23 @@ pub struct OneByOne<S> {
 }
 
 impl<S: Scorer> Placer for OneByOne<S> {
-    fn place(&mut self, problem: &Problem, _time_up: TimeUp<'_>) -> Placed {
+    /// When the time is up, the rest go to the first node with room.
+    fn place(&mut self, problem: &Problem, time_up: TimeUp<'_>) -> Placed {
         let mut cluster = if self.anew { Cluster::empty(problem) } else { Cluster::running(problem) };
+        let (mut late, mut makeshift) = (false, 0);
         for service in 0..problem.services().len() {
             if cluster.node(service).is_none() {
-                schedule(&mut cluster, service, &mut self.scorer, &mut self.ties);
+                late = late || time_up();
+                if late {
+                    makeshift += 1;
+                    let node = cluster.least_bad(service);
+                    cluster.put(service, node);
+                } else {
+                    schedule(&mut cluster, service, &mut self.scorer, &mut self.ties);
+                }
             }
         }
         let nodes = (0..problem.services().len()).map(|service| cluster.node(service).unwrap_or(0)).collect();
-        Placed { placement: Placement::new(nodes), proven: false, tried: 0 }
+        Placed { placement: Placement::new(nodes), proven: false, tried: 0, makeshift }
     }
 }

@@ -42,6 +42,15 @@ fn latencies(requests: &[Line], (node, to): (&str, &str), (from, until): (f64, f
     within.map(|line| number(line, "latency_ms")).collect()
 }
 
+/// The share of the requests of b that went to d, of those that were to be sent at `from` or later and before `until`, milliseconds of
+/// the run.
+fn to_d(requests: &[Line], (from, until): (f64, f64)) -> f64 {
+    let of_b = requests.iter().filter(|line| line["node"] == "b");
+    let within = |line: &&Line| (from..until).contains(&number(line, "intended_ms"));
+    let went: Vec<f64> = of_b.filter(within).map(|line| f64::from(line["instance"] == "i2")).collect();
+    went.iter().sum::<f64>() / went.len() as f64
+}
+
 fn least(values: &[f64]) -> f64 {
     values.iter().copied().fold(f64::INFINITY, f64::min)
 }
@@ -105,7 +114,8 @@ fn paths_with_jitter_and_loss_do_in_the_lab_what_they_do_in_the_simulation() {
 }
 
 /// Round robin sees both instances throughout and so tells what the paths take; the nearest tells whether proxies hear of it. The
-/// second trial begins with the delays of the first one's start.
+/// second trial begins with the delays of the first one's start. Requests are judged by when delays had changed, whenever that was:
+/// a machine with other things to do may take a second for it.
 #[test]
 fn delays_that_change_while_it_runs_are_met_by_packets_and_seen_by_proxies() {
     const STRATEGIES: &str = "{policy: round-robin}, {name: nearest, policy: proximity, parameters: {alpha: 1, nearest: true, \
@@ -114,8 +124,8 @@ fn delays_that_change_while_it_runs_are_met_by_packets_and_seen_by_proxies() {
         let host = Host::look();
         user.write("net.csv", BEFORE);
         user.write("other.csv", AFTER);
-        let event = "timeline:\n  - {at: 1500ms, do: {matrix: other.csv}}\n";
-        let balancing = "  duration: 3s\n  probeEvery: 500ms\n";
+        let event = "timeline:\n  - {at: 4s, do: {matrix: other.csv}}\n";
+        let balancing = "  duration: 12s\n  probeEvery: 500ms\n";
         user.write("plan.yaml", &plan("matrix: net.csv", STRATEGIES, balancing, event));
         user.succeed(&["run", "plan.yaml", "--output", "out"]);
         let out = user.folder().join("out");
@@ -126,7 +136,7 @@ fn delays_that_change_while_it_runs_are_met_by_packets_and_seen_by_proxies() {
                 let begun = number(&happened[0], "at_s") * 1e3 + number(&happened[0], "late_ms");
                 (begun, begun + number(&happened[0], "took_ms"))
             };
-            assert!(begun >= 1_500.0 && over < 2_500.0, "as {}: {happened:?}", user.name());
+            assert!(begun >= 4_000.0 && over < 9_000.0, "as {}: {happened:?}", user.name());
             let before = (0.0, begun);
             let after = (over, f64::INFINITY);
             for (to, then, now) in [("a", 20.0, 120.0), ("d", 120.0, 10.0)] {
@@ -146,19 +156,20 @@ fn delays_that_change_while_it_runs_are_met_by_packets_and_seen_by_proxies() {
             let same = latencies(&requests, ("c", "d"), (0.0, f64::INFINITY));
             assert!(least(&same) >= 24.0 + WORK - 0.01, "as {}: {same:?}", user.name());
             assert!(requests.iter().all(|line| line["outcome"] == "ok"), "as {}: nothing is lost by it", user.name());
+            if strategy == "s1" {
+                // The nearest changes from a to d as soon as proxies have measured, which they do twice a second.
+                let (old, new) = (to_d(&requests, (0.0, begun)), to_d(&requests, (over + 1_500.0, f64::INFINITY)));
+                assert!(old < 0.1 && new > 0.9, "as {}: of b to d {old} before {begun} ms, {new} after", user.name());
+            }
         }
-        // The nearest changes from a to d as soon as proxies have measured: at the latest half a second later.
-        let to_d = |kind: &str| {
-            let routing = lines(&out.join(format!("{kind}/p0-t0-r0-s1/routing.csv")));
-            let count = |instance: &str| -> f64 {
-                let of = |line: &&Line| line["node"] == "b" && line["instance"] == instance;
-                routing.iter().filter(of).map(|line| number(line, "requests")).sum()
-            };
-            count("i2") / (count("i1") + count("i2"))
+        // In no time at all but for the measuring, which takes half a second.
+        let simulated = lines(&out.join("simulated/p0-t0-r0-s1/routing.csv"));
+        let of_b = |instance: &str| -> f64 {
+            let of = |line: &&Line| line["node"] == "b" && line["instance"] == instance;
+            simulated.iter().filter(of).map(|line| number(line, "requests")).sum()
         };
-        let (seen, simulated) = (to_d("trials"), to_d("simulated"));
-        assert!((0.3..0.55).contains(&simulated), "{simulated}");
-        assert!((seen - simulated).abs() < 0.2, "as {}: {seen} in the lab, {simulated} in simulation", user.name());
+        let simulated = of_b("i2") / (of_b("i1") + of_b("i2"));
+        assert!((0.58..0.67).contains(&simulated), "{simulated}");
         unchanged(&user, &host);
     }
 }

@@ -66,6 +66,9 @@ impl Answer<'_> {
         writeln!(text, "cost       {}", self.headline())?;
         writeln!(text, "before     {}", self.began())?;
         self.write_nodes(text)?;
+        if let Some(words) = self.placed.makeshift_words() {
+            writeln!(text, "\n{}", super::super::terminal::hanging("", &words, 0, 100))?;
+        }
         let moves = moves(self.problem, &self.placed.placement);
         if !moves.is_empty() {
             let width = self.width();
@@ -211,6 +214,7 @@ impl Answer<'_> {
         let mut document = json!({
             "policy": self.policy.name, "parameters": self.parameters, "seconds": self.took.as_secs_f64(),
             "proven": self.placed.proven, "tried": self.placed.tried,
+            "makeshift": self.placed.makeshift,
             "begin": self.began(), "before": value(self.value(&self.begin)), "after": value(evaluator.valuation()),
             "placement": placement, "moves": moves, "does_not_fit": self.shortages(),
         });

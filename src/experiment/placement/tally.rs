@@ -91,6 +91,7 @@ pub(super) fn outcome(placing: &Placing, problem: &Problem, placed: &Placed, too
             .map(|(name, span)| named((name, span.as_millis_f64())))
             .into(),
         tables,
+        caveats: placed.makeshift_words().into_iter().collect(),
         ..Outcome::default()
     }
 }

@@ -279,7 +279,9 @@ impl Scorer for Colony {
 impl GroupScheduler for Colony {
     /// The best ant: most services placed, then worth.
     fn plan(&mut self, cluster: &Cluster<'_>, pods: &[ServiceIndex], time_up: TimeUp<'_>) -> GroupPlan {
-        let Some(first) = pods.first() else { return GroupPlan { nodes: Vec::new(), proven: false, tried: 0 } };
+        let Some(first) = pods.first() else {
+            return GroupPlan { nodes: Vec::new(), proven: false, tried: 0, makeshift: 0 };
+        };
         let group = cluster.problem().services()[*first].group;
         let mut trail = self.trail(group, cluster.problem().hosts().len());
         let (mut found, mut tried) = (None::<Ant>, 0);
@@ -297,8 +299,9 @@ impl GroupScheduler for Colony {
             found = found.filter(|found| !best.beats(found)).or(Some(best));
         }
         self.trails.insert(group, trail);
+        let makeshift = if found.is_none() { pods.len() } else { 0 };
         let nodes = found.map_or_else(|| greedy(&self.objectives, cluster, pods), |ant| ant.nodes);
-        GroupPlan { nodes, proven: false, tried }
+        GroupPlan { nodes, proven: false, tried, makeshift }
     }
 }
 

@@ -205,7 +205,7 @@ impl GroupScheduler for Annealing {
             self.walk_group(&mut joint, cluster.problem().hosts().len(), time_up)
         };
         nodes.iter_mut().filter(|node| node.is_some()).zip(found).for_each(|(node, found)| *node = Some(found));
-        GroupPlan { nodes, proven: false, tried }
+        GroupPlan { nodes, proven: false, tried, makeshift: 0 }
     }
 }
 

@@ -54,6 +54,6 @@ impl Scorer for Argmax {
 
 impl GroupScheduler for Argmax {
     fn plan(&mut self, cluster: &Cluster<'_>, pods: &[ServiceIndex], _: TimeUp<'_>) -> GroupPlan {
-        GroupPlan { nodes: greedy(&self.0, cluster, pods), proven: false, tried: pods.len() as u64 }
+        GroupPlan { nodes: greedy(&self.0, cluster, pods), proven: false, tried: pods.len() as u64, makeshift: 0 }
     }
 }

@@ -61,6 +61,9 @@ pub struct GroupPlan {
     pub proven: bool,
     /// How much was tried: steps, ants, generations.
     pub tried: u64,
+    /// For how many services this is not what the plug-in would say, but one after the other: there was too much for it, or the time
+    /// was up before it began.
+    pub makeshift: usize,
 }
 
 /// Places the services of a group at once.

@@ -8,7 +8,7 @@ use crate::placement::scheduling::{Cluster, OneByOne};
 use crate::placement::{Placed, Placement, Placer, Problem, Setting, TimeUp};
 
 use super::parameters::MODE;
-use super::{GroupScheduler, Plugin};
+use super::{GroupPlan, GroupScheduler, Plugin};
 
 /// The placer that a setting asks for.
 pub(super) fn placer(plugin: &Plugin, setting: Setting) -> Box<dyn Placer> {
@@ -32,12 +32,13 @@ struct Grouped {
 impl Placer for Grouped {
     fn place(&mut self, problem: &Problem, time_up: TimeUp<'_>) -> Placed {
         let mut cluster = if self.anew { Cluster::empty(problem) } else { Cluster::running(problem) };
-        let mut tried = 0;
+        let (mut tried, mut makeshift) = (0, 0);
         for pods in pending(&cluster) {
-            tried += schedule_group(&mut cluster, &pods, self.scheduler.as_mut(), time_up);
+            let done = schedule_group(&mut cluster, &pods, self.scheduler.as_mut(), time_up);
+            (tried, makeshift) = (tried + done.tried, makeshift + done.makeshift);
         }
         let nodes = (0..problem.services().len()).map(|service| cluster.node(service).unwrap_or(0)).collect();
-        Placed { placement: Placement::new(nodes), proven: false, tried }
+        Placed { placement: Placement::new(nodes), proven: false, tried, makeshift }
     }
 }
 
@@ -57,13 +58,13 @@ pub fn pending(cluster: &Cluster<'_>) -> Vec<Vec<ServiceIndex>> {
 }
 
 /// Gives the services of one group their nodes at once; those that no node has room for go where they do the least harm. Returns
-/// how much was tried.
+/// the plan.
 pub fn schedule_group(
     cluster: &mut Cluster<'_>,
     pods: &[ServiceIndex],
     scheduler: &mut dyn GroupScheduler,
     time_up: TimeUp<'_>,
-) -> u64 {
+) -> GroupPlan {
     let plan = scheduler.plan(cluster, pods, time_up);
     for (pod, node) in pods.iter().zip(&plan.nodes) {
         if let Some(node) = node {
@@ -74,5 +75,5 @@ pub fn schedule_group(
         let node = cluster.least_bad(*pod);
         cluster.put(*pod, node);
     }
-    plan.tried
+    plan
 }

@@ -5,10 +5,10 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use crate::parameters::{Given, Parameters};
-use crate::placement::contract::problems;
+use crate::placement::contract::{placed, placer, problems};
 use crate::placement::problem::{Draft, Host, Resource, Service, ServiceIndex};
 use crate::placement::scheduling::{Cluster, Ties, schedule};
-use crate::placement::{NO_HURRY, Problem, Setting};
+use crate::placement::{Evaluator, NO_HURRY, Placed, Problem, Setting};
 use crate::topology::{NodeIndex, NodeName};
 use crate::units::Delay;
 
@@ -310,4 +310,23 @@ fn when_the_time_is_up_at_once_everybody_still_has_a_node() {
         let plan = (plugin.group)(setting(plugin, &[], 1)).plan(&Cluster::empty(&problem), &pods, &|| true);
         assert!(plan.nodes.iter().all(Option::is_some), "{}", plugin.policy.name);
     }
+}
+
+/// One after the other or a group at once: who is placed by something else than the plug-in is counted, and has room.
+#[test]
+fn who_has_no_time_or_too_large_a_program_says_how_many_that_is() {
+    let problem = regions(3, 2, 40);
+    let within = |found: &Placed| {
+        found.placement.len() == 40 && Evaluator::new(&problem, found.placement.clone()).valuation().excess <= 0.0
+    };
+    for name in ["random", "kubernetes", "argmax", "ilp"] {
+        let found = placer(crate::placement::find(name).expect("a policy"), &[], 1).place(&problem, &|| true);
+        assert!(found.makeshift == 40 && within(&found), "{name}: {}", found.makeshift);
+        assert_eq!(placed(name, &[], &problem).makeshift, 0, "{name}");
+    }
+    let group = [("mode", "group"), ("max_variables", "100")];
+    assert_eq!(placed("ilp", &group[..1], &problem).makeshift, 0);
+    let found = placed("ilp", &group, &problem);
+    assert!(found.makeshift == 40 && within(&found), "{}", found.makeshift);
+    assert!(found.makeshift_words().is_some_and(|words| words.starts_with("40 of 40 services")));
 }

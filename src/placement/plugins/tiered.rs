@@ -198,7 +198,7 @@ impl<C: Clock> Tiered<C> {
     pub fn answer(&mut self, cluster: &Cluster<'_>, pods: &[ServiceIndex], time_up: TimeUp<'_>) -> (GroupPlan, Tier) {
         let mut question = Question::new(self.clock.now(), self.patience);
         let fast = greedy(&self.objectives, cluster, pods);
-        let plan = GroupPlan { nodes: fast.clone(), proven: false, tried: pods.len() as u64 };
+        let plan = GroupPlan { nodes: fast.clone(), proven: false, tried: pods.len() as u64, makeshift: 0 };
         question.fast(plan.clone());
         let (clock, deadline) = (&self.clock, question.deadline());
         let late = || time_up() || clock.now() > deadline;
@@ -315,7 +315,7 @@ mod tests {
         fn plan(&mut self, _: &Cluster<'_>, pods: &[ServiceIndex], time_up: TimeUp<'_>) -> GroupPlan {
             let in_time = !(0..self.0).any(|_| time_up());
             let nodes = pods.iter().map(|_| in_time.then_some(self.1)).collect();
-            GroupPlan { nodes, proven: false, tried: 1 }
+            GroupPlan { nodes, proven: false, tried: 1, makeshift: 0 }
         }
     }
 

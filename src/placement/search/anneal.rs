@@ -66,11 +66,16 @@ impl<'a> Anneal<'a> {
         self.best.1
     }
 
+    /// What it came to in the end, which may be worse than it has been.
+    pub(super) fn into_last(self) -> Placement {
+        self.evaluator.into_placement()
+    }
+
     /// How much it costs, where it costs more, to take a service to any node, in the mean over some.
     pub(super) fn typical(&self, stream: &mut ChaCha8Rng) -> f64 {
         let mut lots = Lots::new(stream.next_u64());
         let (mut sum, mut worse) = (0.0, 0.0f64);
-        for _ in 0..256 {
+        for _ in 0..64 {
             let Some(service) = self.talkers.get(lots.below(self.talkers.len())) else { break };
             let home = self.evaluator.node(*service);
             let gained = self.gained(*service, home, lots.below(self.members.len()));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rand_chacha::ChaCha8Rng;
 
 use crate::placement::dice::unit_interval;
-use crate::placement::problem::{Draft, Edge, Service, ServiceIndex};
+use crate::placement::problem::{Edge, Service, ServiceIndex};
 use crate::placement::{Placement, Problem};
 
 /// A smaller problem, and which of its services each service of the larger one is part of.
@@ -66,8 +66,7 @@ pub(super) fn coarsen(
         return None;
     }
     let part_of: Vec<ServiceIndex> = part_of.into_iter().map(Option::unwrap_or_default).collect();
-    let problem = Problem::new(merged(problem, &part_of, &parts)).ok()?;
-    Some(Level { problem, part_of })
+    Some(Level { problem: merged(problem, &part_of, &parts), part_of })
 }
 
 #[allow(clippy::cast_possible_truncation)] // A percentage of a number that fits.
@@ -82,7 +81,7 @@ fn may_merge(problem: &Problem, one: ServiceIndex, other: ServiceIndex, most: &[
     services[one].allowed == services[other].allowed && both.zip(most).all(|(both, most)| both <= *most)
 }
 
-fn merged(problem: &Problem, part_of: &[ServiceIndex], parts: &[Vec<ServiceIndex>]) -> Draft {
+fn merged(problem: &Problem, part_of: &[ServiceIndex], parts: &[Vec<ServiceIndex>]) -> Problem {
     let draft = problem.draft();
     let sum = |part: &Vec<ServiceIndex>, place: usize| {
         part.iter().fold(0u64, |sum, service| sum.saturating_add(problem.demand(*service)[place]))
@@ -103,13 +102,5 @@ fn merged(problem: &Problem, part_of: &[ServiceIndex], parts: &[Vec<ServiceIndex
         }
     }
     let edge = |((from, to), (request, response))| Edge { from, to, request, response };
-    Draft {
-        resources: draft.resources.clone(),
-        hosts: draft.hosts.clone(),
-        services: parts.iter().map(service).collect(),
-        edges: traffic.into_iter().map(edge).collect(),
-        delays: draft.delays.clone(),
-        weights: draft.weights,
-        objective: draft.objective,
-    }
+    problem.with_services(parts.iter().map(service).collect(), traffic.into_iter().map(edge).collect())
 }

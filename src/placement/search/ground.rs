@@ -1,5 +1,7 @@
 //! What trials of annealing look up: delays both ways side by side, which nodes are near which, and draws that cost little.
 
+use std::sync::LazyLock;
+
 use crate::placement::Problem;
 use crate::topology::NodeIndex;
 
@@ -7,7 +9,7 @@ use crate::topology::NodeIndex;
 const NEAR: usize = 8;
 
 /// In how many steps the chance of a worse trial is cut.
-const STEPS: usize = 4096;
+const STEPS: u16 = 4096;
 
 /// The nodes of a problem, for trials. Problems whose services are merged have the same.
 #[derive(Debug)]
@@ -19,8 +21,14 @@ pub(super) struct Ground {
     near: Vec<NodeIndex>,
     each: usize,
     /// Minus the logarithm of the middle of every step from 0 to 1.
-    patience: Vec<f64>,
+    patience: &'static [f64],
 }
+
+/// As many logarithms would be a tenth of a millisecond for every problem.
+static PATIENCE: LazyLock<Vec<f64>> = LazyLock::new(|| {
+    let step = |step| -libm::log((f64::from(step) + 0.5) / f64::from(STEPS));
+    (0..STEPS).map(step).collect()
+});
 
 impl Ground {
     pub(super) fn new(problem: &Problem) -> Self {
@@ -32,11 +40,15 @@ impl Ground {
         for node in 0..nodes {
             let far = |other: &NodeIndex| delays[node * nodes + *other][0] + delays[node * nodes + *other][1];
             let mut others: Vec<NodeIndex> = (0..nodes).filter(|other| *other != node).collect();
-            others.sort_by(|one, other| far(one).total_cmp(&far(other)));
-            near.extend(others.into_iter().take(each));
+            let nearer = |one: &NodeIndex, other: &NodeIndex| far(one).total_cmp(&far(other)).then(one.cmp(other));
+            if each < others.len() {
+                others.select_nth_unstable_by(each, nearer);
+                others.truncate(each);
+            }
+            others.sort_by(nearer);
+            near.extend(others);
         }
-        let patience = (0..STEPS).map(|step| -libm::log((step as f64 + 0.5) / STEPS as f64)).collect();
-        Self { nodes, delays, near, each, patience }
+        Self { nodes, delays, near, each, patience: &PATIENCE }
     }
 
     /// The delays from a node and back, by the other node.
@@ -52,7 +64,7 @@ impl Ground {
 
     /// By how many temperatures a trial may be worse: as likely as Metropolis has it.
     pub(super) fn patience(&self, lots: &mut Lots) -> f64 {
-        self.patience[lots.below(STEPS)]
+        self.patience[lots.below(self.patience.len())]
     }
 }
 

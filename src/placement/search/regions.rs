@@ -9,6 +9,9 @@ use crate::units::Delay;
 /// From how many nodes on there are regions.
 const FEWEST: usize = 6;
 
+/// By what factor distances within regions have to fall with one region more for this to be their number.
+const STEEP: f64 = 2.0;
+
 /// A problem whose nodes are regions, and which region each node is in.
 #[derive(Debug)]
 pub(super) struct Regions {
@@ -17,23 +20,36 @@ pub(super) struct Regions {
 }
 
 impl Regions {
-    /// About as many regions as each has nodes. `None` where there are few nodes. Services that are bound to some nodes are
+    /// As many regions as there seem to be. `None` where there are few nodes. Services that are bound to some nodes are
     /// bound to the regions of these.
     pub(super) fn new(problem: &Problem) -> Option<Self> {
         let nodes = problem.hosts().len();
         if nodes < FEWEST {
             return None;
         }
-        let of = nearest(problem, centres(problem, nodes.isqrt()).as_slice());
+        let of = nearest(problem, centres(problem).as_slice());
         let problem = Problem::new(merged(problem, &of)).ok()?;
         Some(Self { problem, of })
     }
 
-    /// A placement within the regions that `chosen` gives services: those that talk the most to what is placed come next, and go
-    /// to the nearest node with room, in their region as long as there is any.
-    pub(super) fn grow(&self, problem: &Problem, chosen: &Placement) -> Placement {
+    /// The region of every service's node.
+    pub(super) fn up(&self, placement: &Placement) -> Placement {
+        Placement::new(placement.nodes().iter().map(|node| self.of[*node]).collect())
+    }
+
+    /// A placement within the regions that `chosen` gives services: who is in its region in `base` stays on its node; of the others
+    /// those that talk the most to what is placed come next, and go to the nearest node with room, in their region as long as there
+    /// is any.
+    pub(super) fn grow(&self, problem: &Problem, chosen: &Placement, base: Option<&Placement>) -> Placement {
         let mut cluster = Cluster::empty(problem);
-        for service in by_pull(problem) {
+        for (service, node) in base.into_iter().flat_map(Placement::iter) {
+            if self.of[node] == chosen.node(service) {
+                cluster.put(service, node);
+            }
+        }
+        let new: Vec<ServiceIndex> =
+            by_pull(problem).into_iter().filter(|service| cluster.node(*service).is_none()).collect();
+        for service in new {
             let row = row(&cluster, service);
             let candidates = cluster.candidates(service);
             let load = |node: NodeIndex| cluster.loads().asked(node).first().copied().unwrap_or(0);
@@ -90,19 +106,30 @@ fn distance(problem: &Problem, one: NodeIndex, other: NodeIndex) -> f64 {
     problem.delay_ms(one, other) + problem.delay_ms(other, one)
 }
 
-/// Nodes each of which is as far as can be from those before.
-fn centres(problem: &Problem, count: usize) -> Vec<NodeIndex> {
+/// Nodes each of which is as far as can be from those before: about as many as each has nodes around it, more or fewer where that
+/// is where distances fall the most, as with regions that lie apart.
+fn centres(problem: &Problem) -> Vec<NodeIndex> {
+    let usual = problem.hosts().len().isqrt();
+    let (fewest, most) = ((usual / 2).max(2), (3 * usual).min(problem.hosts().len() / 2));
     let mut centres = vec![0];
     let mut nearest: Vec<f64> = (0..problem.hosts().len()).map(|node| distance(problem, node, 0)).collect();
-    while centres.len() < count {
+    let (mut chosen, mut steepest, mut before) = (usual, STEEP, f64::INFINITY);
+    while centres.len() <= most {
         let Some(next) = (0..nearest.len()).max_by(|one, other| nearest[*one].total_cmp(&nearest[*other])) else {
             break;
         };
+        // With this many centres, so far is the farthest node from the nearest of them.
+        let radius = nearest[next];
+        if centres.len() >= fewest && before > radius * steepest {
+            (chosen, steepest) = (centres.len(), if radius > 0.0 { before / radius } else { f64::INFINITY });
+        }
+        before = radius;
         centres.push(next);
         for (node, nearest) in nearest.iter_mut().enumerate() {
             *nearest = nearest.min(distance(problem, node, next));
         }
     }
+    centres.truncate(chosen);
     centres
 }
 
@@ -161,5 +188,44 @@ fn merged(problem: &Problem, of: &[usize]) -> Draft {
         resources: draft.resources.clone(),
         weights: draft.weights,
         objective: draft.objective,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::placement::generate::{Shape, generate};
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
+    fn problem(nodes: usize, seed: u64) -> Problem {
+        let shape = Shape { services: 60, nodes, application: 20, edges: 1.3, fill: 0.6 };
+        Problem::new(generate(shape, &mut ChaCha8Rng::seed_from_u64(seed))).expect("a problem")
+    }
+
+    /// Nodes that lie in regions of eight, every eighth or so of one region: 1 to 40 ms apart, half a millisecond within.
+    #[test]
+    fn regions_that_lie_apart_are_found() {
+        for (nodes, count) in [(40, 5), (64, 8), (100, 13)] {
+            let regions = Regions::new(&problem(nodes, 1)).expect("regions");
+            let same = |one: usize, other: usize| regions.of[one] == regions.of[other];
+            let apart = (0..nodes).filter(|node| !same(*node, node % count)).count();
+            assert!(apart == 0 && regions.problem.hosts().len() == count, "{nodes} nodes: {:?}", regions.of);
+        }
+    }
+
+    /// Who is in its region stays where it is, and who is not goes there.
+    #[test]
+    fn growing_moves_those_alone_that_are_in_another_region() {
+        let problem = problem(40, 2);
+        let regions = Regions::new(&problem).expect("regions");
+        let base = Placement::new((0..60).map(|service| service % 40).collect());
+        let mut chosen = regions.up(&base);
+        let elsewhere = (chosen.node(7) + 1) % regions.problem.hosts().len();
+        chosen.set(7, elsewhere);
+        let grown = regions.grow(&problem, &chosen, Some(&base));
+        let moved: Vec<ServiceIndex> = (0..60).filter(|service| grown.node(*service) != base.node(*service)).collect();
+        assert_eq!(moved, [7]);
+        assert_eq!(regions.up(&grown), chosen);
     }
 }

@@ -3,9 +3,9 @@
 use rand_chacha::ChaCha8Rng;
 
 use super::anneal::{Anneal, Course};
+use super::best::{Best, descended};
 use super::coarse::{Level, coarsen};
 use super::ground::Ground;
-use super::{Best, descended};
 use crate::placement::{Placement, Problem, TimeUp, Told, start};
 
 /// What is used up, who says when to stop, and who hears of what there is.
@@ -88,7 +88,8 @@ impl<'a> Scales<'a> {
         }
     }
 
-    /// Anneals the smallest problem from a placement on, and each larger one from where that ended.
+    /// Anneals the smallest problem from a placement on, and each larger one from the best that was: with fixed temperatures from
+    /// where that ended, as parts of it may be better where all of it is not.
     pub(super) fn anneal(
         &self,
         mut placement: Placement,
@@ -110,7 +111,10 @@ impl<'a> Scales<'a> {
             if from > 0.0 && trials > 0 {
                 spent.trials += anneal.run(Course { trials: share, from, to }, stream, spent.time_up);
             }
-            placement = anneal.into_best();
+            placement = match heat {
+                Heat::Fixed { .. } => anneal.into_last(),
+                Heat::Shares { .. } => anneal.into_best(),
+            };
             if let Some(above) = depth.checked_sub(1) {
                 placement = self.levels[above].down(&placement);
             }

@@ -221,6 +221,16 @@ fn many_nodes_are_placed_much_better_than_by_greed() {
     assert!(search < greedy / 2.0, "{search}, greedy {greedy}");
 }
 
+/// What is done at once is the same everywhere.
+#[test]
+fn threads_do_not_change_what_a_large_problem_comes_to() {
+    let shape = Shape { services: 160, nodes: 32, application: 20, edges: 1.4, fill: 0.8 };
+    let problem = Problem::new(generate(shape, &mut ChaCha8Rng::seed_from_u64(5))).expect("a problem");
+    let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+    let run = |threads| pool(threads).install(|| placed("search", &[("effort", "10")], &problem));
+    assert_eq!(run(1), run(3));
+}
+
 /// Services without traffic stay, unless they make room.
 #[test]
 fn no_move_is_for_nothing() {

@@ -39,7 +39,7 @@ const BOUND: Definition = Definition {
 
 const LARGEST: Definition = Definition {
     name: "max_variables",
-    what: "programs with more variables are not tried: pairs become integer, and others one after the other",
+    what: "programs with more variables are not tried: pairs become integer, and others one after the other, which is said",
     kind: Kind::Count(1, 10_000_000),
     default: Value::Count(20_000),
 };
@@ -154,18 +154,31 @@ impl Scorer for Program {
 impl GroupScheduler for Program {
     /// A solver cannot be interrupted; when the time is up before it begins, services go one after the other.
     fn plan(&mut self, cluster: &Cluster<'_>, pods: &[ServiceIndex], time_up: TimeUp<'_>) -> GroupPlan {
+        let makeshift = || GroupPlan {
+            nodes: greedy(&self.objectives, cluster, pods),
+            proven: false,
+            tried: 0,
+            makeshift: pods.len(),
+        };
         if time_up() {
-            return GroupPlan { nodes: greedy(&self.objectives, cluster, pods), proven: false, tried: 0 };
+            return makeshift();
         }
         if self.method == "pairs" {
             let pairs = Pairs::new(&self.objectives, cluster, pods);
             let small = pairs.variables() <= self.most_pairs.min(self.largest);
             if let Some(nodes) = Some(pairs).filter(|_| small).and_then(|pairs| pairs.solve(self.engine)) {
-                return GroupPlan { nodes: nodes.into_iter().map(Some).collect(), proven: true, tried: 1 };
+                return GroupPlan {
+                    nodes: nodes.into_iter().map(Some).collect(),
+                    proven: true,
+                    tried: 1,
+                    makeshift: 0,
+                };
             }
         }
-        let nodes = self.assigned(cluster, pods).unwrap_or_else(|| greedy(&self.objectives, cluster, pods));
-        GroupPlan { nodes, proven: false, tried: 1 }
+        match self.assigned(cluster, pods) {
+            Some(nodes) => GroupPlan { nodes, proven: false, tried: 1, makeshift: 0 },
+            None => makeshift(),
+        }
     }
 }
 

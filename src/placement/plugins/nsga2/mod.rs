@@ -221,7 +221,7 @@ impl GroupScheduler for Genetic {
             Fitness { objectives: self.minimised(joint.parts()), violation }
         };
         if settled.is_empty() || time_up() {
-            return GroupPlan { nodes: greedy, proven: false, tried: 0 };
+            return GroupPlan { nodes: greedy, proven: false, tried: 0, makeshift: settled.len() };
         }
         let mut stream = self.stream.clone();
         let (last, tried) = self.breeding.run(&counts, &mut stream, time_up, &judge);
@@ -232,7 +232,8 @@ impl GroupScheduler for Genetic {
         // Where repairing found no place for somebody, one after the other did.
         let all = repaired.len() == settled.len();
         let nodes = greedy.iter().map(|node| if all { node.and_then(|_| repaired.next()) } else { *node });
-        GroupPlan { nodes: nodes.collect(), proven: false, tried }
+        let makeshift = if all { 0 } else { settled.len() };
+        GroupPlan { nodes: nodes.collect(), proven: false, tried, makeshift }
     }
 }
 
