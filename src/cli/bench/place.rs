@@ -81,10 +81,10 @@ pub(super) fn run(args: &PlaceBenchArgs, out: &mut dyn Write) -> anyhow::Result<
     progress.say("TraDE's example");
     let example = example()?;
     rows.push(mapper(&example, effort.repeat)?);
-    rows.extend(sized(EXAMPLE, effort.repeat, 5 * longer, |_| Ok(example.clone()))?);
+    rows.extend(sized(EXAMPLE, effort.repeat, longer, |_| Ok(example.clone()))?);
     rows.extend(proved(&example, effort.repeat)?);
     progress.say("27 services on 9 nodes");
-    rows.extend(sized(SMALL, effort.repeat, 5 * longer, |seed| by_lot(27, 9, 1.3, seed))?);
+    rows.extend(sized(SMALL, effort.repeat, longer, |seed| by_lot(27, 9, 1.3, seed))?);
     progress.say("small problems and their optimum");
     rows.push(optimality(if args.quick { 8 } else { 40 })?);
     progress.say("1,000 services on 100 nodes");

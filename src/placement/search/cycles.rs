@@ -11,7 +11,7 @@ use super::best::Best;
 use super::ground::Ground;
 use super::recombine::recombined;
 use super::regions::Regions;
-use super::scales::{Heat, Scales, Spent};
+use super::scales::{Heat, Scales, Spent, may_regroup};
 use crate::placement::dice::{below, unit_interval};
 use crate::placement::{Placement, Problem, TimeUp, Told, UNHEARD};
 
@@ -71,6 +71,13 @@ impl<'a> Terrain<'a> {
 
     pub(super) fn size(&self) -> u64 {
         (self.problem.services().len() * self.problem.hosts().len()) as u64
+    }
+
+    /// How many links a service has in the mean.
+    pub(super) fn links_each(&self) -> u64 {
+        let services = 0..self.problem.services().len();
+        let count = services.len().max(1);
+        (services.map(|service| self.problem.links(service).len()).sum::<usize>() / count) as u64
     }
 
     fn is_small(&self) -> bool {
@@ -222,7 +229,8 @@ fn cycle(
     stream: &mut ChaCha8Rng,
 ) -> Placement {
     let mut begun = base.clone();
-    if let Some((regions, ground)) = terrain.regions.as_ref().filter(|_| !terrain.is_small())
+    if let Some((regions, ground)) =
+        terrain.regions.as_ref().filter(|_| !terrain.is_small() && may_regroup(terrain.problem))
         && unit_interval(stream) < REGIONAL
     {
         let here = regions.up(base);

@@ -51,7 +51,7 @@ const EFFORT: Definition = Definition {
 /// How often it kicks.
 const KICKS: Definition = Definition {
     name: "kicks",
-    what: "how many times it tries, in small problems, to get out of the best placement so far by a kick",
+    what: "how many times it tries, in small problems, to get out of the best placement so far by a kick; fewer with many links",
     kind: Kind::Count(0, 1_000_000_000),
     default: Value::Count(2000),
 };
@@ -71,8 +71,8 @@ pub(super) const POLICY: Policy = Policy {
 const SMALL: u64 = 4000;
 
 /// In how many partial placements, for each trial that a service and node have and divided by their number, branch and bound looks
-/// for anything better at the end of a small problem: about a second by default. After each round before it, it
-/// has as many as the round had trials: many problems are closed long before the last.
+/// for anything better at the end of a small problem: about a second by default. After each longer round before it, it has as many as
+/// the round had trials: many problems are closed long before the last. Where services have many links, fewer.
 const PROOF: u64 = 10_000_000;
 
 /// A small problem has so many times the effort, in rounds that begin anew: trials for each service and node in each of the first
@@ -135,6 +135,9 @@ impl Search {
     /// partial placements it took.
     fn rounds(&mut self, terrain: &Terrain<'_>, all: u64, best: &mut Best<'_>, spent: &mut Spent<'_>) -> (bool, u64) {
         let size = terrain.size();
+        // Kicks and partial placements cost as much as services have links; most have few.
+        let heft = 1 + terrain.links_each() / 8;
+        let all_kicks = self.kicks / heft;
         let (mut number, mut kicks, mut steps) = (0u32, 0, 0);
         while !best.is_ideal() && !(spent.time_up)() {
             number += 1;
@@ -144,12 +147,12 @@ impl Search {
             let trials = length.min(left);
             let found = cycles::round(terrain, trials, spent, &mut self.stream);
             let mut found = Best::telling(best.problem, found, spent.told);
-            let share = self.kicks as f64 * trials as f64 / (all as f64).max(1.0);
+            let share = all_kicks as f64 * trials as f64 / (all as f64).max(1.0);
             #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // A part of a whole number.
-            let most = if last { self.kicks.saturating_sub(kicks) } else { share as u64 };
+            let most = if last { all_kicks.saturating_sub(kicks) } else { share as u64 };
             kicks += self.kick(&mut found, most, spent.time_up);
             best.take(&found.placement);
-            let most = if last { self.effort.saturating_mul(PROOF) / size.max(1) } else { trials };
+            let most = if last { self.effort.saturating_mul(PROOF) / size.max(1) / heft } else { trials / heft };
             if last || trials >= PROVED * size {
                 let proof = prove(best.problem, best.placement.clone(), most, spent.time_up);
                 best.offer(proof.placement);

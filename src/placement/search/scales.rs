@@ -32,6 +32,13 @@ impl Heat {
     pub(super) const WITHIN_REGIONS: Self = Self::Shares { top: 0.02, below: 0.02, end: 1e-4 };
 }
 
+/// Whether services may be merged and moved together as one pleases: where moves count they may not, as a merged service has no place
+/// where it runs now.
+pub(super) fn may_regroup(problem: &Problem) -> bool {
+    let objective = problem.objective();
+    objective.max_moves.is_none() && objective.move_price.as_kb_ms() <= 0.0
+}
+
 /// A problem and what merging made of it.
 #[derive(Debug)]
 pub(super) struct Scales<'a> {
@@ -54,9 +61,7 @@ impl<'a> Scales<'a> {
         mut together: Option<Placement>,
         stream: &mut ChaCha8Rng,
     ) -> Option<Placement> {
-        let objective = self.problem.objective();
-        // A merged service has no place where it runs now.
-        if objective.max_moves.is_some() || objective.move_price.as_kb_ms() > 0.0 {
+        if !may_regroup(self.problem) {
             return together;
         }
         while let Some(level) = coarsen(self.top(), together.as_ref(), percent, stream) {
