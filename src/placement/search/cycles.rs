@@ -29,6 +29,9 @@ const ANEW_PART: u64 = 4;
 const STAGE: u64 = 32;
 const STAGE_PART: u64 = 8;
 
+/// How many services and nodes there are for each trial in a hurry.
+const HURRY: u64 = 4;
+
 /// What part of a node, or of a region, merged services may fill at first, in percent.
 const PLAIN_PART: u64 = 100;
 const REGION_PART: u64 = 100;
@@ -93,6 +96,13 @@ impl<'a> Terrain<'a> {
             CANDIDATES
         }
     }
+}
+
+/// One that is grown from nothing in a hurry: what there is in the first moments of a large problem.
+pub(super) fn hurried(terrain: &Terrain<'_>, spent: &mut Spent<'_>, stream: &mut ChaCha8Rng) -> Placement {
+    let (placement, tried) = grown(terrain, true, terrain.size() / HURRY, spent.time_up, stream);
+    spent.trials += tried;
+    placement
 }
 
 /// Placements that are grown from nothing and improved, of which the better half goes on until there is one, and cycles from there.

@@ -12,6 +12,8 @@
 //!   others make room, a [`descent`] repairs what that worsened, and what is not better in the end is taken back. After each round
 //!   branch and bound looks whether anything can be better, and ends the search where nothing can.
 //!
+//! A large problem first has one placement that is grown with few trials, so that there is something when the time is short.
+//!
 //! All of it stops by counts, never by a clock of its own, and what is done at once does not depend on how many processors there
 //! are, so that the result is the same on every machine.
 
@@ -121,8 +123,12 @@ impl Search {
             let all = self.effort.saturating_mul(MORE).saturating_mul(size);
             (proven, others) = self.rounds(&Terrain::new(problem), all, &mut best, &mut spent);
         } else if !best.is_ideal() && !time_up() {
+            let terrain = Terrain::new(problem);
+            if self.effort > 0 {
+                best.take(&cycles::hurried(&terrain, &mut spent, &mut self.stream));
+            }
             let trials = self.effort.saturating_mul(size);
-            let found = cycles::round(&Terrain::new(problem), trials, &mut spent, &mut self.stream);
+            let found = cycles::round(&terrain, trials, &mut spent, &mut self.stream);
             best.offer(descended(problem, found, time_up));
         }
         best.offer(descended(problem, best.placement.clone(), time_up));

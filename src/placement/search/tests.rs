@@ -221,6 +221,29 @@ fn many_nodes_are_placed_much_better_than_by_greed() {
     assert!(search < greedy / 2.0, "{search}, greedy {greedy}");
 }
 
+/// In the first part in a hundred of its looks at the clock a large problem has something twice as good as the beginning.
+#[test]
+fn a_large_problem_has_something_early() {
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    let shape = Shape { services: 400, nodes: 60, application: 25, edges: 1.3, fill: 0.7 };
+    let problem = Problem::new(generate(shape, &mut ChaCha8Rng::seed_from_u64(5))).expect("a problem");
+    let begun = rank(&problem, &crate::placement::start(&problem)).cost.as_kb_ms();
+    let (looks, early) = (AtomicU64::new(0), Mutex::new(None));
+    let look = || {
+        looks.fetch_add(1, Ordering::Relaxed);
+        false
+    };
+    let hear = |rank: Rank| {
+        if rank.is_allowed() && rank.cost.as_kb_ms() < begun / 2.0 {
+            early.lock().expect("nobody panics").get_or_insert(looks.load(Ordering::Relaxed));
+        }
+    };
+    placer(find("search").expect("a policy"), &[], 1).place_telling(&problem, &look, &hear);
+    let (all, early) = (looks.into_inner(), early.into_inner().expect("nobody panics"));
+    assert!(early.is_some_and(|early| early * 100 < all), "{early:?} of {all}");
+}
+
 /// What is done at once is the same everywhere.
 #[test]
 fn threads_do_not_change_what_a_large_problem_comes_to() {

@@ -7,6 +7,11 @@ use super::super::worth;
 use super::*;
 use crate::placement::contract::problems;
 
+/// All that are built in: with the feature `highs` two.
+fn engines() -> impl Iterator<Item = Engine> {
+    Engine::NAMES.iter().map(|name| Engine::named(name))
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
 
@@ -18,12 +23,14 @@ proptest! {
         let cluster = Cluster::running(&problem);
         for pods in super::super::pending(&cluster) {
             let best = best_of_all(&objectives, &cluster, &pods);
-            let nodes = Pairs::new(&objectives, &cluster, &pods).solve(Engine::Microlp);
-            prop_assert_eq!(nodes.is_some(), best.is_some());
-            if let (Some(nodes), Some(best)) = (nodes, best) {
-                let nodes: Vec<_> = nodes.into_iter().map(Some).collect();
-                let reached = worth(&objectives, &cluster, &pods, &nodes);
-                prop_assert!((reached - best).abs() < 1e-5, "{reached} of {best} with {nodes:?}");
+            for engine in engines() {
+                let nodes = Pairs::new(&objectives, &cluster, &pods).solve(engine);
+                prop_assert_eq!(nodes.is_some(), best.is_some());
+                if let (Some(nodes), Some(best)) = (nodes, best) {
+                    let nodes: Vec<_> = nodes.into_iter().map(Some).collect();
+                    let reached = worth(&objectives, &cluster, &pods, &nodes);
+                    prop_assert!((reached - best).abs() < 1e-5, "{reached} of {best} with {nodes:?} by {engine:?}");
+                }
             }
         }
     }
@@ -39,11 +46,11 @@ proptest! {
                 let each = shares.iter().flatten().zip(assignment.values.iter().flatten());
                 each.map(|(share, value)| share * value).sum::<f64>()
             };
-            if let Some(best) = best {
-                let whole = sum(assignment.solve(Engine::Microlp, true, None).expect("solved"));
-                prop_assert!((whole - best).abs() < 1e-6, "{whole} of {best}");
-                let divided = sum(assignment.solve(Engine::Microlp, false, None).expect("solved"));
-                prop_assert!(divided > best - 1e-6, "{divided} below {best}");
+            for (engine, best) in engines().filter_map(|engine| Some((engine, best?))) {
+                let whole = sum(assignment.solve(engine, true, None).expect("solved"));
+                prop_assert!((whole - best).abs() < 1e-6, "{whole} of {best} by {engine:?}");
+                let divided = sum(assignment.solve(engine, false, None).expect("solved"));
+                prop_assert!(divided > best - 1e-6, "{divided} below {best} by {engine:?}");
             }
         }
     }
