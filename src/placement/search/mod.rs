@@ -1,7 +1,7 @@
 //! Our own solver, and the default: greedy, annealing on several scales, and local search with kicks; can be stopped at any time.
 //!
 //! - A small problem begins with the greedy algorithm of paper 001 ([`Pga`](super::pga::Pga)), so that the result is never worse
-//!   than that, however short the time.
+//!   than that, however short the time; where nothing is proved in the end it has another go with other numbers of workers.
 //! - Then placements are grown from nothing: services that talk much are merged, again and again, and the smallest problem is
 //!   annealed first, the original last ([`scales`]): what belongs together moves together. On many nodes it is decided before
 //!   which region a service goes to ([`regions`]). Of some that are grown, the better half goes on, again and again.
@@ -85,6 +85,9 @@ const FIRST_ROUND: u64 = 16;
 const FIRST_ROUNDS: u32 = 4;
 const PROVED: u64 = 64;
 
+/// With how many workers the greedy algorithm has another go in the end, where nothing is proved.
+const WORKERS: [usize; 3] = [1, 8, 32];
+
 /// Our own solver.
 #[derive(Debug)]
 pub struct Search {
@@ -118,10 +121,16 @@ impl Search {
         let mut spent = Spent { trials: 0, time_up, told };
         let (mut proven, mut others) = (false, 0);
         if size < SMALL {
-            best.offer(Pga::default().improve(problem, start, time_up).placement);
+            best.offer(Pga::default().improve(problem, start.clone(), time_up).placement);
             best.offer(descended(problem, best.placement.clone(), time_up));
             let all = self.effort.saturating_mul(MORE).saturating_mul(size);
             (proven, others) = self.rounds(&Terrain::new(problem), all, &mut best, &mut spent);
+            // With another number of workers it ends elsewhere, and nobody is to be better off with it.
+            for workers in WORKERS {
+                if !(proven || best.is_ideal() || time_up()) {
+                    best.take(&Pga { workers }.improve(problem, start.clone(), time_up).placement);
+                }
+            }
         } else if !best.is_ideal() && !time_up() {
             let terrain = Terrain::new(problem);
             if self.effort > 0 {
