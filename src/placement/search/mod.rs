@@ -101,21 +101,21 @@ pub struct Search {
 
 impl Placer for Search {
     fn place(&mut self, problem: &Problem, time_up: TimeUp<'_>) -> Placed {
-        self.improve(problem, start(problem), time_up)
+        self.improve(problem, &start(problem), time_up)
     }
 
     fn place_telling(&mut self, problem: &Problem, time_up: TimeUp<'_>, told: Told<'_>) -> Placed {
-        self.improve_telling(problem, start(problem), time_up, told)
+        self.improve_telling(problem, &start(problem), time_up, told)
     }
 }
 
 impl Search {
     /// The search from a placement on.
-    pub fn improve(&mut self, problem: &Problem, start: Placement, time_up: TimeUp<'_>) -> Placed {
+    pub fn improve(&mut self, problem: &Problem, start: &Placement, time_up: TimeUp<'_>) -> Placed {
         self.improve_telling(problem, start, time_up, UNHEARD)
     }
 
-    fn improve_telling(&mut self, problem: &Problem, start: Placement, time_up: TimeUp<'_>, told: Told<'_>) -> Placed {
+    fn improve_telling(&mut self, problem: &Problem, start: &Placement, time_up: TimeUp<'_>, told: Told<'_>) -> Placed {
         let size = (problem.services().len() * problem.hosts().len()) as u64;
         let mut best = Best::telling(problem, start.clone(), told);
         let mut spent = Spent { trials: 0, time_up, told };
