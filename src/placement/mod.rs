@@ -65,6 +65,6 @@ pub use cost::{Cost, Objective, Overload, Rank, Valuation};
 pub use evaluator::Evaluator;
 pub use kubernetes::Kubernetes;
 pub use loads::Loads;
-pub use policy::{NO_HURRY, POLICIES, Placed, Placer, Policy, Setting, TimeUp, Told, UNHEARD, build, find};
+pub use policy::{MAKESHIFT, NO_HURRY, POLICIES, Placed, Placer, Policy, Setting, TimeUp, Told, UNHEARD, build, find};
 pub use problem::Problem;
 pub use stay::start;

@@ -55,18 +55,9 @@ pub struct Placed {
     pub makeshift: usize,
 }
 
-impl Placed {
-    /// What a reader has to know of services that the policy did not place itself; nothing where it placed all.
-    pub fn makeshift_words(&self) -> Option<String> {
-        let (some, all) = (self.makeshift, self.placement.len());
-        (some > 0).then(|| {
-            format!(
-                "{some} of {all} services were not placed by the policy but one after the other by a simpler rule: there was \
-                 too much for it, or the time was up."
-            )
-        })
-    }
-}
+/// What a reader has to know of [`Placed::makeshift`], after how many services it is of.
+pub const MAKESHIFT: &str = "services were not placed by the policy but one after the other by a simpler rule: there was too much \
+                             for it, or the time was up.";
 
 /// Places the services of a problem.
 pub trait Placer: Send {

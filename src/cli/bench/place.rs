@@ -31,10 +31,10 @@ TraDE's example (27 services, 9 nodes), problems by lot of the same size, and of
 1,000 services on 100 nodes (applications of 25 services, nodes full to 70 or
 92 %, and one graph of everything), each placed by `search` within a limit of
 time; beside the first three `pga` with 4 workers, without one. The example is
-also placed by `search` without a limit, until the best is proved. The best known
-cost is that of much longer searches with several seeds. Small problems are set
-beside the optimum that branch and bound proves. Use a release build on a
-machine that does nothing else.
+also placed by `search` without a limit, until the best is proved. The best
+known cost is that of much longer searches with several seeds. Small problems
+are set beside the optimum that branch and bound proves. Use a release build on
+a machine that does nothing else.
 
 Exit code: 0 also when a target is missed, 2 when something could not be measured.")]
 pub(super) struct PlaceBenchArgs {

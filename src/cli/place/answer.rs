@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::parameters::Parameters;
 use crate::placement::explain::{Reason, Shortage, moves, overloads, reason, shortages};
 use crate::placement::files::shown;
-use crate::placement::{Evaluator, Placed, Placement, Policy, Problem, Valuation};
+use crate::placement::{Evaluator, MAKESHIFT, Placed, Placement, Policy, Problem, Valuation};
 use crate::wording::OneLine;
 
 /// A placement and what led to it.
@@ -66,7 +66,8 @@ impl Answer<'_> {
         writeln!(text, "cost       {}", self.headline())?;
         writeln!(text, "before     {}", self.began())?;
         self.write_nodes(text)?;
-        if let Some(words) = self.placed.makeshift_words() {
+        if self.placed.makeshift > 0 {
+            let words = format!("{} of {} {MAKESHIFT}", self.placed.makeshift, self.placed.placement.len());
             writeln!(text, "\n{}", super::super::terminal::hanging("", &words, 0, 100))?;
         }
         let moves = moves(self.problem, &self.placed.placement);

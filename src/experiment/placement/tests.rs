@@ -148,3 +148,17 @@ fn what_is_wrong_in_a_plan_is_said_with_its_place() {
         assert!(error.starts_with(wanted), "{error}\n{wanted}");
     }
 }
+
+/// A report that says nothing would show another rule's figures under the policy's name.
+#[test]
+fn a_program_that_was_too_large_to_be_tried_is_a_caveat() {
+    let outcome = |most: u32| {
+        let strategy = format!("{{policy: ilp, parameters: {{mode: group, max_variables: {most}}}}}");
+        let topology = "{name: t, random: {nodes: 3, base: 2ms, addition: 1ms}, seed: 1}";
+        let alike = "  services: {alike: {count: [4], cpu: 100, memory: 64}}\n  nodes: {cpu: 1000, memory: 1024}\n  start: nowhere\n";
+        first(&text(topology, &strategy, alike))
+    };
+    assert!(outcome(12).caveats.is_empty());
+    let caveats = outcome(11).caveats;
+    assert!(matches!(caveats.as_slice(), [words] if words.starts_with("Some services were not placed")), "{caveats:?}");
+}

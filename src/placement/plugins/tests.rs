@@ -328,5 +328,4 @@ fn who_has_no_time_or_too_large_a_program_says_how_many_that_is() {
     assert_eq!(placed("ilp", &group[..1], &problem).makeshift, 0);
     let found = placed("ilp", &group, &problem);
     assert!(found.makeshift == 40 && within(&found), "{}", found.makeshift);
-    assert!(found.makeshift_words().is_some_and(|words| words.starts_with("40 of 40 services")));
 }
