@@ -46,15 +46,28 @@ pub(super) enum Broken {
     TimedOut,
 }
 
-/// How often the rest of the runtime has a turn before a body's first piece counts as not there yet.
+/// The next piece, which comes by `sender`.
+fn next(
+    body: &mut Incoming,
+    sender: Option<&mut Sender>,
+    cx: &mut Context<'_>,
+) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
+    let frame = Pin::new(&mut *body).poll_frame(cx);
+    if frame.is_pending() && sender.is_some_and(|sender| sender.turn(cx)) {
+        return Pin::new(body).poll_frame(cx);
+    }
+    frame
+}
+
+/// How often the rest of the runtime has a turn before the first piece of a body that comes by itself counts as not there yet.
 const TURNS: u32 = 2;
 
 /// The first piece of a body, if it has come with its head: then both leave by one write.
-async fn ahead(body: &mut Incoming) -> Option<Result<Frame<Bytes>, Broken>> {
+async fn ahead(body: &mut Incoming, sender: &mut Sender) -> Option<Result<Frame<Bytes>, Broken>> {
     let mut turns = 0;
-    std::future::poll_fn(|cx| match Pin::new(&mut *body).poll_frame(cx) {
+    std::future::poll_fn(|cx| match next(body, Some(&mut *sender), cx) {
         Poll::Ready(frame) => Poll::Ready(frame.map(|frame| frame.map_err(Broken::from))),
-        Poll::Pending if turns == TURNS => Poll::Ready(None),
+        Poll::Pending if turns == TURNS || matches!(sender, Sender::Alone(_)) => Poll::Ready(None),
         Poll::Pending => {
             turns += 1;
             cx.waker().wake_by_ref();
@@ -66,16 +79,17 @@ async fn ahead(body: &mut Incoming) -> Option<Result<Frame<Bytes>, Broken>> {
 
 impl Theirs {
     pub(super) async fn new(
-        body: Incoming,
+        mut body: Incoming,
         flight: Flight,
-        sender: Sender,
+        mut sender: Sender,
         patience: Duration,
         place: Arc<Place>,
     ) -> Self {
-        let mut theirs = Self { first: None, body, flight, sender: Some(sender), patience, waits: None, _place: place };
-        if !theirs.body.is_end_stream() {
-            theirs.first = ahead(&mut theirs.body).await;
+        let mut first = None;
+        if !body.is_end_stream() {
+            first = ahead(&mut body, &mut sender).await;
         }
+        let mut theirs = Self { first, body, flight, sender: Some(sender), patience, waits: None, _place: place };
         match &theirs.first {
             Some(Err(_)) => {
                 theirs.flight.end(Outcome::Failed);
@@ -98,7 +112,7 @@ impl Theirs {
         if let Some(first) = self.first.take() {
             return Poll::Ready(Some(first));
         }
-        match Pin::new(&mut self.body).poll_frame(cx) {
+        match next(&mut self.body, self.sender.as_mut(), cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 self.waits = None;
                 // The client's side asks no more when it has as much as the length said.

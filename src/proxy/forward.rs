@@ -86,7 +86,7 @@ const BAD_BODY: No = no(StatusCode::BAD_REQUEST, "body", "the request broke off\
 enum Tried {
     Answered(Response<Incoming>, Sender),
     /// The instance has done nothing about the request, which is still there.
-    Again(Request<Asked>),
+    Again,
     No(No),
 }
 
@@ -109,63 +109,77 @@ impl Proxy {
 
     /// Answers a request of the client at `peer`.
     pub(super) async fn answer(self: Arc<Self>, request: Request<Incoming>, peer: SocketAddr) -> Response<Answer> {
-        let Some(log) = &self.log else { return self.forwarded(request).await };
-        let (come, method, uri) = (self.clock.now(), request.method().clone(), request.uri().clone());
-        let response = Arc::clone(&self).forwarded(request).await;
-        let instance = response.headers().get(INSTANCE_HEADER);
-        let took = self.clock.now().since(come);
-        log.write(&Line { peer, method: &method, uri: &uri, status: response.status(), instance, took });
+        let noted = self.log.is_some().then(|| (self.clock.now(), request.method().clone(), request.uri().clone()));
+        let mut course = Course::new(&self);
+        let run = match course.begin(request) {
+            Ok(()) => course.run().await,
+            Err(no) => Err(no),
+        };
+        let response = run.unwrap_or_else(|no| {
+            self.metrics.refuse(no.reason);
+            say(no, course.asked)
+        });
+        if let (Some(log), Some((come, method, uri))) = (&self.log, noted) {
+            let instance = response.headers().get(INSTANCE_HEADER);
+            let took = self.clock.now().since(come);
+            log.write(&Line { peer, method: &method, uri: &uri, status: response.status(), instance, took });
+        }
         response
     }
+}
 
-    async fn forwarded(self: Arc<Self>, request: Request<Incoming>) -> Response<Answer> {
-        let routes = self.routes();
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
-        self.metrics.in_flight.inc();
-        let place = Arc::new(Place(Arc::clone(&self)));
-        let mut asked = None;
-        match self.forward(&routes, request, place, &mut asked).await {
-            Ok(response) => response,
-            Err(refused) => {
-                self.metrics.refuse(refused.reason);
-                say(refused, asked)
-            }
-        }
+/// A request on its way. What its futures need is here and not in each of them: they are moved and so are to be small.
+struct Course {
+    place: Arc<Place>,
+    routes: Arc<Routes>,
+    service: Option<Arc<Service>>,
+    /// As an instance gets it; not here while one has it.
+    request: Option<Request<Asked>>,
+    deadline: Moment,
+    /// Who was asked last.
+    asked: Option<HeaderValue>,
+}
+
+impl Course {
+    fn new(proxy: &Arc<Proxy>) -> Self {
+        proxy.in_flight.fetch_add(1, Ordering::Relaxed);
+        proxy.metrics.in_flight.inc();
+        let (place, routes) = (Arc::new(Place(Arc::clone(proxy))), proxy.routes());
+        let deadline = proxy.clock.now() + routes.timeouts.request;
+        Self { place, routes, service: None, request: None, deadline, asked: None }
     }
 
-    async fn forward(
-        &self,
-        routes: &Routes,
-        request: Request<Incoming>,
-        place: Arc<Place>,
-        asked: &mut Option<HeaderValue>,
-    ) -> Result<Response<Answer>, No> {
+    fn proxy(&self) -> &Proxy {
+        &self.place.0
+    }
+
+    fn clock(&self) -> Clock {
+        self.proxy().clock
+    }
+
+    /// Whom the request is for, and what an instance gets of it.
+    fn begin(&mut self, request: Request<Incoming>) -> Result<(), No> {
         // This one is counted already.
-        if self.in_flight.load(Ordering::Relaxed) > routes.limits.in_flight {
+        if self.proxy().in_flight.load(Ordering::Relaxed) > self.routes.limits.in_flight {
             return Err(FULL);
         }
-        let service = routes.service(&request)?;
-        let mut request = prepare(service, request)?;
-        let deadline = self.clock.now() + routes.timeouts.request;
+        let service = self.routes.service(&request)?;
+        self.request = Some(prepare(service, request)?);
+        self.service = Some(Arc::clone(service));
+        Ok(())
+    }
+
+    async fn run(&mut self) -> Result<Response<Answer>, No> {
         for attempt in 1..=ATTEMPTS {
-            let mut flight = Flight::begin(service, self.clock).ok_or(NOBODY)?;
-            *asked = Some(flight.upstream.header.clone());
-            match self.attempt(routes, &mut flight, request, deadline).await {
-                Tried::Answered(mut response, sender) => {
-                    pass_on(response.headers_mut());
-                    response.headers_mut().entry(INSTANCE_HEADER).or_insert_with(|| flight.upstream.header.clone());
-                    // Versions are of one hop.
-                    *response.version_mut() = Version::HTTP_11;
-                    let patience = routes.timeouts.body.as_duration();
-                    let (head, body) = response.into_parts();
-                    let body = Theirs::new(body, flight, sender, patience, place).await;
-                    return Ok(Response::from_parts(head, Answer::Theirs(body)));
+            let service = self.service.as_ref().ok_or(UNKNOWN)?;
+            let mut flight = Flight::begin(service, self.clock()).ok_or(NOBODY)?;
+            self.asked = Some(flight.upstream.header.clone());
+            match self.attempt(&mut flight).await {
+                Tried::Answered(response, sender) => return Ok(self.answered(response, flight, sender).await),
+                Tried::Again if attempt < ATTEMPTS => {
+                    self.proxy().metrics.retries.inc();
                 }
-                Tried::Again(_) if attempt == ATTEMPTS => return Err(FAILED),
-                Tried::Again(back) => {
-                    self.metrics.retries.inc();
-                    request = back;
-                }
+                Tried::Again => return Err(FAILED),
                 Tried::No(no) => return Err(no),
             }
         }
@@ -173,33 +187,28 @@ impl Proxy {
     }
 
     /// Gives the request to the flight's instance.
-    async fn attempt(
-        &self,
-        routes: &Routes,
-        flight: &mut Flight,
-        mut request: Request<Asked>,
-        deadline: Moment,
-    ) -> Tried {
+    async fn attempt(&mut self, flight: &mut Flight) -> Tried {
         for renewals in 0.. {
-            let mut sender = match self.sender(routes, flight, deadline).await {
-                Ok(sender) => sender,
-                // Nothing was sent, so nothing happens twice.
-                Err(()) if self.clock.now() < deadline => return Tried::Again(request),
-                Err(()) => return Tried::No(LATE),
+            let mut sender = match flight.upstream.kept() {
+                Some(kept) => kept,
+                // Seldom, and larger than all else.
+                None => match Box::pin(self.connected(flight)).await {
+                    Ok(sender) => sender,
+                    // Nothing was sent, so nothing happens twice.
+                    Err(()) if self.clock().now() < self.deadline => return Tried::Again,
+                    Err(()) => return Tried::No(LATE),
+                },
             };
-            let limit = self.clock.instant(deadline).into();
-            let Ok(sent) = tokio::time::timeout_at(limit, sender.send(request)).await else {
+            let limit = self.clock().instant(self.deadline).into();
+            let Ok(sent) = tokio::time::timeout_at(limit, sender.send(&mut self.request)).await else {
                 sender.avoid();
                 flight.end(Outcome::TimedOut);
                 return Tried::No(LATE);
             };
             let tried = match sent {
                 Ok(response) => return Tried::Answered(response, sender),
-                Err(Unanswered::Renew(back)) if renewals < RENEWALS => {
-                    request = back;
-                    continue;
-                }
-                Err(Unanswered::Renew(back) | Unanswered::Elsewhere(back)) => Tried::Again(back),
+                Err(Unanswered::Renew) if renewals < RENEWALS => continue,
+                Err(Unanswered::Renew | Unanswered::Elsewhere) => Tried::Again,
                 Err(Unanswered::Body) => Tried::No(BAD_BODY),
                 Err(Unanswered::Failed) => Tried::No(FAILED),
             };
@@ -208,18 +217,12 @@ impl Proxy {
         }
         Tried::No(FAILED)
     }
-}
 
-impl Proxy {
-    /// A connection to the flight's instance, kept or new. When there is none, the policy has been told.
-    async fn sender(&self, routes: &Routes, flight: &mut Flight, deadline: Moment) -> Result<Sender, ()> {
-        if let Some(sender) = flight.upstream.kept() {
-            return Ok(sender);
-        }
-        let limit = (self.clock.now() + routes.timeouts.connect).min(deadline);
-        let connecting =
-            tokio::time::timeout_at(self.clock.instant(limit).into(), flight.upstream.connect(self.clock.now()));
-        match connecting.await {
+    /// A new connection to the flight's instance. When there is none, the policy has been told.
+    async fn connected(&self, flight: &mut Flight) -> Result<Sender, ()> {
+        let (clock, now) = (self.clock(), self.clock().now());
+        let limit = (now + self.routes.timeouts.connect).min(self.deadline);
+        match tokio::time::timeout_at(clock.instant(limit).into(), flight.upstream.connect(now)).await {
             Ok(Ok(sender)) => Ok(sender),
             Ok(Err(error)) if error.kind() != io::ErrorKind::TimedOut => {
                 flight.end(Outcome::Failed);
@@ -230,6 +233,18 @@ impl Proxy {
                 Err(())
             }
         }
+    }
+
+    /// The answer as the client gets it.
+    async fn answered(&self, response: Response<Incoming>, flight: Flight, sender: Sender) -> Response<Answer> {
+        let (mut head, body) = response.into_parts();
+        pass_on(&mut head.headers);
+        head.headers.entry(INSTANCE_HEADER).or_insert_with(|| flight.upstream.header.clone());
+        // Versions are of one hop.
+        head.version = Version::HTTP_11;
+        let patience = self.routes.timeouts.body.as_duration();
+        let body = Theirs::new(body, flight, sender, patience, Arc::clone(&self.place)).await;
+        Response::from_parts(head, Answer::Theirs(body))
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod access_log;
 mod admin;
+mod alone;
 mod answer;
 mod asked;
 mod config;

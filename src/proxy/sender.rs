@@ -1,10 +1,13 @@
 //! [`Sender`]: the upper end of a connection to an instance, whichever protocol it speaks, and what is known of a request
 //! that it could not send.
 
+use std::task::Context;
+
 use hyper::body::Incoming;
-use hyper::client::conn::{TrySendError, http1};
+use hyper::client::conn::TrySendError;
 use hyper::{Request, Response};
 
+use super::alone::Alone;
 use super::asked::{Asked, again};
 use super::shared::Place;
 
@@ -12,18 +15,18 @@ use super::shared::Place;
 #[derive(Debug)]
 pub(super) enum Sender {
     /// One request at a time.
-    Alone(http1::SendRequest<Asked>),
+    Alone(Box<Alone>),
     /// Others beside it.
     Shared(Place),
 }
 
 /// Why there is no answer.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unanswered {
-    /// The connection was about to end and the request did not reach the instance: another connection may have it.
-    Renew(Request<Asked>),
-    /// The instance has certainly done nothing about it: another one may have it.
-    Elsewhere(Request<Asked>),
+    /// The connection was about to end and the request, which is back, did not reach the instance: another connection may have it.
+    Renew,
+    /// The instance has certainly done nothing about it, and it is back: another one may have it.
+    Elsewhere,
     /// The client's body broke off.
     Body,
     /// The instance may have done something about it.
@@ -31,21 +34,38 @@ pub(super) enum Unanswered {
 }
 
 impl Sender {
-    /// Sends a request and waits for the head of its answer.
-    pub(super) async fn send(&mut self, request: Request<Asked>) -> Result<Response<Incoming>, Unanswered> {
+    /// Sends a request, which is taken from its place, and waits for the head of its answer.
+    pub(super) async fn send(
+        &mut self,
+        request: &mut Option<Request<Asked>>,
+    ) -> Result<Response<Incoming>, Unanswered> {
         match self {
-            Self::Alone(sender) => {
-                // A kept connection may still be about to end its last answer.
-                if !sender.is_ready() && sender.ready().await.is_err() {
-                    return Err(Unanswered::Elsewhere(request));
+            Self::Alone(connection) => {
+                // A new one has had no turn yet.
+                if !connection.is_ready() && connection.ready().await.is_err() {
+                    return Err(Unanswered::Elsewhere);
                 }
-                let repeatable = request.method().is_idempotent();
-                sender.try_send_request(request).await.map_err(|failed| alone(failed, repeatable))
+                let sent = request.take().ok_or(Unanswered::Failed)?;
+                let repeatable = sent.method().is_idempotent();
+                connection.send(sent).await.map_err(|failed| alone(failed, repeatable, request))
             }
             Self::Shared(place) => {
-                let copy = again(&request);
-                place.send(request).await.map_err(|failed| shared(failed, copy, place))
+                let sent = request.take().ok_or(Unanswered::Failed)?;
+                // What is larger than the rest is not to make it larger.
+                let copy = again(&sent).map(Box::new);
+                Box::pin(place.send(sent)).await.map_err(|failed| shared(failed, copy, place, request))
             }
+        }
+    }
+
+    /// Lets more of the answer come; `false` if that goes on by itself.
+    pub(super) fn turn(&mut self, cx: &mut Context<'_>) -> bool {
+        match self {
+            Self::Alone(connection) => {
+                connection.turn(cx);
+                true
+            }
+            Self::Shared(_) => false,
         }
     }
 
@@ -57,9 +77,13 @@ impl Sender {
     }
 }
 
-fn alone(mut failed: TrySendError<Request<Asked>>, repeatable: bool) -> Unanswered {
+/// Why a connection of its own has no answer; the request is put `back` where another may have it.
+fn alone(mut failed: TrySendError<Request<Asked>>, repeatable: bool, back: &mut Option<Request<Asked>>) -> Unanswered {
     match failed.take_message() {
-        Some(back) if repeatable => Unanswered::Elsewhere(back),
+        Some(request) if repeatable => {
+            *back = Some(request);
+            Unanswered::Elsewhere
+        }
         _ if failed.error().is_user() => Unanswered::Body,
         _ => Unanswered::Failed,
     }
@@ -67,27 +91,46 @@ fn alone(mut failed: TrySendError<Request<Asked>>, repeatable: bool) -> Unanswer
 
 /// HTTP/2 tells what was not processed: all of a connection without settings, a refused stream, and those above the last one of a connection that is going away
 /// (RFC 9113, section 8.7). That holds for every method; but a body that was passed on is gone, so `copy` is of those without.
-fn shared(mut failed: TrySendError<Request<Asked>>, copy: Option<Request<Asked>>, place: &Place) -> Unanswered {
-    if let Some(back) = failed.take_message() {
+fn shared(
+    mut failed: TrySendError<Request<Asked>>,
+    copy: Option<Box<Request<Asked>>>,
+    place: &Place,
+    back: &mut Option<Request<Asked>>,
+) -> Unanswered {
+    if let Some(request) = failed.take_message() {
         place.avoid();
-        return Unanswered::Renew(back);
+        *back = Some(request);
+        return Unanswered::Renew;
     }
+    let unanswered = refused(failed.error(), place);
+    if matches!(unanswered, Unanswered::Renew | Unanswered::Elsewhere) {
+        *back = copy.map(|copy| *copy);
+        if back.is_none() {
+            return Unanswered::Failed;
+        }
+    }
+    unanswered
+}
+
+/// What an error of a connection with others says about a request without a body.
+fn refused(error: &hyper::Error, place: &Place) -> Unanswered {
     if !place.is_begun() {
         place.avoid();
-        return copy.map_or(Unanswered::Failed, Unanswered::Elsewhere);
+        return Unanswered::Elsewhere;
     }
-    let source = std::error::Error::source(failed.error());
+    let source = std::error::Error::source(error);
     let Some(error) = source.and_then(|source| source.downcast_ref::<h2::Error>()) else { return Unanswered::Failed };
     if error.is_go_away() {
         place.avoid();
     }
-    match copy {
-        Some(copy) if error.is_remote() && error.is_go_away() => Unanswered::Renew(copy),
-        Some(copy) if error.is_remote() && error.reason() == Some(h2::Reason::REFUSED_STREAM) => {
-            Unanswered::Elsewhere(copy)
-        }
+    if error.is_remote() && error.is_go_away() {
+        Unanswered::Renew
+    } else if error.is_remote() && error.reason() == Some(h2::Reason::REFUSED_STREAM) {
+        Unanswered::Elsewhere
+    } else if error.is_reset() && !error.is_remote() && !error.is_library() {
         // It was we who ended the stream.
-        _ if error.is_reset() && !error.is_remote() && !error.is_library() => Unanswered::Body,
-        _ => Unanswered::Failed,
+        Unanswered::Body
+    } else {
+        Unanswered::Failed
     }
 }

@@ -4,12 +4,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::HeaderValue;
-use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use super::asked::Asked;
+use super::alone::Alone;
 use super::instances::Instance;
 use super::metrics::InstanceMetrics;
 use super::protocol::Protocol;
@@ -47,7 +45,7 @@ enum Pool {
 #[derive(Debug, Default)]
 struct Idle {
     /// The most recently used last, with the moment of that.
-    senders: Vec<(Moment, SendRequest<Asked>)>,
+    connections: Vec<(Moment, Box<Alone>)>,
     /// No more are kept.
     over: bool,
 }
@@ -75,9 +73,9 @@ impl Upstream {
         match &self.pool {
             Pool::Alone(idle) => {
                 let mut idle = Idle::of(idle);
-                while let Some((_, sender)) = idle.senders.pop() {
-                    if !sender.is_closed() {
-                        return Some(Sender::Alone(sender));
+                while let Some((_, mut connection)) = idle.connections.pop() {
+                    if connection.is_free() {
+                        return Some(Sender::Alone(connection));
                     }
                 }
                 None
@@ -86,13 +84,13 @@ impl Upstream {
         }
     }
 
-    /// Keeps a connection whose answer has been read.
+    /// Keeps a connection whose answer has been read. One that still has some of its request to send is of no use to others.
     pub(super) fn keep(&self, now: Moment, sender: Sender) {
         match (&self.pool, sender) {
-            (Pool::Alone(idle), Sender::Alone(sender)) => {
+            (Pool::Alone(idle), Sender::Alone(mut connection)) => {
                 let mut idle = Idle::of(idle);
-                if !idle.over && !sender.is_closed() && idle.senders.len() < MOST_IDLE {
-                    idle.senders.push((now, sender));
+                if !idle.over && idle.connections.len() < MOST_IDLE && connection.is_free() {
+                    idle.connections.push((now, connection));
                 }
             }
             (_, Sender::Shared(place)) => place.leave(now),
@@ -105,7 +103,7 @@ impl Upstream {
         match &self.pool {
             Pool::Alone(idle) => {
                 let fresh = |since| now.since(since) < LONGEST_IDLE;
-                Idle::of(idle).senders.retain(|(since, sender)| !sender.is_closed() && fresh(*since));
+                Idle::of(idle).connections.retain_mut(|(since, connection)| fresh(*since) && connection.is_free());
             }
             Pool::Shared(shared) => shared.tidy(now, LONGEST_IDLE),
         }
@@ -117,7 +115,7 @@ impl Upstream {
             Pool::Alone(idle) => {
                 let mut idle = Idle::of(idle);
                 idle.over = true;
-                idle.senders.clear();
+                idle.connections.clear();
             }
             Pool::Shared(shared) => shared.retire(),
         }
@@ -127,10 +125,8 @@ impl Upstream {
     pub(super) async fn connect(&self, now: Moment) -> io::Result<Sender> {
         match &self.pool {
             Pool::Alone(_) => {
-                let io = TokioIo::new(self.dial().await?);
-                let (sender, connection) = http1::Builder::new().handshake(io).await.map_err(io::Error::other)?;
-                tokio::spawn(connection);
-                Ok(Sender::Alone(sender))
+                let connection = Alone::open(self.dial().await?).await.map_err(io::Error::other)?;
+                Ok(Sender::Alone(Box::new(connection)))
             }
             Pool::Shared(shared) => shared.open(now, self.dial()).await.map(Sender::Shared),
         }
