@@ -1,40 +1,16 @@
-//! Placements that are grown from nothing, and cycles that improve the best of them. Large problems have several of both at once,
-//! always as many: the result does not depend on the processors.
+//! Cycles, which improve a placement: what is together is merged, and all is annealed anew.
 
-use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use rayon::prelude::*;
 
-use super::SMALL;
-use super::anneal::Anneal;
+use super::anneal::{Anneal, Course};
 use super::best::Best;
-use super::ground::Ground;
+use super::coarse::heaped;
+use super::growth::REGION_PART;
 use super::recombine::recombined;
-use super::regions::Regions;
 use super::scales::{Heat, Scales, Spent, may_regroup};
+use super::terrain::{Terrain, lanes};
 use crate::placement::dice::{below, unit_interval};
-use crate::placement::{Placement, Problem, TimeUp, Told, UNHEARD};
-
-/// How many placements are grown from nothing, the first without a look at regions; in a small problem, and in a round of no more
-/// than [`SHORT`] trials for each service and node.
-const CANDIDATES: usize = 8;
-const SMALL_CANDIDATES: usize = 4;
-const SHORT: u64 = 16;
-
-/// On how many trials for each service and node at most they are grown, all together, or which part of all trials.
-const ANEW: u64 = 40;
-const ANEW_PART: u64 = 4;
-
-/// The same, for each time that they are improved before the worse half is left.
-const STAGE: u64 = 32;
-const STAGE_PART: u64 = 8;
-
-/// How many services and nodes there are for each trial in a hurry.
-const HURRY: u64 = 4;
-
-/// What part of a node, or of a region, merged services may fill at first, in percent.
-const PLAIN_PART: u64 = 100;
-const REGION_PART: u64 = 100;
+use crate::placement::{Placement, UNHEARD};
 
 /// How many trials a cycle has for each service and node; after so many cycles, one more.
 const CYCLE: u64 = 2;
@@ -51,158 +27,21 @@ const SPAN: f64 = 0.01;
 
 /// How many cycles a large problem has at once; which part of them decides on regions first, with which part of its trials, and at
 /// how many times the temperature.
-const LANES: usize = 4;
+pub(super) const LANES: usize = 4;
 const REGIONAL: f64 = 0.6;
 const REGIONAL_PART: u64 = 5;
 const REGIONAL_HEAT: f64 = 10.0;
 
-/// A problem, and what annealing looks up.
-pub(super) struct Terrain<'a> {
-    problem: &'a Problem,
-    ground: Ground,
-    regions: Option<(Regions, Ground)>,
-}
-
-impl<'a> Terrain<'a> {
-    pub(super) fn new(problem: &'a Problem) -> Self {
-        let with_ground = |regions: Regions| {
-            let ground = Ground::new(&regions.problem);
-            (regions, ground)
-        };
-        Self { problem, ground: Ground::new(problem), regions: Regions::new(problem).map(with_ground) }
-    }
-
-    pub(super) fn size(&self) -> u64 {
-        (self.problem.services().len() * self.problem.hosts().len()) as u64
-    }
-
-    /// How many links a service has in the mean.
-    pub(super) fn links_each(&self) -> u64 {
-        let services = 0..self.problem.services().len();
-        let count = services.len().max(1);
-        (services.map(|service| self.problem.links(service).len()).sum::<usize>() / count) as u64
-    }
-
-    fn is_small(&self) -> bool {
-        self.size() < SMALL
-    }
-
-    fn candidates(&self, trials: u64) -> usize {
-        if self.regions.is_none() || trials <= SHORT.saturating_mul(self.size()) {
-            1
-        } else if self.is_small() {
-            SMALL_CANDIDATES
-        } else {
-            CANDIDATES
-        }
-    }
-}
-
-/// One that is grown from nothing in a hurry: what there is in the first moments of a large problem.
-pub(super) fn hurried(terrain: &Terrain<'_>, spent: &mut Spent<'_>, stream: &mut ChaCha8Rng) -> Placement {
-    let (placement, tried) = grown(terrain, true, terrain.size() / HURRY, spent.time_up, stream);
-    spent.trials += tried;
-    placement
-}
-
-/// Placements that are grown from nothing and improved, of which the better half goes on until there is one, and cycles from there.
-pub(super) fn round(terrain: &Terrain<'_>, trials: u64, spent: &mut Spent<'_>, stream: &mut ChaCha8Rng) -> Placement {
-    let end = spent.trials.saturating_add(trials);
-    let candidates = terrain.candidates(trials);
-    let most = ANEW.saturating_mul(terrain.size());
-    // A short round has nothing left for cycles.
-    let part = if trials <= most { 1 } else { ANEW_PART };
-    let each = (trials / part).min(most) / candidates as u64;
-    let time_up = spent.time_up;
-    let grown = lanes(terrain, candidates, stream, |lane, stream| grown(terrain, lane > 0, each, time_up, stream));
-    let (mut field, tried) = heard(terrain.problem, grown, spent.told);
-    spent.trials += tried;
-    while field.len() > 1 {
-        let stage = (trials / STAGE_PART).min(STAGE.saturating_mul(terrain.size()));
-        let each = stage / field.len() as u64;
-        let begun = &field;
-        let improved = lanes(terrain, begun.len(), stream, |lane, stream| {
-            let mut best = Best::telling(terrain.problem, begun[lane].placement.clone(), UNHEARD);
-            let mut own = Spent { trials: 0, time_up, told: UNHEARD };
-            cycles(terrain, &mut best, (each, 1), &mut own, stream);
-            (best.placement, own.trials)
-        });
-        let (improved, tried) = heard(terrain.problem, improved, spent.told);
-        spent.trials += tried;
-        field = better_half(improved);
-    }
-    let Some(mut best) = field.pop() else { return crate::placement::start(terrain.problem) };
-    let count = if terrain.is_small() { 1 } else { LANES };
-    cycles(terrain, &mut best, (end, count), spent, stream);
-    best.placement
-}
-
-/// What lanes came to, with their ranks, and all their trials.
-fn heard<'a>(problem: &'a Problem, found: Vec<(Placement, u64)>, told: Told<'a>) -> (Vec<Best<'a>>, u64) {
-    let trials = found.iter().map(|(_, trials)| trials).sum();
-    (found.into_iter().map(|(placement, _)| Best::telling(problem, placement, told)).collect(), trials)
-}
-
-/// Those that fewer are better than; of equals the first.
-fn better_half(mut field: Vec<Best<'_>>) -> Vec<Best<'_>> {
-    for _ in 0..field.len() / 2 {
-        let worst =
-            (1..field.len()).fold(0, |last, one| if field[one].rank.beats(field[last].rank) { last } else { one });
-        field.remove(worst);
-    }
-    field
-}
-
-/// Does something so many times, each with a number and a stream of its own: at once where the problem is large.
-fn lanes<T: Send>(
-    terrain: &Terrain<'_>,
-    count: usize,
-    stream: &mut ChaCha8Rng,
-    work: impl Fn(usize, &mut ChaCha8Rng) -> T + Sync,
-) -> Vec<T> {
-    let streams: Vec<(usize, ChaCha8Rng)> =
-        (0..count).map(|lane| (lane, ChaCha8Rng::seed_from_u64(stream.next_u64()))).collect();
-    let work = |(lane, mut stream): (usize, ChaCha8Rng)| work(lane, &mut stream);
-    if terrain.is_small() || count == 1 {
-        streams.into_iter().map(work).collect()
-    } else {
-        streams.into_par_iter().map(work).collect()
-    }
-}
-
-/// A placement from nothing, and how many trials it took: services that talk much are merged, and the largest scale is annealed
-/// first; on regions before that on nodes.
-fn grown(
-    terrain: &Terrain<'_>,
-    by_region: bool,
-    trials: u64,
-    time_up: TimeUp<'_>,
-    stream: &mut ChaCha8Rng,
-) -> (Placement, u64) {
-    let mut spent = Spent { trials: 0, time_up, told: UNHEARD };
-    let mut scales = Scales::new(terrain.problem, &terrain.ground);
-    let placement = match terrain.regions.as_ref().filter(|_| by_region) {
-        None => {
-            scales.merge(PLAIN_PART, None, stream);
-            let begun = scales.begin(time_up);
-            scales.anneal(begun, trials, Heat::ANYWHERE, &mut spent, stream)
-        }
-        Some((regions, ground)) => {
-            let mut coarse = Scales::new(&regions.problem, ground);
-            coarse.merge(REGION_PART, None, stream);
-            let begun = coarse.begin(time_up);
-            let chosen = coarse.anneal(begun, trials / 2, Heat::ANYWHERE, &mut spent, stream);
-            let known = scales.merge(REGION_PART, Some(chosen.clone()), stream).unwrap_or(chosen);
-            let begun = regions.grow(scales.top(), &known, None);
-            scales.anneal(begun, trials / 2, Heat::WITHIN_REGIONS, &mut spent, stream)
-        }
-    };
-    (placement, spent.trials)
-}
+/// Which part of the cycles on regions begins with heaps that change places; how many trials that has for each heap and node, from
+/// which share of what taking a heap to any node costs at most, and to which part of that.
+const REHOUSED: f64 = 0.3;
+const REHOUSING: u64 = 30;
+const REHOUSING_HEAT: f64 = 1.0;
+const REHOUSING_SPAN: f64 = 0.01;
 
 /// Cycles from temperatures by lot until there were `end` trials, `count` of them at once: of what each comes to, the parts that are
 /// better are taken.
-fn cycles(
+pub(super) fn cycles(
     terrain: &Terrain<'_>,
     best: &mut Best<'_>,
     (end, count): (u64, usize),
@@ -251,9 +90,90 @@ fn cycle(
         let chosen = scales.anneal(merged, trials / REGIONAL_PART, heat, spent, stream);
         begun = regions.grow(terrain.problem, &chosen, Some(base));
     }
+    if terrain.rehouses && unit_interval(stream) < REHOUSED {
+        begun = rehoused(terrain, begun, spent, stream);
+    }
     let mut scales = Scales::new(terrain.problem, &terrain.ground);
     let part = PARTS[below(stream, PARTS.len())];
     let begun = scales.merge(part, Some(begun.clone()), stream).unwrap_or(begun);
     let left = trials.saturating_sub(spent.trials);
     scales.anneal(begun, left, Heat::Fixed { from, to: from * SPAN }, spent, stream)
+}
+
+/// Everything on a node as one heap, and heaps annealed until each is where it had better be: where they lie is beyond what single
+/// services, or those that talk, can mend. Every other time it goes on from where the heaps came to last, and not from their best.
+fn rehoused(terrain: &Terrain<'_>, base: Placement, spent: &mut Spent<'_>, stream: &mut ChaCha8Rng) -> Placement {
+    let Some(heaps) = heaped(terrain.problem, &base).filter(|_| may_regroup(terrain.problem)) else { return base };
+    let mut anneal = Anneal::new(&heaps.problem, &terrain.ground, heaps.up(&base));
+    let from = anneal.typical(stream) * REHOUSING_HEAT * unit_interval(stream);
+    if from <= 0.0 {
+        return base;
+    }
+    let trials = REHOUSING.saturating_mul((heaps.problem.services().len() * terrain.problem.hosts().len()) as u64);
+    spent.trials += anneal.run(Course { trials, from, to: from * REHOUSING_SPAN }, stream, spent.time_up);
+    heaps.down(&if below(stream, 2) == 0 { anneal.into_last() } else { anneal.into_best() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::placement::contract::brute_force;
+    use crate::placement::problem::{Draft, Edge, Host, Resource, Service};
+    use crate::placement::search::ground::Ground;
+    use crate::placement::search::regions::Regions;
+    use crate::placement::{NO_HURRY, Problem};
+    use crate::topology::NodeName;
+    use crate::units::Delay;
+    use rand::SeedableRng;
+    use std::sync::Arc;
+
+    /// Nodes in a row, 10 ms from one to the next, each full with two services that talk much, and a little to those of the next pair.
+    fn row(nodes: usize) -> Problem {
+        let edge = |from, to, request| Edge { from, to, request, response: 0 };
+        let pairs = (0..nodes).map(|pair| edge(2 * pair, 2 * pair + 1, 1_000_000));
+        let chain = (1..nodes).map(|pair| edge(2 * pair - 1, 2 * pair, 10_000));
+        let service =
+            |number| Service { name: format!("s{number}"), demand: vec![500], allowed: None, current: None, group: 0 };
+        let host = |number| Host { name: NodeName::numbered(number), capacity: vec![1000], used: vec![0] };
+        let apart = |place: usize| Delay::from_millis(10 * (place / nodes).abs_diff(place % nodes) as u64);
+        let draft = Draft {
+            resources: vec![Resource { name: "cpu".to_owned(), unit: 1000 }],
+            hosts: (1..=nodes).map(host).collect(),
+            services: (1..=2 * nodes).map(service).collect(),
+            edges: pairs.chain(chain).collect(),
+            delays: (0..nodes * nodes).map(apart).collect(),
+            ..Draft::default()
+        };
+        Problem::new(draft).expect("a problem")
+    }
+
+    /// Every pair is on the wrong node, and no node has room: only whole nodes can change places.
+    #[test]
+    fn heaps_change_places_until_each_is_where_it_had_better_be() {
+        let problem = row(8);
+        let terrain =
+            Terrain { problem: &problem, ground: Arc::new(Ground::new(&problem)), regions: None, rehouses: true };
+        let cost = |placement: &Placement| brute_force(&problem, placement).traffic.as_kb_ms();
+        let base = Placement::new((0..16).map(|service| (service / 2) * 3 % 8).collect());
+        let mut stream = ChaCha8Rng::seed_from_u64(1);
+        let best = (0..20)
+            .map(|_| {
+                let mut spent = Spent { trials: 0, time_up: NO_HURRY, told: UNHEARD };
+                let placement = rehoused(&terrain, base.clone(), &mut spent, &mut stream);
+                assert!(spent.trials > 0);
+                assert!((0..8).all(|pair| placement.node(2 * pair) == placement.node(2 * pair + 1)), "{placement:?}");
+                cost(&placement)
+            })
+            .fold(f64::INFINITY, f64::min);
+        let (in_a_row, before) = (cost(&Placement::new((0..16).map(|service| service / 2).collect())), cost(&base));
+        assert!((best - in_a_row).abs() < 1e-6 && before > 3.0 * in_a_row, "{best}, not {in_a_row}; {before} before");
+    }
+
+    #[test]
+    fn regions_are_rehoused_and_nodes_are_not() {
+        let problem = row(8);
+        let regions = Regions::new(&problem).expect("regions");
+        let ground = Arc::new(Ground::new(&regions.problem));
+        assert!(Terrain::of_regions(&regions, &ground).rehouses && !Terrain::new(&problem).rehouses);
+    }
 }

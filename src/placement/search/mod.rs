@@ -4,7 +4,8 @@
 //!   than that, however short the time; where nothing is proved in the end it has another go with other numbers of workers.
 //! - Then placements are grown from nothing: services that talk much are merged, again and again, and the smallest problem is
 //!   annealed first, the original last ([`scales`]): what belongs together moves together. On many nodes it is decided before
-//!   which region a service goes to ([`regions`]). Of some that are grown, the better half goes on, again and again.
+//!   which region a service goes to ([`regions`]); in large problems that is a search of its own ([`outline`]), in which all of what
+//!   is in a region changes places now and then. Of some that are grown, the better half goes on, again and again.
 //! - Cycles improve them ([`cycles`]): what is together on a node, or in a region, and talks is merged again, and all is annealed
 //!   anew from temperatures by lot, which reach from moving whole applications to moving a service to the next node. Of what a
 //!   cycle comes to, the parts that are better are taken ([`recombine`]). Large problems have several cycles at once.
@@ -22,11 +23,15 @@ mod best;
 mod coarse;
 mod cycles;
 mod descent;
+mod field;
 mod ground;
+mod growth;
 mod kick;
+mod outline;
 mod recombine;
 mod regions;
 mod scales;
+mod terrain;
 #[cfg(test)]
 mod tests;
 
@@ -38,9 +43,9 @@ use super::exact::prove;
 use super::pga::Pga;
 use super::{Evaluator, Placed, Placement, Placer, Policy, Problem, TimeUp, Told, UNHEARD, start};
 use best::{Best, descended, settled};
-use cycles::Terrain;
 use descent::Descent;
 use scales::Spent;
+use terrain::Terrain;
 
 /// How long it anneals.
 const EFFORT: Definition = Definition {
@@ -134,10 +139,10 @@ impl Search {
         } else if !best.is_ideal() && !time_up() {
             let terrain = Terrain::new(problem);
             if self.effort > 0 {
-                best.take(&cycles::hurried(&terrain, &mut spent, &mut self.stream));
+                best.take(&growth::hurried(&terrain, &mut spent, &mut self.stream));
             }
             let trials = self.effort.saturating_mul(size);
-            let found = cycles::round(&terrain, trials, &mut spent, &mut self.stream);
+            let found = growth::round(&terrain, trials, &mut spent, &mut self.stream);
             best.offer(descended(problem, found, time_up));
         }
         best.offer(descended(problem, best.placement.clone(), time_up));
@@ -160,7 +165,7 @@ impl Search {
             let left = all.saturating_sub(spent.trials);
             let last = length >= left;
             let trials = length.min(left);
-            let found = cycles::round(terrain, trials, spent, &mut self.stream);
+            let found = growth::round(terrain, trials, spent, &mut self.stream);
             let mut found = Best::telling(best.problem, found, spent.told);
             let share = all_kicks as f64 * trials as f64 / (all as f64).max(1.0);
             #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // A part of a whole number.
