@@ -285,24 +285,17 @@ impl Problem {
     }
 }
 
-/// Every service's links, and where each one's begin.
+/// Every service's links, one for each peer, and where each one's begin.
 fn links(draft: &Draft) -> (Vec<Link>, Vec<usize>) {
-    let kilobytes = |bytes: u64| bytes as f64 / 1000.0;
-    let mut lists: Vec<Vec<Link>> = vec![Vec::new(); draft.services.len()];
-    for edge in &draft.edges {
-        let there = kilobytes(edge.request) * draft.weights.request;
-        let back = kilobytes(edge.response) * draft.weights.response;
-        if there > 0.0 || back > 0.0 {
-            lists[edge.from].push(Link { peer: edge.to, there, back });
-            lists[edge.to].push(Link { peer: edge.from, there: back, back: there });
-        }
-    }
-    let mut starts = vec![0];
-    let mut links: Vec<Link> = Vec::new();
-    for list in &mut lists {
-        list.sort_by_key(|link| link.peer);
+    let (mut unmerged, places) = unmerged(draft);
+    let mut starts = Vec::with_capacity(places.len());
+    starts.push(0);
+    let mut links: Vec<Link> = Vec::with_capacity(unmerged.len());
+    for service in 0..draft.services.len() {
+        let own = &mut unmerged[places[service]..places[service + 1]];
+        own.sort_by_key(|link| link.peer);
         let first = links.len();
-        for link in list {
+        for link in own {
             match links[first..].last_mut().filter(|last| last.peer == link.peer) {
                 Some(last) => {
                     last.there += link.there;
@@ -314,6 +307,35 @@ fn links(draft: &Draft) -> (Vec<Link>, Vec<usize>) {
         starts.push(links.len());
     }
     (links, starts)
+}
+
+/// A link at both ends of every edge with traffic, by service and then in the order of the edges, and where each service's begin.
+fn unmerged(draft: &Draft) -> (Vec<Link>, Vec<usize>) {
+    let kilobytes = |bytes: u64| bytes as f64 / 1000.0;
+    let both = |edge: &Edge| {
+        let there = kilobytes(edge.request) * draft.weights.request;
+        let back = kilobytes(edge.response) * draft.weights.response;
+        let ends = [(edge.from, edge.to, there, back), (edge.to, edge.from, back, there)];
+        ends.map(|(service, peer, there, back)| (service, Link { peer, there, back }))
+    };
+    let all = draft.edges.iter().flat_map(both).filter(|(_, link)| link.there > 0.0 || link.back > 0.0);
+    let all: Vec<(ServiceIndex, Link)> = all.collect();
+    // First where the links of each service end, and, filled in from there on, where they begin.
+    let mut places = vec![0; draft.services.len() + 1];
+    for (service, _) in &all {
+        places[*service] += 1;
+    }
+    let mut sum = 0;
+    for place in &mut places {
+        sum += *place;
+        *place = sum;
+    }
+    let mut links = vec![Link { peer: 0, there: 0.0, back: 0.0 }; sum];
+    for (service, link) in all.into_iter().rev() {
+        places[service] -= 1;
+        links[places[service]] = link;
+    }
+    (links, places)
 }
 
 fn allowed(draft: &Draft) -> Vec<bool> {

@@ -48,7 +48,7 @@ pub(super) fn coarsen(
             }
         }
     }
-    pairs.sort_by(|one, other| other.0.total_cmp(&one.0).then((one.1, one.2).cmp(&(other.1, other.2))));
+    pairs.sort_unstable_by(|one, other| other.0.total_cmp(&one.0).then((one.1, one.2).cmp(&(other.1, other.2))));
     let free = |place| (0..problem.hosts().len()).map(|node| problem.free(node)[place]).max().unwrap_or(0);
     let most: Vec<u64> = (0..problem.resources().len()).map(|place| share(free(place), percent)).collect();
     let mut part_of: Vec<Option<ServiceIndex>> = vec![None; services];
@@ -111,16 +111,19 @@ fn merged(problem: &Problem, part_of: &[ServiceIndex], parts: &[Vec<ServiceIndex
         current: None,
         group: 0,
     };
-    let mut traffic: BTreeMap<(ServiceIndex, ServiceIndex), (u64, u64)> = BTreeMap::new();
-    for edge in &draft.edges {
-        let (from, to) = (part_of[edge.from], part_of[edge.to]);
-        if from != to {
-            let sum = traffic.entry((from, to)).or_default();
-            *sum = (sum.0.saturating_add(edge.request), sum.1.saturating_add(edge.response));
+    // Sorted and added up: a map would be most of what a cycle on regions takes.
+    let between = draft.edges.iter().map(|edge| Edge { from: part_of[edge.from], to: part_of[edge.to], ..*edge });
+    let mut edges: Vec<Edge> = between.filter(|edge| edge.from != edge.to).collect();
+    edges.sort_unstable_by_key(|edge| (edge.from, edge.to));
+    edges.dedup_by(|next, edge| {
+        let same = (next.from, next.to) == (edge.from, edge.to);
+        if same {
+            edge.request = edge.request.saturating_add(next.request);
+            edge.response = edge.response.saturating_add(next.response);
         }
-    }
-    let edge = |((from, to), (request, response))| Edge { from, to, request, response };
-    problem.with_services(parts.iter().map(service).collect(), traffic.into_iter().map(edge).collect())
+        same
+    });
+    problem.with_services(parts.iter().map(service).collect(), edges)
 }
 
 #[cfg(test)]
