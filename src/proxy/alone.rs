@@ -15,19 +15,20 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use super::asked::Asked;
+use super::begun::Resumed;
 
 /// A connection and both its ends.
 #[derive(Debug)]
 pub(super) struct Alone {
     sender: http1::SendRequest<Asked>,
-    connection: http1::Connection<TokioIo<TcpStream>, Asked>,
+    connection: http1::Connection<TokioIo<Resumed>, Asked>,
     /// It has ended, for whatever reason: requests are told by the sender, answers by their bodies.
     over: bool,
 }
 
 impl Alone {
-    pub(super) async fn open(stream: TcpStream) -> hyper::Result<Self> {
-        let (sender, connection) = http1::Builder::new().handshake(TokioIo::new(stream)).await?;
+    pub(super) async fn open(connection: Resumed) -> hyper::Result<Self> {
+        let (sender, connection) = http1::Builder::new().handshake(TokioIo::new(connection)).await?;
         Ok(Self { sender, connection, over: false })
     }
 
@@ -36,10 +37,14 @@ impl Alone {
         self.over = self.over || Pin::new(&mut self.connection).poll(cx).is_ready();
     }
 
-    /// Whether nobody has ended it and it can have a request at once. What has come by now counts.
-    pub(super) fn is_free(&mut self) -> bool {
+    /// The connection for others, if nobody has ended it and it can have a request at once. What has come by now counts.
+    pub(super) fn into_idle(mut self) -> Option<TcpStream> {
         self.turn(&mut Context::from_waker(Waker::noop()));
-        !self.over && self.sender.is_ready()
+        if self.over || !self.sender.is_ready() {
+            return None;
+        }
+        let parts = self.connection.into_parts();
+        parts.io.into_inner().into_idle().filter(|_| parts.read_buf.is_empty())
     }
 
     /// Sends a request and waits for the head of its answer.

@@ -1,6 +1,8 @@
 //! [`Flight`]: a request that an instance has; whatever happens to it, the policy is told once.
 
+use std::io;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::service::Service;
 use super::upstream::Upstream;
@@ -36,6 +38,21 @@ impl Flight {
             self.service.complete(now, &completion, &self.upstream);
         }
         latency
+    }
+
+    /// Waits until `limit` for a connection to the instance. When there is none, the policy has been told.
+    pub(super) async fn connected<C>(
+        &mut self,
+        limit: Instant,
+        connecting: impl Future<Output = io::Result<C>>,
+    ) -> Result<C, ()> {
+        let outcome = match tokio::time::timeout_at(limit.into(), connecting).await {
+            Ok(Ok(connection)) => return Ok(connection),
+            Ok(Err(error)) if error.kind() != io::ErrorKind::TimedOut => Outcome::Failed,
+            _ => Outcome::TimedOut,
+        };
+        self.end(outcome);
+        Err(())
     }
 
     pub(super) fn now(&self) -> Moment {

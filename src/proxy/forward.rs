@@ -1,7 +1,6 @@
 //! [`Proxy`]: what happens to one request.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,12 +13,15 @@ use hyper::{Method, Request, Response, StatusCode, Version};
 use super::access_log::{AccessLog, Line};
 use super::answer::{Answer, Theirs};
 use super::asked::Asked;
+use super::begun::{Begun, Resumed, Sent};
 use super::config::{Limits, Timeouts};
 use super::flight::Flight;
 use super::headers::pass_on;
 use super::metrics::Metrics;
+use super::plain;
 use super::sender::{Sender, Unanswered};
 use super::service::Service;
+use super::upstream::resume;
 use crate::balance::Outcome;
 use crate::serving::Clock;
 use crate::units::Moment;
@@ -30,8 +32,7 @@ const ATTEMPTS: u32 = 3;
 /// How often a connection to the same instance may have ended before it had the request.
 const RENEWALS: u32 = 8;
 
-/// The header by which the answer says whose it is, where the instance does not.
-const INSTANCE_HEADER: HeaderName = HeaderName::from_static("x-longhaul-instance");
+const INSTANCE_HEADER: HeaderName = HeaderName::from_static(plain::INSTANCE_HEADER);
 
 /// Whom requests may be for; exchanged as a whole.
 pub(super) struct Routes {
@@ -53,6 +54,19 @@ pub(super) struct Proxy {
 /// One of the requests under way, until the end of its answer.
 pub(super) struct Place(Arc<Proxy>);
 
+impl Place {
+    pub(super) fn of(proxy: &Arc<Proxy>) -> Self {
+        proxy.in_flight.fetch_add(1, Ordering::Relaxed);
+        proxy.metrics.in_flight.inc();
+        Self(Arc::clone(proxy))
+    }
+
+    /// Whether there are more requests than the proxy takes, this one included.
+    pub(super) fn is_too_many(&self, limits: &Limits) -> bool {
+        self.0.in_flight.load(Ordering::Relaxed) > limits.in_flight
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
@@ -62,7 +76,7 @@ impl Drop for Place {
 
 /// Why a request has no answer of an instance.
 #[derive(Debug, Clone, Copy)]
-struct No {
+pub(super) struct No {
     status: StatusCode,
     reason: &'static str,
     text: &'static str,
@@ -107,12 +121,18 @@ impl Proxy {
         self.routes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Answers a request of the client at `peer`.
-    pub(super) async fn answer(self: Arc<Self>, request: Request<Incoming>, peer: SocketAddr) -> Response<Answer> {
-        let noted = self.log.is_some().then(|| (self.clock.now(), request.method().clone(), request.uri().clone()));
-        let mut course = Course::new(&self);
-        let run = match course.begin(request) {
-            Ok(()) => course.run().await,
+    /// Answers a request of the client at `peer`; `begun` is what the lane has done about it.
+    pub(super) async fn answer(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+        begun: Option<Begun>,
+    ) -> Response<Answer> {
+        let come = begun.as_ref().map_or_else(|| self.clock.now(), |begun| begun.come);
+        let noted = self.log.is_some().then(|| (come, request.method().clone(), request.uri().clone()));
+        let mut course = Course::new(&self, come);
+        let run = match course.begin(request, begun.is_some()) {
+            Ok(()) => course.run(begun).await,
             Err(no) => Err(no),
         };
         let response = run.unwrap_or_else(|no| {
@@ -141,11 +161,9 @@ struct Course {
 }
 
 impl Course {
-    fn new(proxy: &Arc<Proxy>) -> Self {
-        proxy.in_flight.fetch_add(1, Ordering::Relaxed);
-        proxy.metrics.in_flight.inc();
-        let (place, routes) = (Arc::new(Place(Arc::clone(proxy))), proxy.routes());
-        let deadline = proxy.clock.now() + routes.timeouts.request;
+    fn new(proxy: &Arc<Proxy>, come: Moment) -> Self {
+        let (place, routes) = (Arc::new(Place::of(proxy)), proxy.routes());
+        let deadline = come + routes.timeouts.request;
         Self { place, routes, service: None, request: None, deadline, asked: None }
     }
 
@@ -157,24 +175,34 @@ impl Course {
         self.proxy().clock
     }
 
-    /// Whom the request is for, and what an instance gets of it.
-    fn begin(&mut self, request: Request<Incoming>) -> Result<(), No> {
-        // This one is counted already.
-        if self.proxy().in_flight.load(Ordering::Relaxed) > self.routes.limits.in_flight {
+    /// Whom the request is for, and what an instance gets of it. One that was `begun` had its place before.
+    fn begin(&mut self, request: Request<Incoming>, begun: bool) -> Result<(), No> {
+        if !begun && self.place.is_too_many(&self.routes.limits) {
             return Err(FULL);
         }
-        let service = self.routes.service(&request)?;
-        self.request = Some(prepare(service, request)?);
+        let mut names = request.headers().get_all(&self.routes.header).iter();
+        let name = names.next().map(HeaderValue::as_bytes);
+        // Two names are none.
+        let service = if names.next().is_some() { Err(UNNAMED) } else { self.routes.service(name) }?;
         self.service = Some(Arc::clone(service));
+        self.request = Some(prepare(service, request)?);
         Ok(())
     }
 
-    async fn run(&mut self) -> Result<Response<Answer>, No> {
-        for attempt in 1..=ATTEMPTS {
-            let service = self.service.as_ref().ok_or(UNKNOWN)?;
-            let mut flight = Flight::begin(service, self.clock()).ok_or(NOBODY)?;
+    /// Gives the request to instances, beginning where the lane ended.
+    async fn run(&mut self, begun: Option<Begun>) -> Result<Response<Answer>, No> {
+        let failed = begun.as_ref().is_some_and(|begun| begun.sent.is_none());
+        let mut sent = begun.and_then(|begun| begun.sent);
+        if failed {
+            self.proxy().metrics.retries.inc();
+        }
+        for attempt in 1 + u32::from(failed)..=ATTEMPTS {
+            let (mut flight, sender) = match sent.take() {
+                Some(Sent { flight, connection }) => (flight, resume(connection).await.ok()),
+                None => (self.flight()?, None),
+            };
             self.asked = Some(flight.upstream.header.clone());
-            match self.attempt(&mut flight).await {
+            match self.attempt(&mut flight, sender).await {
                 Tried::Answered(response, sender) => return Ok(self.answered(response, flight, sender).await),
                 Tried::Again if attempt < ATTEMPTS => {
                     self.proxy().metrics.retries.inc();
@@ -186,12 +214,17 @@ impl Course {
         Err(FAILED)
     }
 
-    /// Gives the request to the flight's instance.
-    async fn attempt(&mut self, flight: &mut Flight) -> Tried {
+    fn flight(&self) -> Result<Flight, No> {
+        let service = self.service.as_ref().ok_or(UNKNOWN)?;
+        Flight::begin(service, self.clock()).ok_or(NOBODY)
+    }
+
+    /// Gives the request to the flight's instance, by `sender` if that is there.
+    async fn attempt(&mut self, flight: &mut Flight, mut sender: Option<Sender>) -> Tried {
         for renewals in 0.. {
-            let mut sender = match flight.upstream.kept() {
-                Some(kept) => kept,
-                // Seldom, and larger than all else.
+            let mut sender = match sender.take().or_else(|| flight.upstream.shared()) {
+                Some(sender) => sender,
+                // Larger than all else.
                 None => match Box::pin(self.connected(flight)).await {
                     Ok(sender) => sender,
                     // Nothing was sent, so nothing happens twice.
@@ -218,21 +251,17 @@ impl Course {
         Tried::No(FAILED)
     }
 
-    /// A new connection to the flight's instance. When there is none, the policy has been told.
+    /// A connection to the flight's instance: one that was kept, or a new one. When there is none, the policy has been told.
     async fn connected(&self, flight: &mut Flight) -> Result<Sender, ()> {
+        if let Some(stream) = flight.upstream.alone()
+            && let Ok(sender) = resume(Resumed::idle(stream)).await
+        {
+            return Ok(sender);
+        }
         let (clock, now) = (self.clock(), self.clock().now());
         let limit = (now + self.routes.timeouts.connect).min(self.deadline);
-        match tokio::time::timeout_at(clock.instant(limit).into(), flight.upstream.connect(now)).await {
-            Ok(Ok(sender)) => Ok(sender),
-            Ok(Err(error)) if error.kind() != io::ErrorKind::TimedOut => {
-                flight.end(Outcome::Failed);
-                Err(())
-            }
-            _ => {
-                flight.end(Outcome::TimedOut);
-                Err(())
-            }
-        }
+        let upstream = Arc::clone(&flight.upstream);
+        flight.connected(clock.instant(limit), upstream.connect(now)).await
     }
 
     /// The answer as the client gets it.
@@ -250,16 +279,11 @@ impl Course {
 
 impl Routes {
     /// The service that a request is for: the one that its header names; without that header the only one.
-    fn service<B>(&self, request: &Request<B>) -> Result<&Arc<Service>, No> {
-        let mut values = request.headers().get_all(&self.header).iter();
-        match (values.next(), values.next()) {
-            (Some(name), None) => {
-                let service = name.to_str().ok().and_then(|name| self.services.get(name));
-                service.ok_or(UNKNOWN)
-            }
-            (None, _) if self.services.len() == 1 => self.services.values().next().ok_or(UNKNOWN),
-            // Two names are none.
-            _ => Err(UNNAMED),
+    pub(super) fn service(&self, name: Option<&[u8]>) -> Result<&Arc<Service>, No> {
+        match name {
+            Some(name) => std::str::from_utf8(name).ok().and_then(|name| self.services.get(name)).ok_or(UNKNOWN),
+            None if self.services.len() == 1 => self.services.values().next().ok_or(UNKNOWN),
+            None => Err(UNNAMED),
         }
     }
 }

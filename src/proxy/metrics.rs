@@ -50,6 +50,8 @@ pub(super) struct Metrics {
     pub(super) rtt: Family<InstanceLabels, Level>,
     pub(super) in_flight: Gauge,
     pub(super) retries: Counter,
+    /// Requests that the lane has answered.
+    pub(super) plain: Counter,
     /// 1 while the file of instances is as the last read one says.
     pub(super) instances_valid: Gauge,
 }
@@ -85,6 +87,8 @@ impl Metrics {
             Gauge::default(),
         );
         let (requests, latency, refused, weight, rtt, in_flight, retries, instances_valid) = metrics;
+        let plain = Counter::default();
+        registry.register("plain", "Requests and answers that were passed on as they came", Counter::clone(&plain));
         registry.register("requests", "Requests that instances had, by how they ended", Family::clone(&requests));
         let help = "From choosing an instance to the end of its answer";
         registry.register_with_unit("latency", help, Unit::Seconds, Family::clone(&latency));
@@ -95,7 +99,7 @@ impl Metrics {
         registry.register("retries", "Requests that were given to another instance", Counter::clone(&retries));
         let help = "1 while the file of instances is valid";
         registry.register("instances_valid", help, Gauge::clone(&instances_valid));
-        Self { registry, requests, latency, refused, weight, rtt, in_flight, retries, instances_valid }
+        Self { registry, requests, latency, refused, weight, rtt, in_flight, retries, plain, instances_valid }
     }
 
     /// A request reached no instance.

@@ -15,6 +15,7 @@ use super::admin;
 use super::config::{Config, ConfigError, ProbeSettings, parse};
 use super::forward::{Proxy, Routes};
 use super::instances::{Instance, parse_instances};
+use super::lane;
 use super::metrics::Metrics;
 use super::probes::{self, Prober};
 use super::service::{Numbers, Service};
@@ -133,8 +134,8 @@ pub fn run(
         });
         ready(&addresses)?;
         let answering = Arc::clone(&proxy);
-        let answer = move |request, peer| Arc::clone(&answering).answer(request, peer);
-        Listening { bounds, clock }.serve(listener, stop, answer).await?;
+        let handle = move |client| lane::serve(Arc::clone(&answering), client);
+        Listening { bounds, clock }.accept(listener, stop, handle).await?;
         if let Some(log) = &proxy.log {
             log.flush();
         }

@@ -8,6 +8,7 @@ use hyper::header::HeaderValue;
 use tokio::net::TcpStream;
 
 use super::alone::Alone;
+use super::begun::Resumed;
 use super::instances::Instance;
 use super::metrics::InstanceMetrics;
 use super::protocol::Protocol;
@@ -45,7 +46,7 @@ enum Pool {
 #[derive(Debug, Default)]
 struct Idle {
     /// The most recently used last, with the moment of that.
-    connections: Vec<(Moment, Box<Alone>)>,
+    connections: Vec<(Moment, TcpStream)>,
     /// No more are kept.
     over: bool,
 }
@@ -54,6 +55,21 @@ impl Idle {
     fn of(lock: &Mutex<Self>) -> MutexGuard<'_, Self> {
         lock.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// The one that was used last and is still open.
+    fn take(&mut self) -> Option<TcpStream> {
+        while let Some((_, stream)) = self.connections.pop() {
+            if is_silent(&stream) {
+                return Some(stream);
+            }
+        }
+        None
+    }
+}
+
+/// Whether nothing has come by a connection that has no request: neither its end nor an answer to nothing.
+fn is_silent(stream: &TcpStream) -> bool {
+    matches!(stream.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }
 
 impl Upstream {
@@ -68,33 +84,41 @@ impl Upstream {
         Self { id, name, header, address, probe, metrics, pool }
     }
 
-    /// A connection that was kept, is still open and has room, if there is one.
-    pub(super) fn kept(&self) -> Option<Sender> {
+    /// A place in a connection that is open and has room, if there is one; not of those for one request at a time.
+    pub(super) fn shared(&self) -> Option<Sender> {
         match &self.pool {
-            Pool::Alone(idle) => {
-                let mut idle = Idle::of(idle);
-                while let Some((_, mut connection)) = idle.connections.pop() {
-                    if connection.is_free() {
-                        return Some(Sender::Alone(connection));
-                    }
-                }
-                None
-            }
+            Pool::Alone(_) => None,
             Pool::Shared(shared) => shared.place().map(Sender::Shared),
+        }
+    }
+
+    /// A connection for one request at a time that was kept and is still open, if there is one.
+    pub(super) fn alone(&self) -> Option<TcpStream> {
+        match &self.pool {
+            Pool::Alone(idle) => Idle::of(idle).take(),
+            Pool::Shared(_) => None,
         }
     }
 
     /// Keeps a connection whose answer has been read. One that still has some of its request to send is of no use to others.
     pub(super) fn keep(&self, now: Moment, sender: Sender) {
-        match (&self.pool, sender) {
-            (Pool::Alone(idle), Sender::Alone(mut connection)) => {
-                let mut idle = Idle::of(idle);
-                if !idle.over && idle.connections.len() < MOST_IDLE && connection.is_free() {
-                    idle.connections.push((now, connection));
+        match sender {
+            Sender::Alone(connection) => {
+                if let Some(stream) = connection.into_idle() {
+                    self.keep_alone(now, stream);
                 }
             }
-            (_, Sender::Shared(place)) => place.leave(now),
-            (Pool::Shared(_), Sender::Alone(_)) => {}
+            Sender::Shared(place) => place.leave(now),
+        }
+    }
+
+    /// Keeps a connection for one request at a time that has none.
+    pub(super) fn keep_alone(&self, now: Moment, stream: TcpStream) {
+        if let Pool::Alone(idle) = &self.pool {
+            let mut idle = Idle::of(idle);
+            if !idle.over && idle.connections.len() < MOST_IDLE {
+                idle.connections.push((now, stream));
+            }
         }
     }
 
@@ -103,7 +127,7 @@ impl Upstream {
         match &self.pool {
             Pool::Alone(idle) => {
                 let fresh = |since| now.since(since) < LONGEST_IDLE;
-                Idle::of(idle).connections.retain_mut(|(since, connection)| fresh(*since) && connection.is_free());
+                Idle::of(idle).connections.retain(|(since, stream)| fresh(*since) && is_silent(stream));
             }
             Pool::Shared(shared) => shared.tidy(now, LONGEST_IDLE),
         }
@@ -121,20 +145,24 @@ impl Upstream {
         }
     }
 
-    /// Opens one.
+    /// Opens one that has place for a request.
     pub(super) async fn connect(&self, now: Moment) -> io::Result<Sender> {
         match &self.pool {
-            Pool::Alone(_) => {
-                let connection = Alone::open(self.dial().await?).await.map_err(io::Error::other)?;
-                Ok(Sender::Alone(Box::new(connection)))
-            }
+            Pool::Alone(_) => resume(Resumed::idle(self.dial().await?)).await,
             Pool::Shared(shared) => shared.open(now, self.dial()).await.map(Sender::Shared),
         }
     }
 
-    async fn dial(&self) -> io::Result<TcpStream> {
+    /// Opens one.
+    pub(super) async fn dial(&self) -> io::Result<TcpStream> {
         let stream = TcpStream::connect(self.address).await?;
         stream.set_nodelay(true)?;
         Ok(stream)
     }
+}
+
+/// Gives a connection to the HTTP library.
+pub(super) async fn resume(connection: Resumed) -> io::Result<Sender> {
+    let connection = Alone::open(connection).await.map_err(io::Error::other)?;
+    Ok(Sender::Alone(Box::new(connection)))
 }

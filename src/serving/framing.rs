@@ -190,7 +190,7 @@ fn first_part(length: Length) -> Part {
 
 /// Whether a head has but one reading, and how its body is delimited.
 fn judge(head: &[u8]) -> Result<Length, &'static str> {
-    let mut lines = Lines(head);
+    let mut lines = Lines::of(head);
     let request = lines.next().ok_or("no request")??;
     if request.is_empty() {
         return Err("an empty line before the request");
@@ -235,8 +235,20 @@ fn judge(head: &[u8]) -> Result<Length, &'static str> {
     }
 }
 
-/// The lines of a head, without their ends.
-struct Lines<'a>(&'a [u8]);
+/// The lines of a head, without their ends. What does not end by CRLF, or has another CR or a NUL in it, is none.
+#[derive(Debug)]
+pub(crate) struct Lines<'a>(&'a [u8]);
+
+impl<'a> Lines<'a> {
+    pub(crate) fn of(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    /// What stands behind those that were taken.
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.0
+    }
+}
 
 impl<'a> Iterator for Lines<'a> {
     type Item = Result<&'a [u8], &'static str>;

@@ -111,9 +111,8 @@ pub(super) struct Guarded {
 }
 
 impl Guarded {
-    /// Reads as much as tells the version, for no longer than `limit`.
-    pub(super) async fn open(stream: TcpStream, clock: Clock, limit: Duration) -> io::Result<Self> {
-        let mut begun = Vec::new();
+    /// Reads as much as tells the version, for no longer than `limit`. `begun` was read already.
+    pub(super) async fn open(stream: TcpStream, mut begun: Vec<u8>, clock: Clock, limit: Duration) -> io::Result<Self> {
         let version = tokio::time::timeout(limit, version(&stream, &mut begun));
         let new = version.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         let framing = (!new).then(Framing::default);
@@ -167,20 +166,22 @@ impl Guarded {
     }
 }
 
-/// Whether a connection is HTTP/2; what was read for that is added to `begun`.
+/// Whether a connection is HTTP/2; what is read for that is added to `begun`.
 async fn version(stream: &TcpStream, begun: &mut Vec<u8>) -> io::Result<bool> {
-    begun.reserve_exact(PREFACE.len());
     loop {
+        if begun.len() >= PREFACE.len() || !PREFACE.starts_with(begun) {
+            return Ok(begun.starts_with(PREFACE));
+        }
         stream.readable().await?;
         let mut piece = [0; PREFACE.len()];
         match stream.try_read(&mut piece[begun.len()..]) {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(length) => begun.extend_from_slice(&piece[begun.len()..begun.len() + length]),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+            Ok(length) => {
+                let before = begun.len();
+                begun.extend_from_slice(&piece[before..before + length]);
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => return Err(error),
-        }
-        if !PREFACE.starts_with(begun) || begun.len() == PREFACE.len() {
-            return Ok(begun.len() == PREFACE.len() && begun == PREFACE);
         }
     }
 }

@@ -86,6 +86,19 @@ impl Listening {
         F: Future<Output = Response<B>> + Send + 'static,
         B: Body<Error: Into<Box<dyn std::error::Error + Send + Sync>>, Data: Send> + Send + Unpin + 'static,
     {
+        let handle = move |client: Client| {
+            let (answer, peer) = (answer.clone(), client.peer);
+            client.serve(Vec::new(), move |request| answer(request, peer))
+        };
+        self.accept(listener, stop, handle).await
+    }
+
+    /// Gives each client to `handle` until `stop`, then lets those who are there finish.
+    pub async fn accept<H, F>(self, listener: std::net::TcpListener, stop: Stop, handle: H) -> io::Result<()>
+    where
+        H: Fn(Client) -> F,
+        F: Future<Output = ()> + Send + 'static,
+    {
         let listener = TcpListener::from_std(listener)?;
         let places = Arc::new(Semaphore::new(self.bounds.connections));
         let mut over = pin!(stop.clone().wait());
@@ -99,9 +112,12 @@ impl Listening {
                 () = &mut over => break,
                 accepted = accepted => match accepted {
                     Ok((stream, peer, place)) => {
-                        let (answer, stop) = (answer.clone(), stop.clone());
+                        // Answers are written whole: waiting for more to send would only delay them. A socket that is gone has no
+                        // such option.
+                        let _ = stream.set_nodelay(true);
+                        let handled = handle(Client { listening: self, stream, peer, stop: stop.clone() });
                         tokio::spawn(async move {
-                            self.connection(stream, peer, stop, answer).await;
+                            handled.await;
                             drop(place);
                         });
                     }
@@ -115,18 +131,35 @@ impl Listening {
         let _ = tokio::time::timeout(self.bounds.drain.as_duration(), places.acquire_many(everybody)).await;
         Ok(())
     }
+}
 
-    async fn connection<A, F, B>(self, stream: TcpStream, peer: SocketAddr, stop: Stop, answer: A)
+/// A client that was accepted.
+#[derive(Debug)]
+pub struct Client {
+    /// What is taken from it, and the time that counts.
+    pub listening: Listening,
+    /// Its connection.
+    pub stream: TcpStream,
+    /// Its address.
+    pub peer: SocketAddr,
+    /// When it is to end.
+    pub stop: Stop,
+}
+
+impl Client {
+    /// Answers its requests, of whatever version, to the end of its connection. `begun` was read from it already.
+    pub async fn serve<A, F, B>(self, begun: Vec<u8>, answer: A)
     where
-        A: Fn(Request<Incoming>, SocketAddr) -> F + Clone + Send + 'static,
+        A: Fn(Request<Incoming>) -> F + Send + 'static,
         F: Future<Output = Response<B>> + Send + 'static,
         B: Body<Error: Into<Box<dyn std::error::Error + Send + Sync>>, Data: Send> + Send + Unpin + 'static,
     {
-        // Answers are written whole: waiting for more to send would only delay them. A socket that is gone has no such option.
-        let _ = stream.set_nodelay(true);
-        let opened = Guarded::open(stream, self.clock, self.bounds.head.as_duration());
+        let Self { listening, stream, stop, .. } = self;
+        let Listening { bounds, clock } = listening;
+        let opened = Guarded::open(stream, begun, clock, bounds.head.as_duration());
         let mut over = pin!(stop.clone().wait());
         let guarded = tokio::select! {
+            biased;
             opened = opened => opened,
             () = &mut over => return,
         };
@@ -135,30 +168,25 @@ impl Listening {
         let counted = Arc::clone(&waiting);
         let service = service_fn(move |request| {
             let mut flight = Flight::begin(&counted);
-            let answered = answer(request, peer);
+            let answered = answer(request);
             async move {
                 let response = answered.await;
                 flight.answered = true;
-                let mark = new.then(|| Mark::new(&flight.waiting, self.clock));
+                let mark = new.then(|| Mark::new(&flight.waiting, clock));
                 Ok::<_, Infallible>(response.map(|body| Taken::new(body, mark)))
             }
         });
-        let keeper = Keeper { listening: self, waiting, stop };
+        let keeper = Keeper { listening, waiting, stop };
         let io = TokioIo::new(guarded);
         if new {
             let mut builder = http2::Builder::new(TokioExecutor::new());
-            builder
-                .timer(TokioTimer::new())
-                .max_concurrent_streams(256)
-                .max_header_list_size(header_bytes(self.bounds));
-            builder
-                .keep_alive_interval(self.bounds.piece.as_duration())
-                .keep_alive_timeout(self.bounds.piece.as_duration());
+            builder.timer(TokioTimer::new()).max_concurrent_streams(256).max_header_list_size(header_bytes(bounds));
+            builder.keep_alive_interval(bounds.piece.as_duration()).keep_alive_timeout(bounds.piece.as_duration());
             let connection = pin!(builder.serve_connection(io, service));
             keeper.keep(connection, http2::Connection::graceful_shutdown).await;
         } else {
             let mut builder = http1::Builder::new();
-            builder.max_buf_size(self.bounds.head_bytes.max(8_192)).half_close(false);
+            builder.max_buf_size(bounds.head_bytes.max(8_192)).half_close(false);
             let connection = pin!(builder.serve_connection(io, service));
             keeper.keep(connection, http1::Connection::graceful_shutdown).await;
         }

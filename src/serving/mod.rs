@@ -13,8 +13,9 @@ mod taken;
 
 pub use alarms::Alarms;
 pub use clock::Clock;
+pub(crate) use framing::Lines;
 pub use framing::{Framing, Refusal};
-pub use listener::{Bounds, Listening, bind};
+pub use listener::{Bounds, Client, Listening, bind};
 pub use stop::{Stop, Stopper, signalled};
 
 use std::io;

@@ -10,13 +10,18 @@ use hyper::{Method, Uri};
 
 use super::peers::Peer;
 use super::processes::Process;
+use super::turns::in_turns;
 use crate::balance::Qos;
+use crate::serving::Clock;
 use crate::units::Span;
 use crate::workload::Arrivals;
-use crate::workload::load::{self, LoadOptions, Schedule, Source, Summary, summarise};
+use crate::workload::load::{self, LoadOptions, Record, Schedule, Source, Summary, summarise};
 
 /// How often a program is looked at during a slice.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// From the start of loads in turns to the first request.
+const LEAD: Span = Span::from_millis(100);
 
 /// What everybody is measured with.
 #[derive(Debug, Clone, Copy)]
@@ -50,7 +55,7 @@ pub(super) struct Slice {
     /// Of the load itself, p99.
     pub(super) lateness_us: f64,
     pub(super) resident_mb: f64,
-    /// Requests that the load sent, and those that the services say they answered meanwhile.
+    /// Requests that the load sent, and those that the services say they answered; in turns, all of them together said as many.
     pub(super) requests: u64,
     pub(super) counted: u64,
     pub(super) looks: Vec<Look>,
@@ -125,6 +130,58 @@ impl Course {
         Ok(slices)
     }
 
+    /// The same with all loads in turns of a tenth of a second; a repetition before them is not counted.
+    pub(super) fn turns(&self, repeat: u32, rate: u32, say: impl Fn(&str)) -> anyhow::Result<Slices> {
+        let mut slices = Slices::default();
+        for repetition in 0..=repeat {
+            say(&format!("{rate} requests/s, {} of {repeat}", repetition.max(1)));
+            let taken = self.round(rate, u64::from(repetition))?;
+            if repetition > 0 {
+                for (peer, slice) in taken {
+                    slices.push(peer, slice);
+                }
+            }
+        }
+        Ok(slices)
+    }
+
+    /// A repetition of all loads at once, each in its turns.
+    fn round(&self, rate: u32, seed: u64) -> anyhow::Result<Vec<(Peer, Slice)>> {
+        let loads = self.peers.values().map(|process| self.options(process, rate, seed));
+        let mut loads = loads.collect::<anyhow::Result<Vec<_>>>()?;
+        let schedules = vec![self.schedule(rate, seed)?; loads.len()];
+        for (load, trace) in loads.iter_mut().zip(in_turns(&schedules, seed)) {
+            load.source = Source::Traced(trace);
+        }
+        let used = || self.peers.values().map(Process::used).collect::<anyhow::Result<Vec<_>>>();
+        let (alone, behind) = (self.answered(Peer::Direct)?, self.answered(Peer::Longhaul)?);
+        let (before, begun, clock) = (used()?, Instant::now(), Clock::start());
+        let start = clock.now() + LEAD;
+        let records = std::thread::scope(|scope| {
+            let running = loads.iter().map(|load| scope.spawn(move || load::run_from(load, clock, start)));
+            let running: Vec<_> = running.collect();
+            running.into_iter().map(std::thread::ScopedJoinHandle::join).collect::<Vec<_>>()
+        });
+        let (after, passed) = (used()?, begun.elapsed());
+        let mut taken = Vec::new();
+        for (((peer, process), records), (before, after)) in
+            self.peers.iter().zip(records).zip(before.iter().zip(after))
+        {
+            let records = records.map_err(|_| anyhow::anyhow!("a load failed"))??;
+            let measured = Measured { used: after.saturating_sub(*before), passed, looks: Vec::new() };
+            taken.push((*peer, slice(*peer, process, &records, measured)?));
+        }
+        let sent = |direct| {
+            let theirs = taken.iter().filter(move |(peer, _)| (*peer == Peer::Direct) == direct);
+            theirs.map(|(_, one)| one.requests).sum::<u64>()
+        };
+        let (alone, behind) = (self.answered(Peer::Direct)? - alone, self.answered(Peer::Longhaul)? - behind);
+        for (counted, requests) in [(alone, sent(true)), (behind, sent(false))] {
+            anyhow::ensure!(counted == requests, "of {requests} requests services counted {counted}");
+        }
+        Ok(taken)
+    }
+
     fn slice(&self, peer: Peer, rate: u32, seed: u64) -> anyhow::Result<Slice> {
         let process = self.peers.get(&peer).context("it is not there")?;
         let options = self.options(process, rate, seed)?;
@@ -137,23 +194,10 @@ impl Course {
         let (records, looks) = (records?, looks.map_err(|_| anyhow::anyhow!("watching it failed"))??);
         let (used, passed) = (process.used()?.saturating_sub(before), begun.elapsed());
         let counted = self.answered(peer)? - answered;
-        let qos = Qos { within: Span::from_secs(1), at_least: 0.0, window: Span::from_secs(10) };
-        let summary = summarise(&records, &qos);
-        all_answered(&summary, peer)?;
-        let requests = summary.requests as u64;
+        let slice = Slice { counted, ..slice(peer, process, &records, Measured { used, passed, looks })? };
+        let requests = slice.requests;
         anyhow::ensure!(counted == requests, "{}: of {requests} requests services counted {counted}", peer.name());
-        let (latency, lateness) = (summary.latency.context("no latency")?, summary.lateness.context("no lateness")?);
-        Ok(Slice {
-            per_core: summary.requests as f64 / used.as_secs_f64(),
-            core_share: used.as_secs_f64() / passed.as_secs_f64(),
-            p50_us: latency.p50_ms * 1e3,
-            p99_us: latency.p99_ms * 1e3,
-            lateness_us: lateness.p99_ms * 1e3,
-            resident_mb: process.resident_mb()?,
-            requests,
-            counted,
-            looks,
-        })
+        Ok(slice)
     }
 
     /// The requests that those who are behind `peer` say they have answered.
@@ -164,13 +208,17 @@ impl Course {
         }
     }
 
-    fn options(&self, process: &Process, rate: u32, seed: u64) -> anyhow::Result<LoadOptions> {
+    fn schedule(&self, rate: u32, seed: u64) -> anyhow::Result<Schedule> {
         let Setting { clients, length: duration, .. } = self.setting;
         let pace = format!("{}/s", f64::from(rate) / f64::from(clients)).parse()?;
+        Ok(Schedule { clients, pace, arrivals: Arrivals::Poisson, duration, seed })
+    }
+
+    fn options(&self, process: &Process, rate: u32, seed: u64) -> anyhow::Result<LoadOptions> {
         let mut headers = HeaderMap::new();
         headers.insert(HOST, HeaderValue::try_from(process.address.to_string())?);
         Ok(LoadOptions {
-            source: Source::Drawn(Schedule { clients, pace, arrivals: Arrivals::Poisson, duration, seed }),
+            source: Source::Drawn(self.schedule(rate, seed)?),
             target: process.address,
             uri: Uri::from_static("/x"),
             method: Method::GET,
@@ -182,6 +230,33 @@ impl Course {
             in_flight: 10_000,
         })
     }
+}
+
+/// What was seen of a program during its load.
+struct Measured {
+    used: Span,
+    passed: Duration,
+    looks: Vec<Look>,
+}
+
+/// What one got, by the records of its load.
+fn slice(peer: Peer, process: &Process, records: &[Record], measured: Measured) -> anyhow::Result<Slice> {
+    let qos = Qos { within: Span::from_secs(1), at_least: 0.0, window: Span::from_secs(10) };
+    let summary = summarise(records, &qos);
+    all_answered(&summary, peer)?;
+    let Measured { used, passed, looks } = measured;
+    let (latency, lateness) = (summary.latency.context("no latency")?, summary.lateness.context("no lateness")?);
+    Ok(Slice {
+        per_core: summary.requests as f64 / used.as_secs_f64(),
+        core_share: used.as_secs_f64() / passed.as_secs_f64(),
+        p50_us: latency.p50_ms * 1e3,
+        p99_us: latency.p99_ms * 1e3,
+        lateness_us: lateness.p99_ms * 1e3,
+        resident_mb: process.resident_mb()?,
+        requests: summary.requests as u64,
+        counted: summary.requests as u64,
+        looks,
+    })
 }
 
 /// Looks at a program each second for so long.

@@ -5,6 +5,7 @@ mod decisions;
 mod footprint;
 mod peers;
 mod processes;
+mod turns;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -34,9 +35,9 @@ Examples:
 
 Two synthetic services without a service time stand behind all of them; nginx has least_conn with
 kept connections, HAProxy leastconn with http-reuse always, each one thread or worker, without logs.
-Each repetition has a slice of the same open-loop load for everyone, one after the other, in an
-order that turns; added latencies are over those of the services alone in the same repetition.
-The footprint is at 40 requests/s of four clients with ten services; a choice of an instance is
+Everyone has the same open-loop load, in turns of a tenth of a second in an order that turns too, so
+that what else the machine does meets all alike; added latencies are over those of the services
+alone in the same repetition. The footprint, of slices of some seconds one after the other, is at 40 requests/s of four clients with ten services; a choice of an instance is
 that of the policy alone. Every request has to be answered once, by the services' own count.
 The proxy is `longhaul-proxy` where that lies beside this program, else `longhaul proxy`.
 Use a release build on a machine that does nothing else.
@@ -55,7 +56,7 @@ pub(super) struct ProxyBenchArgs {
     /// Only these measurements
     #[arg(long, value_name = "NAME", value_enum, num_args = 1..)]
     only: Vec<Part>,
-    /// Seconds of each slice of load [default: 3, of the footprint 6; with --quick 1 and 2]
+    /// Seconds of load for each in a repetition [default: 3, of the footprint 6; with --quick 1 and 2]
     #[arg(long, value_name = "S", value_parser = clap::value_parser!(u32).range(1..=3_600))]
     seconds: Option<u32>,
     /// Also write the footprint over time as CSV and as pictures to this folder
@@ -180,7 +181,7 @@ fn name(rate: u32) -> &'static str {
 
 /// Processor time and added latency at a rate.
 fn costs(course: &Course, effort: Effort, rate: u32, progress: &Progress) -> anyhow::Result<Vec<Row>> {
-    Ok(cost_rows(rate, &course.slices(effort.repeat, rate, |what| progress.say(what))?))
+    Ok(cost_rows(rate, &course.turns(effort.repeat, rate, |what| progress.say(what))?))
 }
 
 fn cost_rows(rate: u32, slices: &Slices) -> Vec<Row> {
