@@ -220,3 +220,189 @@ fn number(value: &[u8]) -> Option<usize> {
     let digits = (1..=9).contains(&value.len()) && value.iter().all(u8::is_ascii_digit);
     std::str::from_utf8(value).ok().filter(|_| digits)?.parse().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::serving::Framing;
+    use proptest::prelude::*;
+
+    fn passed(bytes: &str) -> Option<(PlainRequest<'_>, String)> {
+        let mut wire = Vec::new();
+        let request = request(bytes.as_bytes(), "x-longhaul-service", 8_192, &mut wire)?;
+        Some((request, String::from_utf8(wire).unwrap()))
+    }
+
+    fn answered(bytes: &str, last: bool) -> Option<(u16, String)> {
+        let mut wire = Vec::new();
+        let ours = Ours { instance: b"i1", date: || "today".to_owned(), last };
+        let answer = answer(bytes.as_bytes(), &ours, &mut wire)?;
+        assert_eq!(answer.last, last);
+        Some((answer.status, String::from_utf8(wire).unwrap()))
+    }
+
+    #[test]
+    fn a_plain_request_is_passed_on_as_it_came() {
+        let head = "GET /a?b=c%20d HTTP/1.1\r\nHost: shop.example\r\nX-Longhaul-Service:s \r\nConnection: Keep-Alive\r\n\
+            Keep-Alive: timeout=5\r\nCookie: a=1\r\nAccept:\t*/*\r\nX-Empty:\r\n\r\n";
+        let bytes = format!("{head}GET /next");
+        let (request, wire) = passed(&bytes).unwrap();
+        let service = Some(&b"s"[..]);
+        assert_eq!(request, PlainRequest { method: "GET", target: "/a?b=c%20d", service, length: head.len() });
+        let expected = "GET /a?b=c%20d HTTP/1.1\r\nHost: shop.example\r\nX-Longhaul-Service: s\r\nCookie: a=1\r\nAccept: */*\r\n\
+            X-Empty: \r\nvia: 1.1 longhaul\r\n\r\n";
+        assert_eq!(wire, expected);
+    }
+
+    #[test]
+    fn what_may_not_be_a_plain_request_is_none() {
+        let with = |headers: &str| passed(&format!("GET / HTTP/1.1\r\nHost: h\r\n{headers}\r\n")).map(|(_, wire)| wire);
+        assert!(with("").is_some() && with("X: y\r\nX: z\r\n").is_some());
+        for headers in [
+            "Content-Length: 0\r\n",
+            "content-length: 5\r\n",
+            "Transfer-Encoding: chunked\r\n",
+            "Expect: 100-continue\r\n",
+            "Upgrade: websocket\r\n",
+            "TE: trailers\r\n",
+            "Trailer: x\r\n",
+            "Connection: close\r\n",
+            "Connection: x\r\n",
+            "Connection: keep-alive, x\r\n",
+            "Proxy-Connection: keep-alive\r\n",
+            "Proxy-Authorization: x\r\n",
+            "Host: i\r\n",
+            "Cookie: a=1\r\nCookie: b=2\r\n",
+            "X-Longhaul-Service: s\r\nx-longhaul-service: t\r\n",
+            "A: b\n",
+            "A: b\rc\r\n",
+            "A: \0\r\n",
+            "A: \x7f\r\n",
+            "A: \u{e9}\r\n",
+            "A : b\r\n",
+            "A\r\n",
+            ": b\r\n",
+            " A: b\r\n",
+            "A: b\r\n c: d\r\n",
+        ] {
+            assert_eq!(with(headers), None, "{headers:?}");
+        }
+        assert_eq!(with(&"A: b\r\n".repeat(MOST_FIELDS)), None);
+        assert_eq!(with(&format!("A: {}\r\n", "x".repeat(8_192))), None);
+        for line in [
+            "POST / HTTP/1.1",
+            "HEAD / HTTP/1.1",
+            "CONNECT h:1 HTTP/1.1",
+            "get / HTTP/1.1",
+            "GET / HTTP/1.0",
+            "GET / HTTP/2.0",
+            "GET  / HTTP/1.1",
+            "GET /  HTTP/1.1",
+            "GET /a b HTTP/1.1",
+            "GET http://h/ HTTP/1.1",
+            "OPTIONS * HTTP/1.1",
+            "GET /",
+            "GET /# HTTP/1.1",
+            "GET /\u{e9} HTTP/1.1",
+            "GET /\" HTTP/1.1",
+            "GET",
+            "",
+        ] {
+            assert_eq!(passed(&format!("{line}\r\nHost: h\r\n\r\n")), None, "{line:?}");
+        }
+        for bytes in
+            ["", "GET / HTTP/1.1\r\n", "GET / HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\nHost: h\r\n", "\r\nGET / HTTP/1.1"]
+        {
+            assert_eq!(passed(bytes), None, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn a_plain_answer_says_whose_it_is() {
+        let bytes = "HTTP/1.1 200 Fine so\r\nContent-Length: 5\r\nConnection: keep-alive\r\nKeep-Alive: timeout=9\r\nX:y\r\n\r\nhello";
+        let ours = "via: 1.1 longhaul\r\nx-longhaul-instance: i1\r\ndate: today\r\n";
+        let expected = format!("HTTP/1.1 200 Fine so\r\nContent-Length: 5\r\nX: y\r\n{ours}\r\nhello");
+        assert_eq!(answered(bytes, false), Some((200, expected)));
+        let own = "HTTP/1.1 404 \r\nDate: then\r\nX-Longhaul-Instance: me\r\ncontent-length: 0\r\n\r\n";
+        let expected = "HTTP/1.1 404 \r\nDate: then\r\nX-Longhaul-Instance: me\r\ncontent-length: 0\r\nvia: 1.1 longhaul\r\n\
+            connection: close\r\n\r\n";
+        assert_eq!(answered(own, true), Some((404, expected.to_owned())));
+    }
+
+    #[test]
+    fn what_may_not_be_a_plain_answer_is_none() {
+        let with = |headers: &str, body: &str| answered(&format!("HTTP/1.1 200 OK\r\n{headers}\r\n{body}"), false);
+        assert!(with("Content-Length: 2\r\n", "ab").is_some());
+        for (headers, body) in [
+            ("", ""),
+            ("Content-Length: 2\r\n", "a"),
+            ("Content-Length: 2\r\n", "abc"),
+            ("Content-Length: +2\r\n", "ab"),
+            ("Content-Length: 2\r\nContent-Length: 2\r\n", "ab"),
+            ("Content-Length: 2, 2\r\n", "ab"),
+            ("Content-Length: 2\r\nTransfer-Encoding: chunked\r\n", "ab"),
+            ("Content-Length: 2\r\nConnection: close\r\n", "ab"),
+            ("Content-Length: 2\r\nTrailer: x\r\n", "ab"),
+            ("Content-Length: 2\r\nUpgrade: x\r\n", "ab"),
+            ("Content-Length: 2\nX: y\r\n", "ab"),
+            ("Content-Length: 9999999999\r\n", "ab"),
+            ("Content-Length:\r\n", ""),
+        ] {
+            assert_eq!(with(headers, body), None, "{headers:?}");
+        }
+        for line in [
+            "HTTP/1.0 200 OK",
+            "HTTP/1.1 200",
+            "HTTP/1.1 100 Continue",
+            "HTTP/1.1 101 Switching",
+            "HTTP/1.1 204 No",
+            "HTTP/1.1 205 No",
+            "HTTP/1.1 304 No",
+            "HTTP/1.1 600 X",
+            "HTTP/1.1 20 X",
+            "HTTP/1.1 +20 X",
+            "HTTP/1.1 2000 X",
+            "HTTP/1.1  200 OK",
+            "ICY 200 OK",
+        ] {
+            assert_eq!(answered(&format!("{line}\r\nContent-Length: 0\r\n\r\n"), false), None, "{line:?}");
+        }
+        for end in 0.."HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab".len() {
+            assert_eq!(answered(&"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab"[..end], false), None, "{end}");
+        }
+    }
+
+    proptest! {
+        /// What is plain is what the strictest reading takes for one request without a body, and so is what is passed on.
+        #[test]
+        fn a_plain_request_is_one_by_the_strictest_reading(
+            line in prop::sample::select(vec!["GET / HTTP/1.1", "DELETE /a HTTP/1.1", "GET / HTTP/1.0", "GET /\t HTTP/1.1"]),
+            parts in prop::collection::vec(prop::sample::select(vec![
+                "Host: a\r\n", "Host:b\r\n", "X: y\r\n", "\r\n", "\n", "\r", " ", ":", "Content-Length: 3\r\n", "Cookie: c\r\n",
+                "Connection: keep-alive\r\n", "Transfer-Encoding: chunked\r\n", "X-Longhaul-Service: s\r\n", "0\r\n\r\n", "\0", "\x0b",
+            ]), 0..6),
+            end in prop::sample::select(vec!["\r\n", "\r\n\r\n", "\n\n", ""]),
+        ) {
+            let bytes = format!("{line}\r\nHost: h\r\n{}{end}", parts.concat());
+            if let Some((request, wire)) = passed(&bytes) {
+                for whole in [&bytes[..request.length], &wire] {
+                    let mut framing = Framing::default();
+                    prop_assert_eq!(framing.feed(whole.as_bytes()), Ok(()), "{:?}", whole);
+                    prop_assert!(!framing.is_amid_head() && !framing.is_amid_body(), "{:?}", whole);
+                    prop_assert_eq!(whole.matches("\r\n\r\n").count(), 1, "{:?}", whole);
+                }
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_looked_at_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let ours = Ours { instance: b"i", date: String::new, last: false };
+            for start in ["", "GET / HTTP/1.1\r\nHost: h\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n"] {
+                let bytes = [start.as_bytes(), &bytes].concat();
+                let _ = request(&bytes, "x", 8_192, &mut Vec::new());
+                let _ = answer(&bytes, &ours, &mut Vec::new());
+            }
+        }
+    }
+}

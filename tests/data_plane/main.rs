@@ -8,6 +8,7 @@ mod ground;
 mod h2c;
 mod hostile;
 mod hostile_frames;
+mod lane;
 mod load;
 #[path = "../support/programs.rs"]
 mod programs;
