@@ -28,7 +28,7 @@ use peers::Peer;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  longhaul bench proxy            about three minutes
+  longhaul bench proxy            about ten minutes
   longhaul bench proxy --quick    once and shorter
   longhaul bench proxy --repeat 9 --json proxy.json
   longhaul bench proxy --only footprint --out footprint --seconds 60 --repeat 3
@@ -56,7 +56,7 @@ pub(super) struct ProxyBenchArgs {
     /// Only these measurements
     #[arg(long, value_name = "NAME", value_enum, num_args = 1..)]
     only: Vec<Part>,
-    /// Seconds of load for each in a repetition [default: 3, of the footprint 6; with --quick 1 and 2]
+    /// Seconds of load for each in a repetition [default: 6; with --quick 1, of the footprint 2]
     #[arg(long, value_name = "S", value_parser = clap::value_parser!(u32).range(1..=3_600))]
     seconds: Option<u32>,
     /// Also write the footprint over time as CSV and as pictures to this folder
@@ -148,9 +148,9 @@ fn policy(args: &ProxyBenchArgs) -> anyhow::Result<&'static Policy> {
     .ok_or_else(|| anyhow::anyhow!("there is no policy `{}`", excerpt(args.policy.as_deref().unwrap_or_default())))
 }
 
-/// Of a slice; `times` as long as another where there is less to see in a second.
-fn length(args: &ProxyBenchArgs, times: u32) -> Span {
-    let usual = times * if args.quick { 1 } else { 3 };
+/// Of the load for each in a repetition; `quick` seconds where it is to be short.
+fn length(args: &ProxyBenchArgs, quick: u32) -> Span {
+    let usual = if args.quick { quick } else { 6 };
     Span::from_secs(u64::from(args.seconds.unwrap_or(usual)))
 }
 
