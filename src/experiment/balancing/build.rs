@@ -11,7 +11,7 @@ use crate::yaml::{At, Spot};
 
 use super::document::{BalancingDocument, InstancesDocument, TimeDocument};
 use super::layout::find;
-use super::{Balancing, Change, Clients, Crowd, Discipline, Event, Instances, Nodes, Service};
+use super::{Balancing, Change, Clients, Connections, Crowd, Discipline, Event, Instances, Nodes, Service};
 
 /// The most clients of a node that come at once.
 const MOST_CLIENTS: u32 = 10_000;
@@ -51,6 +51,7 @@ pub(crate) fn balancing<E: From<Wrong>>(
         qos,
         timeout: document.timeout.map_or(second, |text| text.0),
         local_rtt: document.local_rtt.map_or(Rtt::from_micros(500), |text| text.0),
+        connections: connections(document)?,
         probe_every: document.probe_every.map_or(Span::from_secs(5), |text| text.0.max(Span::from_millis(1))),
         events: Vec::new(),
     };
@@ -104,6 +105,11 @@ fn service(document: &BalancingDocument) -> Result<Service, Wrong> {
     let discipline = document.service.discipline.as_ref();
     let discipline = word(discipline, "discipline", &[("fifo", Discipline::Fifo), ("sharing", Discipline::Sharing)])?;
     Ok(Service { time, cores, discipline })
+}
+
+fn connections(document: &BalancingDocument) -> Result<Connections, Wrong> {
+    let words = [("ready", Connections::Ready), ("opened", Connections::Opened)];
+    word(document.connections.as_ref(), "way of connections", &words)
 }
 
 fn clients(document: &BalancingDocument) -> Result<Clients, Wrong> {

@@ -20,6 +20,8 @@ pub struct BalancingDocument {
     pub(super) timeout: Option<Text<Span>>,
     /// The round trip between a balancer and an instance of the same node.
     pub(super) local_rtt: Option<Text<Rtt>>,
+    /// Whether connections to instances are there, or are opened as they are needed.
+    pub(super) connections: Option<At<String>>,
     /// How often balancers measure how far instances are.
     pub(super) probe_every: Option<Text<Span>>,
 }

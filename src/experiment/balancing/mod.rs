@@ -44,6 +44,8 @@ pub struct Balancing {
     pub timeout: Span,
     /// The round trip between a balancer and an instance of the same node.
     pub local_rtt: Rtt,
+    /// How balancers come to connections with instances.
+    pub connections: Connections,
     /// How often balancers measure how far instances are.
     pub probe_every: Span,
     /// What happens, in the order of the instants.
@@ -59,6 +61,16 @@ pub struct Service {
     pub cores: usize,
     /// Who gets a core.
     pub discipline: Discipline,
+}
+
+/// How balancers come to connections with instances.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Connections {
+    /// There are always enough.
+    Ready,
+    /// A request for which none is free opens one, which takes the round trip of the matrix before the request can leave. It is
+    /// kept when its answer has come.
+    Opened,
 }
 
 /// Who gets a core.

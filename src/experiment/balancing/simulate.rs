@@ -1,5 +1,6 @@
 //! Request balancing in virtual time.
 
+mod connections;
 mod instance;
 mod requests;
 
@@ -10,19 +11,20 @@ use crate::sim::{Disturbances, Network, Passage, Queue};
 use crate::topology::NodeIndex;
 use crate::units::{Moment, Span};
 
+use self::connections::Opened;
 use self::instance::Instance;
 use self::requests::{Client, Request, Requests};
 use super::layout::{Layout, crowd, find};
 use super::regret::with_regret;
 use super::tally::{Ended, Tally};
-use super::{Balancing, Change, Crowd};
+use super::{Balancing, Change, Connections, Crowd};
 
 /// What comes next.
 #[derive(Debug, Clone, Copy)]
 enum Next {
     /// A client sends.
     Send(u32),
-    /// A request, or its answer, that chance took is sent again.
+    /// A request, or its answer, that chance took is sent again; or a request has its connection now.
     Again(u32),
     /// A request is at its instance.
     Arrive(u32),
@@ -91,6 +93,8 @@ struct World<'a> {
     clients: Vec<Client>,
     requests: Requests,
     tally: Tally,
+    /// None where there are always enough.
+    opened: Option<Opened>,
 }
 
 impl<'a> World<'a> {
@@ -115,6 +119,7 @@ impl<'a> World<'a> {
             clients: Vec::new(),
             requests: Requests::default(),
             tally: Tally::new(plan.qos, plan.warm_up, plan.duration),
+            opened: (plan.connections == Connections::Opened).then(Opened::default),
         }
     }
 
@@ -178,7 +183,16 @@ impl<'a> World<'a> {
             return;
         };
         let slot = self.requests.insert(Request::new(id, (number, node), instance, now, work));
-        self.transmit(now, slot);
+        // Who is refused hears that without a connection.
+        let connects = self.instances[instance].is_open()
+            && self.opened.as_mut().is_some_and(|opened| !opened.take(node, instance));
+        if connects {
+            let (from, to) = self.ends(slot);
+            self.requests[slot].ends_planned += 1;
+            self.queue.at(now + Span::from(self.network.round_trip(from, to)), Next::Again(slot));
+        } else {
+            self.transmit(now, slot);
+        }
     }
 
     /// The nodes of a request: of its client and of its instance.
@@ -325,6 +339,9 @@ impl<'a> World<'a> {
             latency,
             outcome: ending,
         };
+        if let (Some(opened), Ending::Answered) = (&mut self.opened, ending) {
+            opened.leave(node, request.instance());
+        }
         self.balancers[node].complete(now, &completion);
         let answered = ending == Ending::Answered;
         self.tally.end(&Ended {

@@ -56,6 +56,28 @@ fn a_quiet_world_answers_after_the_way_and_the_work() {
     assert_eq!(instances, ["200", "200"]);
 }
 
+/// The first request of each pair goes the round trip twice, and then only those that find no connection free.
+#[test]
+fn a_connection_costs_a_round_trip_and_is_kept() {
+    let ran = |more: &str, seconds| {
+        let mut plan = plan(&format!("{STEADY}{more}"), "");
+        let Subject::Balancing(balancing) = &mut plan.points[0].subject else { panic!("of this kind") };
+        balancing.duration = crate::units::Span::from_secs(seconds);
+        let simulated = run(&plan);
+        (simulated.outcome.metrics["p99"], simulated.events)
+    };
+    let (opened, ready) = ("  connections: opened\n", "  connections: ready\n");
+    // 20 requests, of which two are the first to the other node: 20 + 20 + 5 ms, and up to 5 ms behind another one.
+    let (p99, _) = ran(opened, 1);
+    assert!((45.0..=50.0).contains(&p99), "{p99}");
+    let (p99, events) = ran(ready, 1);
+    assert!((25.0..=30.0).contains(&p99), "{p99}");
+    assert_eq!(ran("", 1), (p99, events));
+    // Four pairs: an event for each that opens, and no further one.
+    assert_eq!(ran(opened, 1).1, events + 4);
+    assert_eq!(ran(opened, 19).1, ran(ready, 19).1 + 4);
+}
+
 #[test]
 fn one_plan_gives_the_same_to_the_last_digit_each_time() {
     let text =

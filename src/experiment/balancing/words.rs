@@ -3,7 +3,7 @@
 use crate::units::Span;
 use crate::workload::{Arrivals, ServiceTime};
 
-use super::{Balancing, Change, Crowd, Discipline, Instances, Nodes};
+use super::{Balancing, Change, Connections, Crowd, Discipline, Instances, Nodes};
 
 impl Balancing {
     /// Names and values.
@@ -34,6 +34,9 @@ impl Balancing {
             ("round trip on a node".to_owned(), self.local_rtt.to_string()),
             ("round trips measured every".to_owned(), self.probe_every.to_string()),
         ];
+        if self.connections == Connections::Opened {
+            words.push(("connections".to_owned(), "opened when none is free, a round trip each".to_owned()));
+        }
         if self.warm_up > Span::ZERO {
             words.push(("warm-up, not counted".to_owned(), self.warm_up.to_string()));
         }
