@@ -125,7 +125,8 @@ fn delays_that_change_while_it_runs_are_met_by_packets_and_seen_by_proxies() {
         user.write("net.csv", BEFORE);
         user.write("other.csv", AFTER);
         let event = "timeline:\n  - {at: 4s, do: {matrix: other.csv}}\n";
-        let balancing = "  duration: 12s\n  probeEvery: 500ms\n";
+        // A stall of the machine is no loss.
+        let balancing = "  duration: 12s\n  probeEvery: 500ms\n  timeout: 5s\n";
         user.write("plan.yaml", &plan("matrix: net.csv", STRATEGIES, balancing, event));
         user.succeed(&["run", "plan.yaml", "--output", "out"]);
         let out = user.folder().join("out");
@@ -155,7 +156,8 @@ fn delays_that_change_while_it_runs_are_met_by_packets_and_seen_by_proxies() {
             // Paths that stay what they are.
             let same = latencies(&requests, ("c", "d"), (0.0, f64::INFINITY));
             assert!(least(&same) >= 24.0 + WORK - 0.01, "as {}: {same:?}", user.name());
-            assert!(requests.iter().all(|line| line["outcome"] == "ok"), "as {}: nothing is lost by it", user.name());
+            let lost: Vec<_> = requests.iter().filter(|line| line["outcome"] != "ok").collect();
+            assert!(lost.is_empty(), "as {}, {strategy}: {} of {}: {lost:?}", user.name(), lost.len(), requests.len());
             if strategy == "s1" {
                 // The nearest changes from a to d as soon as proxies have measured, which they do twice a second.
                 let (old, new) = (to_d(&requests, (0.0, begun)), to_d(&requests, (over + 1_500.0, f64::INFINITY)));
