@@ -6,7 +6,7 @@ use hyper::header::{
 };
 
 /// Says in a head that a proxy had the message (RFC 9110, section 7.6.3).
-const BY_US: &str = "1.1 longhaul";
+pub(super) const BY_US: &str = "1.1 longhaul";
 
 /// What is meant for the next hop alone (RFC 9110, section 7.6.1). `Expect` is ours to answer, which hyper does.
 const HOP_BY_HOP: [HeaderName; 9] = [

@@ -1,7 +1,7 @@
 //! The lane: the short way of plain requests between a client and an instance.
 //!
 //! The client's task reads a request, writes it to the instance, reads the answer and writes that to the client: with two reads and
-//! two writes and without the HTTP library, which costs more than all the rest. As soon as something is not plain (a body, a head
+//! two writes and without the HTTP library, which is nearly a third of a request's processor time. As soon as something is not plain (a body, a head
 //! in two pieces, an answer in chunks, no instance, an instance that fails), the library gets the connection with everything that
 //! was read, and goes on with what an instance has begun; it keeps that client to its end.
 
@@ -229,7 +229,7 @@ impl Lane {
             let answer = plain::answer(piece.filled(), &ours, &mut self.wire);
             return Poll::Ready(answer.map_or_else(|| Heard::Odd(piece.filled().to_vec()), Heard::Plain));
         }
-        if self.asked.len() < MOST_AHEAD && self.poll_gone(cx).is_ready() {
+        if self.poll_gone(cx).is_ready() {
             return Poll::Ready(Heard::Gone);
         }
         self.alarm.poll_due(cx, deadline).map(|()| Heard::Odd(Vec::new()))

@@ -3,7 +3,8 @@
 //! Nothing is refused here. What is not plain, or only may not be, the HTTP library gets, behind [`crate::serving::Framing`]; so a
 //! doubt costs time and nothing else, and every test here is as narrow as it can be.
 
-use crate::serving::Lines;
+use super::headers::BY_US;
+use crate::serving::{Lines, content_length};
 
 /// The header by which the answer says whose it is, where the instance does not.
 pub(super) const INSTANCE_HEADER: &str = "x-longhaul-instance";
@@ -84,7 +85,7 @@ pub(super) fn request<'a>(bytes: &'a [u8], header: &str, most: usize, wire: &mut
     if !bytes[..length].ends_with(b"\r\n\r\n") || length > most || hosts != 1 || cookies > 1 {
         return None;
     }
-    put(wire, &[b"via: 1.1 longhaul\r\n\r\n"]);
+    put(wire, &[b"via: ", BY_US.as_bytes(), b"\r\n\r\n"]);
     Some(PlainRequest { method, target, service, length })
 }
 
@@ -102,7 +103,7 @@ pub(super) fn answer(bytes: &[u8], ours: &Ours<'_>, wire: &mut Vec<u8>) -> Optio
             Kind::Odd => return None,
             Kind::Kept => continue,
             Kind::Length => {
-                let said = number(value)?;
+                let said = content_length(value).ok()?;
                 if length.replace(said).is_some() {
                     return None;
                 }
@@ -114,10 +115,10 @@ pub(super) fn answer(bytes: &[u8], ours: &Ours<'_>, wire: &mut Vec<u8>) -> Optio
         put(wire, &[name, b": ", value, b"\r\n"]);
     }
     let body = lines.rest();
-    if !bytes[..bytes.len() - body.len()].ends_with(b"\r\n\r\n") || length? != body.len() {
+    if !bytes[..bytes.len() - body.len()].ends_with(b"\r\n\r\n") || length? != body.len() as u64 {
         return None;
     }
-    put(wire, &[b"via: 1.1 longhaul\r\n"]);
+    put(wire, &[b"via: ", BY_US.as_bytes(), b"\r\n"]);
     if !named {
         put(wire, &[INSTANCE_HEADER.as_bytes(), b": ", ours.instance, b"\r\n"]);
     }
@@ -213,12 +214,6 @@ fn kind(name: &[u8], value: &[u8]) -> Kind {
         19 if is(INSTANCE_HEADER) => Kind::Instance,
         _ => Kind::Ordinary,
     }
-}
-
-/// A length of digits alone.
-fn number(value: &[u8]) -> Option<usize> {
-    let digits = (1..=9).contains(&value.len()) && value.iter().all(u8::is_ascii_digit);
-    std::str::from_utf8(value).ok().filter(|_| digits)?.parse().ok()
 }
 
 #[cfg(test)]

@@ -214,7 +214,7 @@ fn judge(head: &[u8]) -> Result<Length, &'static str> {
         match name.len() {
             4 if name.eq_ignore_ascii_case(b"host") => hosts += 1,
             14 if name.eq_ignore_ascii_case(b"content-length") => {
-                let before = length.replace(number(value)?);
+                let before = length.replace(content_length(value)?);
                 before.is_none().then_some(()).ok_or("two lengths")?;
             }
             17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
@@ -265,7 +265,7 @@ impl<'a> Iterator for Lines<'a> {
 }
 
 /// A length of digits alone.
-fn number(value: &[u8]) -> Result<u64, &'static str> {
+pub(crate) fn content_length(value: &[u8]) -> Result<u64, &'static str> {
     let digits = !value.is_empty() && value.len() <= 18 && value.iter().all(u8::is_ascii_digit);
     let text = std::str::from_utf8(value).ok().filter(|_| digits);
     text.and_then(|text| text.parse().ok()).ok_or("a length that is no number")

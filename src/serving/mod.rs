@@ -13,8 +13,8 @@ mod taken;
 
 pub use alarms::Alarms;
 pub use clock::Clock;
-pub(crate) use framing::Lines;
 pub use framing::{Framing, Refusal};
+pub(crate) use framing::{Lines, content_length};
 pub use listener::{Bounds, Client, Listening, bind};
 pub use stop::{Stop, Stopper, signalled};
 

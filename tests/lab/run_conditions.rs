@@ -125,8 +125,7 @@ fn delays_that_change_while_it_runs_are_met_by_packets_and_seen_by_proxies() {
         user.write("net.csv", BEFORE);
         user.write("other.csv", AFTER);
         let event = "timeline:\n  - {at: 4s, do: {matrix: other.csv}}\n";
-        // A stall of the machine is no loss.
-        let balancing = "  duration: 12s\n  probeEvery: 500ms\n  timeout: 5s\n";
+        let balancing = "  duration: 12s\n  probeEvery: 500ms\n";
         user.write("plan.yaml", &plan("matrix: net.csv", STRATEGIES, balancing, event));
         user.succeed(&["run", "plan.yaml", "--output", "out"]);
         let out = user.folder().join("out");

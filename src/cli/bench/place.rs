@@ -33,8 +33,9 @@ TraDE's example (27 services, 9 nodes), problems by lot of the same size, and of
 time; beside the first three `pga` with 4 workers, without one. The example is
 also placed by `search` without a limit, until the best is proved. The best
 known cost is that of much longer searches with several seeds, and of 1,000
-services the least that any run ever came to. Small problems are set beside the optimum that branch and bound proves. Use a release build on
-a machine that does nothing else.
+services the least that any run ever came to. Small problems are set beside the
+optimum that branch and bound proves. Use a release build on a machine that does
+nothing else.
 
 Exit code: 0 also when a target is missed, 2 when something could not be measured.")]
 pub(super) struct PlaceBenchArgs {
@@ -74,7 +75,7 @@ const EXAMPLE: Size = Size {
     record: None,
 };
 const SMALL: Size = Size { name: "27 x 9 by lot", ..EXAMPLE };
-/// The records are of some hundreds of runs from a second to five minutes.
+/// The records are of some hundreds of runs of a second and more.
 const LARGE: Size = Size {
     name: "1,000 x 100",
     limit: Duration::from_millis(950),

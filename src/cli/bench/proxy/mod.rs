@@ -37,8 +37,9 @@ Two synthetic services without a service time stand behind all of them; nginx ha
 kept connections, HAProxy leastconn with http-reuse always, each one thread or worker, without logs.
 Everyone has the same open-loop load, in turns of a tenth of a second in an order that turns too, so
 that what else the machine does meets all alike; added latencies are over those of the services
-alone in the same repetition. The footprint, of slices of some seconds one after the other, is at 40 requests/s of four clients with ten services; a choice of an instance is
-that of the policy alone. Every request has to be answered once, by the services' own count.
+alone in the same repetition. The footprint, of slices of some seconds one after the other, is at
+40 requests/s of four clients with ten services; a choice of an instance is that of the policy
+alone. Every request has to be answered once, by the services' own count.
 The proxy is `longhaul-proxy` where that lies beside this program, else `longhaul proxy`.
 Use a release build on a machine that does nothing else.
 
