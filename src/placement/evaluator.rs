@@ -71,6 +71,7 @@ impl<'a> Evaluator<'a> {
         let each = |service| self.problem.links(service).iter().filter(move |link| link.peer > service);
         let cost = |service, link: &Link| self.problem.link_cost(link, self.node(service), self.node(link.peer));
         self.traffic = (0..self.placement.len()).map(|u| each(u).map(|link| cost(u, link)).sum::<f64>()).sum();
+        self.traffic += self.placement.iter().map(|(service, node)| self.pull(service, node)).sum::<f64>();
     }
 
     /// Whether a node has room for a service; where the service is, whether the node is within its capacity.
@@ -82,14 +83,23 @@ impl<'a> Evaluator<'a> {
     /// The traffic cost of a service if it were on `node` and all others where they are: its own links alone.
     pub fn traffic_at(&self, service: ServiceIndex, node: NodeIndex) -> Cost {
         let links = self.problem.links(service).iter();
-        Cost::from_kb_ms(links.map(|link| self.problem.link_cost(link, node, self.node(link.peer))).sum())
+        let cost: f64 = links.map(|link| self.problem.link_cost(link, node, self.node(link.peer))).sum();
+        Cost::from_kb_ms(cost + self.pull(service, node))
+    }
+
+    /// What a service's traffic with those that are not in the problem costs.
+    fn pull(&self, service: ServiceIndex, node: NodeIndex) -> f64 {
+        self.problem.pulls(service).map_or(0.0, |pulls| pulls[node])
     }
 
     /// [`traffic_at`](Self::traffic_at) every node at once, in kilobytes times milliseconds, without the link to `except`: in
     /// O(links · nodes), along memory.
     pub fn traffic_row(&self, service: ServiceIndex, except: Option<ServiceIndex>, row: &mut Vec<f64>) {
         row.clear();
-        row.resize(self.problem.hosts().len(), 0.0);
+        match self.problem.pulls(service) {
+            Some(pulls) => row.extend(pulls),
+            None => row.resize(self.problem.hosts().len(), 0.0),
+        }
         for link in self.problem.links(service).iter().filter(|link| Some(link.peer) != except) {
             let other = self.node(link.peer);
             let (to, from) = (self.problem.delays_to(other), self.problem.delays_from(other));

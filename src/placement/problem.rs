@@ -111,7 +111,12 @@ pub struct Link {
 /// A placement problem that cannot be wrong once it exists. Everything is by index.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Problem {
-    draft: Draft,
+    /// What it was made from; of a problem that was made from another one, what that was made from.
+    draft: Arc<Draft>,
+    /// What such a problem has instead of the draft's.
+    own: Option<Own>,
+    nodes: usize,
+    kinds: usize,
     /// The links of service u are `links[starts[u]..starts[u + 1]]`, by peer.
     links: Vec<Link>,
     starts: Vec<usize>,
@@ -119,9 +124,19 @@ pub struct Problem {
     /// By service and resource.
     demands: Vec<u64>,
     /// Capacity less what others use, by node and resource.
-    free: Vec<u64>,
+    free: Arc<[u64]>,
     /// Whether a service may run on a node, by service and node; empty where all may run everywhere.
     allowed: Vec<bool>,
+    /// What a service's traffic with those that are not in the problem costs on each node, in kilobytes times milliseconds, by
+    /// service and node; empty where everybody is in it.
+    pulls: Vec<f64>,
+}
+
+/// Services and traffic that were made from those of another problem.
+#[derive(Debug, Clone, PartialEq)]
+struct Own {
+    services: Vec<Service>,
+    edges: Vec<Edge>,
 }
 
 /// One-way delays in milliseconds.
@@ -138,8 +153,21 @@ impl Delays {
         let nodes = draft.hosts.len();
         let there: Vec<f64> = draft.delays.iter().map(|delay| delay.as_millis_f64()).collect();
         let back = (0..nodes * nodes).map(|place| there[place % nodes * nodes + place / nodes]).collect();
+        Self::of(there, back)
+    }
+
+    fn of(there: Vec<f64>, back: Vec<f64>) -> Self {
         let longest = there.iter().copied().fold(0.0, f64::max);
         Self { there, back, longest }
+    }
+
+    /// Between some of `count` nodes.
+    fn between(&self, count: usize, nodes: &[NodeIndex]) -> Self {
+        let pick = |delays: &[f64]| {
+            let row = |node: NodeIndex| &delays[node * count..(node + 1) * count];
+            nodes.iter().flat_map(|node| nodes.iter().map(|other| row(*node)[*other])).collect()
+        };
+        Self::of(pick(&self.there), pick(&self.back))
     }
 }
 
@@ -148,41 +176,71 @@ impl Problem {
     pub fn new(draft: Draft) -> Result<Self, ProblemError> {
         super::check::check(&draft)?;
         let delays = Arc::new(Delays::new(&draft));
-        Ok(Self::built(draft, delays))
+        let demands = draft.services.iter().flat_map(|service| service.demand.iter().copied()).collect();
+        Ok(Self::built(Arc::new(draft), None, demands, None, delays))
     }
 
     /// Other services and traffic on the same nodes, made from those of this problem by who keeps to what was checked: it is not
-    /// checked again. The delays are shared, as there may be millions; the draft has none.
-    pub(super) fn with_services(&self, services: Vec<Service>, edges: Vec<Edge>) -> Self {
-        let draft = Draft {
-            resources: self.draft.resources.clone(),
-            hosts: self.draft.hosts.clone(),
-            services,
-            edges,
-            delays: Vec::new(),
-            weights: self.draft.weights,
-            objective: self.draft.objective,
-        };
-        Self::built(draft, Arc::clone(&self.delays))
+    /// checked again. What they ask for is in `demands`, by service and resource, and need not be in the services; `pulls` is as in
+    /// [`with_nodes`](Self::with_nodes). All else is shared: the search makes many such problems.
+    pub(super) fn with_services(
+        &self,
+        services: Vec<Service>,
+        demands: Vec<u64>,
+        edges: Vec<Edge>,
+        pulls: Vec<f64>,
+    ) -> Self {
+        let (draft, free, delays) = (Arc::clone(&self.draft), Arc::clone(&self.free), Arc::clone(&self.delays));
+        Self { pulls, ..Self::built(draft, Some(Own { services, edges }), demands, Some(free), delays) }
     }
 
-    fn built(draft: Draft, delays: Arc<Delays>) -> Self {
-        let (links, starts) = links(&draft);
-        let free = draft.hosts.iter().flat_map(|host| host.capacity.iter().zip(&host.used));
-        let free = free.map(|(capacity, used)| capacity.saturating_sub(*used)).collect();
-        let demands = draft.services.iter().flat_map(|service| service.demand.iter().copied()).collect();
-        let allowed = allowed(&draft);
-        Self { draft, links, starts, delays, demands, free, allowed }
+    /// The same on some of the nodes. What services send to and get from elsewhere costs what `pulls` says of each, by service and
+    /// node, in kilobytes times milliseconds.
+    pub(super) fn with_nodes(
+        &self,
+        nodes: &[NodeIndex],
+        services: Vec<Service>,
+        demands: Vec<u64>,
+        edges: Vec<Edge>,
+        pulls: Vec<f64>,
+    ) -> Self {
+        let draft = Draft {
+            resources: self.draft.resources.clone(),
+            hosts: nodes.iter().map(|node| self.draft.hosts[*node].clone()).collect(),
+            weights: self.draft.weights,
+            objective: self.draft.objective,
+            ..Draft::default()
+        };
+        let delays = Arc::new(self.delays.between(self.nodes, nodes));
+        Self { pulls, ..Self::built(Arc::new(draft), Some(Own { services, edges }), demands, None, delays) }
+    }
+
+    fn built(
+        draft: Arc<Draft>,
+        own: Option<Own>,
+        demands: Vec<u64>,
+        free: Option<Arc<[u64]>>,
+        delays: Arc<Delays>,
+    ) -> Self {
+        let (services, edges) = own.as_ref().map_or((&draft.services, &draft.edges), |own| (&own.services, &own.edges));
+        let (links, starts) = links(services.len(), edges, draft.weights);
+        let allowed = allowed(services, draft.hosts.len());
+        let free = free.unwrap_or_else(|| {
+            let free = draft.hosts.iter().flat_map(|host| host.capacity.iter().zip(&host.used));
+            free.map(|(capacity, used)| capacity.saturating_sub(*used)).collect()
+        });
+        let (nodes, kinds) = (draft.hosts.len(), draft.resources.len());
+        Self { draft, own, nodes, kinds, links, starts, delays, demands, free, allowed, pulls: Vec::new() }
     }
 
     /// The same with another objective.
     #[must_use]
     pub fn with_objective(mut self, objective: Objective) -> Self {
-        self.draft.objective = objective;
+        Arc::make_mut(&mut self.draft).objective = objective;
         self
     }
 
-    /// What it was made from.
+    /// What it was made from. Problems that the search makes from another one have that one's.
     pub fn draft(&self) -> &Draft {
         &self.draft
     }
@@ -199,12 +257,12 @@ impl Problem {
 
     /// The services.
     pub fn services(&self) -> &[Service] {
-        &self.draft.services
+        self.own.as_ref().map_or(&self.draft.services, |own| &own.services)
     }
 
     /// Who talks to whom, as given.
     pub fn edges(&self) -> &[Edge] {
-        &self.draft.edges
+        self.own.as_ref().map_or(&self.draft.edges, |own| &own.edges)
     }
 
     /// What counts besides traffic.
@@ -219,7 +277,7 @@ impl Problem {
 
     /// The one-way delay in milliseconds.
     pub fn delay_ms(&self, from: NodeIndex, to: NodeIndex) -> f64 {
-        self.delays.there[from * self.draft.hosts.len() + to]
+        self.delays.there[from * self.nodes + to]
     }
 
     /// The longest one-way delay in milliseconds.
@@ -229,41 +287,37 @@ impl Problem {
 
     /// The one-way delays from a node to every node, in milliseconds.
     pub fn delays_from(&self, node: NodeIndex) -> &[f64] {
-        let nodes = self.draft.hosts.len();
-        &self.delays.there[node * nodes..(node + 1) * nodes]
+        &self.delays.there[node * self.nodes..(node + 1) * self.nodes]
     }
 
     /// The one-way delays from every node to a node, in milliseconds.
     pub fn delays_to(&self, node: NodeIndex) -> &[f64] {
-        let nodes = self.draft.hosts.len();
-        &self.delays.back[node * nodes..(node + 1) * nodes]
+        &self.delays.back[node * self.nodes..(node + 1) * self.nodes]
     }
 
     /// What a service asks for, by resource.
     pub fn demand(&self, service: ServiceIndex) -> &[u64] {
-        let resources = self.draft.resources.len();
-        &self.demands[service * resources..(service + 1) * resources]
+        &self.demands[service * self.kinds..(service + 1) * self.kinds]
     }
 
     /// What a node has for the services of the problem, by resource.
     pub fn free(&self, node: NodeIndex) -> &[u64] {
-        let resources = self.draft.resources.len();
-        &self.free[node * resources..(node + 1) * resources]
+        &self.free[node * self.kinds..(node + 1) * self.kinds]
     }
 
     /// Whether a service may run on a node, room aside.
     pub fn allows(&self, service: ServiceIndex, node: NodeIndex) -> bool {
-        self.allowed.is_empty() || self.allowed[service * self.draft.hosts.len() + node]
+        self.allowed.is_empty() || self.allowed[service * self.nodes + node]
     }
 
     /// The nodes that a service may run on, room aside.
     pub fn allowed_nodes(&self, service: ServiceIndex) -> impl Iterator<Item = NodeIndex> + '_ {
-        (0..self.draft.hosts.len()).filter(move |node| self.allows(service, *node))
+        (0..self.nodes).filter(move |node| self.allows(service, *node))
     }
 
     /// The node that a service is pinned to.
     pub fn pinned(&self, service: ServiceIndex) -> Option<NodeIndex> {
-        match self.draft.services[service].allowed.as_deref() {
+        match self.services()[service].allowed.as_deref() {
             Some([node]) => Some(*node),
             _ => None,
         }
@@ -271,12 +325,18 @@ impl Problem {
 
     /// Whether a service that runs already would have to move to be on that node.
     pub fn is_moved(&self, service: ServiceIndex, node: NodeIndex) -> bool {
-        self.draft.services[service].current.is_some_and(|current| current != node)
+        self.services()[service].current.is_some_and(|current| current != node)
     }
 
     /// Where everything runs now; `None` if one service is new.
     pub fn current(&self) -> Option<Placement> {
-        self.draft.services.iter().map(|service| service.current).collect::<Option<Vec<_>>>().map(Placement::new)
+        self.services().iter().map(|service| service.current).collect::<Option<Vec<_>>>().map(Placement::new)
+    }
+
+    /// What a service's traffic with those that are not in the problem costs, by the node that it is on, in kilobytes times
+    /// milliseconds; `None` where everybody is in it, as in all problems but those that the search cuts out of others.
+    pub(super) fn pulls(&self, service: ServiceIndex) -> Option<&[f64]> {
+        (!self.pulls.is_empty()).then(|| &self.pulls[service * self.nodes..(service + 1) * self.nodes])
     }
 
     /// The traffic cost of a link for a service on `node` whose peer is on `other`, in kilobytes times milliseconds.
@@ -286,12 +346,12 @@ impl Problem {
 }
 
 /// Every service's links, one for each peer, and where each one's begin.
-fn links(draft: &Draft) -> (Vec<Link>, Vec<usize>) {
-    let (mut unmerged, places) = unmerged(draft);
+fn links(services: usize, edges: &[Edge], weights: Weights) -> (Vec<Link>, Vec<usize>) {
+    let (mut unmerged, places) = unmerged(services, edges, weights);
     let mut starts = Vec::with_capacity(places.len());
     starts.push(0);
     let mut links: Vec<Link> = Vec::with_capacity(unmerged.len());
-    for service in 0..draft.services.len() {
+    for service in 0..services {
         let own = &mut unmerged[places[service]..places[service + 1]];
         own.sort_by_key(|link| link.peer);
         let first = links.len();
@@ -310,20 +370,15 @@ fn links(draft: &Draft) -> (Vec<Link>, Vec<usize>) {
 }
 
 /// A link at both ends of every edge with traffic, by service and then in the order of the edges, and where each service's begin.
-fn unmerged(draft: &Draft) -> (Vec<Link>, Vec<usize>) {
+fn unmerged(services: usize, edges: &[Edge], weights: Weights) -> (Vec<Link>, Vec<usize>) {
     let kilobytes = |bytes: u64| bytes as f64 / 1000.0;
-    let both = |edge: &Edge| {
-        let there = kilobytes(edge.request) * draft.weights.request;
-        let back = kilobytes(edge.response) * draft.weights.response;
-        let ends = [(edge.from, edge.to, there, back), (edge.to, edge.from, back, there)];
-        ends.map(|(service, peer, there, back)| (service, Link { peer, there, back }))
-    };
-    let all = draft.edges.iter().flat_map(both).filter(|(_, link)| link.there > 0.0 || link.back > 0.0);
-    let all: Vec<(ServiceIndex, Link)> = all.collect();
+    let both = |edge: &Edge| (kilobytes(edge.request) * weights.request, kilobytes(edge.response) * weights.response);
+    let flows = |(there, back): (f64, f64)| there > 0.0 || back > 0.0;
     // First where the links of each service end, and, filled in from there on, where they begin.
-    let mut places = vec![0; draft.services.len() + 1];
-    for (service, _) in &all {
-        places[*service] += 1;
+    let mut places = vec![0; services + 1];
+    for edge in edges.iter().filter(|edge| flows(both(edge))) {
+        places[edge.from] += 1;
+        places[edge.to] += 1;
     }
     let mut sum = 0;
     for place in &mut places {
@@ -331,21 +386,29 @@ fn unmerged(draft: &Draft) -> (Vec<Link>, Vec<usize>) {
         *place = sum;
     }
     let mut links = vec![Link { peer: 0, there: 0.0, back: 0.0 }; sum];
-    for (service, link) in all.into_iter().rev() {
-        places[service] -= 1;
-        links[places[service]] = link;
+    for edge in edges.iter().rev() {
+        let (there, back) = both(edge);
+        if flows((there, back)) {
+            for (service, link) in [
+                (edge.to, Link { peer: edge.from, there: back, back: there }),
+                (edge.from, Link { peer: edge.to, there, back }),
+            ] {
+                places[service] -= 1;
+                links[places[service]] = link;
+            }
+        }
     }
     (links, places)
 }
 
-fn allowed(draft: &Draft) -> Vec<bool> {
-    if draft.services.iter().all(|service| service.allowed.is_none()) {
+fn allowed(services: &[Service], nodes: usize) -> Vec<bool> {
+    if services.iter().all(|service| service.allowed.is_none()) {
         return Vec::new();
     }
     let row = |service: &Service| {
-        let mut row = vec![service.allowed.is_none(); draft.hosts.len()];
+        let mut row = vec![service.allowed.is_none(); nodes];
         service.allowed.iter().flatten().for_each(|node| row[*node] = true);
         row
     };
-    draft.services.iter().flat_map(row).collect()
+    services.iter().flat_map(row).collect()
 }

@@ -5,6 +5,7 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
 use super::ground::{Ground, Lots};
+use super::scales::may_regroup;
 use crate::placement::evaluator::is_moved;
 use crate::placement::problem::{Problem, ServiceIndex};
 use crate::placement::{Evaluator, Overload, Placement, Rank, TimeUp};
@@ -30,7 +31,13 @@ pub(super) struct Anneal<'a> {
     members: Vec<Vec<ServiceIndex>>,
     /// Where each service is in the list of its node.
     place: Vec<usize>,
-    /// Services with links: nothing is to be gained by the others.
+    /// What is left of each node, less than nothing where it is overloaded, and what each service asks for, by resource.
+    room: Vec<i64>,
+    demand: Vec<i64>,
+    kinds: usize,
+    /// Whether moves have no price and no limit.
+    moves_freely: bool,
+    /// Services with links, or whose place matters to those outside: nothing is to be gained by the others.
     talkers: Vec<ServiceIndex>,
     best: (Rank, Placement),
 }
@@ -50,15 +57,34 @@ struct Trial {
 impl<'a> Anneal<'a> {
     pub(super) fn new(problem: &'a Problem, ground: &'a Ground, start: Placement) -> Self {
         let evaluator = Evaluator::new(problem, start);
-        let mut members = vec![Vec::new(); problem.hosts().len()];
+        let each = 2 * problem.services().len() / problem.hosts().len().max(1) + 2;
+        let mut members: Vec<Vec<ServiceIndex>> =
+            (0..problem.hosts().len()).map(|_| Vec::with_capacity(each)).collect();
         let mut place = Vec::with_capacity(problem.services().len());
         for (service, node) in evaluator.placement().iter() {
             place.push(members[node].len());
             members[node].push(service);
         }
-        let talkers = (0..place.len()).filter(|service| !problem.links(*service).is_empty()).collect();
+        let talks = |service: &ServiceIndex| !problem.links(*service).is_empty() || problem.pulls(*service).is_some();
+        let talkers = (0..place.len()).filter(talks).collect();
         let best = (evaluator.rank(), evaluator.placement().clone());
-        Self { problem, ground, evaluator, members, place, talkers, best }
+        let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        let left = |node: NodeIndex| {
+            let both = problem.free(node).iter().zip(evaluator.loads().asked(node));
+            both.map(move |(free, asked)| whole(*free).saturating_sub(whole(*asked)))
+        };
+        let room = (0..problem.hosts().len()).flat_map(left).collect();
+        let demand = (0..place.len()).flat_map(|service| problem.demand(service)).map(|asked| whole(*asked)).collect();
+        let (kinds, moves_freely) = (problem.resources().len(), may_regroup(problem));
+        Self { problem, ground, evaluator, members, place, room, demand, kinds, moves_freely, talkers, best }
+    }
+
+    /// Whether a node has room for a service, and, where one is named, for that in exchange for another.
+    fn has_room(&self, node: NodeIndex, joins: ServiceIndex, leaves: Option<ServiceIndex>) -> bool {
+        (0..self.kinds).all(|kind| {
+            let left = leaves.map_or(0, |leaves| self.demand[leaves * self.kinds + kind]);
+            self.demand[joins * self.kinds + kind] <= self.room[node * self.kinds + kind].saturating_add(left)
+        })
     }
 
     /// The best so far.
@@ -122,7 +148,7 @@ impl<'a> Anneal<'a> {
                 let after = loads.excess_after(home, to, self.problem.demand(service));
                 cost += price.as_kb_ms() * (after - loads.excess());
             }
-            Overload::Forbidden if !self.evaluator.loads().has_room(to, self.problem.demand(service)) => {
+            Overload::Forbidden if !self.has_room(to, service, None) => {
                 return self.exchange(service, home, to, lots);
             }
             Overload::Forbidden => {}
@@ -138,6 +164,9 @@ impl<'a> Anneal<'a> {
             return lots.below(self.members.len());
         }
         let links = self.problem.links(service);
+        if links.is_empty() {
+            return lots.below(self.members.len());
+        }
         let beside = self.evaluator.node(links[lots.below(links.len())].peer);
         if kind.is_multiple_of(2) || beside == home { self.ground.near(beside, lots) } else { beside }
     }
@@ -149,13 +178,7 @@ impl<'a> Anneal<'a> {
         if !self.problem.allows(partner, home) {
             return None;
         }
-        let (out, back) = (self.problem.demand(service), self.problem.demand(partner));
-        let loads = self.evaluator.loads();
-        let fits = |node: NodeIndex, leaves: &[u64], joins: &[u64]| {
-            let asked = loads.asked(node).iter().zip(self.problem.free(node));
-            asked.zip(leaves.iter().zip(joins)).all(|((asked, free), (leaves, joins))| asked - leaves + joins <= *free)
-        };
-        if !fits(to, back, out) || !fits(home, out, back) {
+        if !self.has_room(to, service, Some(partner)) || !self.has_room(home, partner, Some(service)) {
             return None;
         }
         // With both at once no limit of moves is looked at but through each alone.
@@ -172,7 +195,7 @@ impl<'a> Anneal<'a> {
     fn gained(&self, service: ServiceIndex, from: NodeIndex, to: NodeIndex) -> f64 {
         let (before, after) = (self.ground.row(from), self.ground.row(to));
         let nodes = self.evaluator.placement().nodes();
-        let mut gained = 0.0;
+        let mut gained = self.problem.pulls(service).map_or(0.0, |pulls| pulls[to] - pulls[from]);
         for link in self.problem.links(service) {
             let peer = nodes[link.peer];
             let (was, is) = (before[peer], after[peer]);
@@ -183,11 +206,11 @@ impl<'a> Anneal<'a> {
 
     /// What the move costs as a move; `None` where there may be no more.
     fn price(&self, service: ServiceIndex, from: NodeIndex, to: NodeIndex) -> Option<f64> {
-        let objective = self.problem.objective();
-        let price = objective.move_price.as_kb_ms();
-        if objective.max_moves.is_none() && price <= 0.0 {
+        if self.moves_freely {
             return Some(0.0);
         }
+        let objective = self.problem.objective();
+        let price = objective.move_price.as_kb_ms();
         let moved = |node| is_moved(self.problem, service, node);
         let more = i8::from(moved(to)) - i8::from(moved(from));
         let full = objective.max_moves.is_some_and(|most| self.evaluator.valuation().moves >= most);
@@ -214,6 +237,11 @@ impl<'a> Anneal<'a> {
     fn transfer(&mut self, service: ServiceIndex, to: NodeIndex, gained: f64) {
         let from = self.evaluator.node(service);
         self.evaluator.apply_with(service, to, gained);
+        for kind in 0..self.kinds {
+            let demand = self.demand[service * self.kinds + kind];
+            self.room[from * self.kinds + kind] += demand;
+            self.room[to * self.kinds + kind] -= demand;
+        }
         let place = self.place[service];
         self.members[from].swap_remove(place);
         if let Some(last) = self.members[from].get(place) {

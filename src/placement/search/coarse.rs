@@ -51,40 +51,35 @@ pub(super) fn coarsen(
     pairs.sort_unstable_by(|one, other| other.0.total_cmp(&one.0).then((one.1, one.2).cmp(&(other.1, other.2))));
     let free = |place| (0..problem.hosts().len()).map(|node| problem.free(node)[place]).max().unwrap_or(0);
     let most: Vec<u64> = (0..problem.resources().len()).map(|place| share(free(place), percent)).collect();
-    let mut part_of: Vec<Option<ServiceIndex>> = vec![None; services];
-    let mut parts: Vec<Vec<ServiceIndex>> = Vec::new();
+    let (mut part_of, mut parts): (Vec<Option<ServiceIndex>>, _) = (vec![None; services], 0);
     for (_, one, other) in pairs {
         if part_of[one].is_none() && part_of[other].is_none() && may_merge(problem, one, other, &most) {
-            (part_of[one], part_of[other]) = (Some(parts.len()), Some(parts.len()));
-            parts.push(vec![one, other]);
+            (part_of[one], part_of[other]) = (Some(parts), Some(parts));
+            parts += 1;
         }
     }
-    for (service, part) in part_of.iter_mut().enumerate().filter(|(_, part)| part.is_none()) {
-        *part = Some(parts.len());
-        parts.push(vec![service]);
+    for part in part_of.iter_mut().filter(|part| part.is_none()) {
+        *part = Some(parts);
+        parts += 1;
     }
-    if parts.len() * 20 > services * 19 {
+    if parts * 20 > services * 19 {
         return None;
     }
     let part_of: Vec<ServiceIndex> = part_of.into_iter().map(Option::unwrap_or_default).collect();
-    Some(Level { problem: merged(problem, &part_of, &parts), part_of })
+    Some(Level { problem: merged(problem, &part_of, parts), part_of })
 }
 
 /// Everything that is on the same node becomes one, but for what may not go to the same nodes. `None` where that makes nothing smaller.
 pub(super) fn heaped(problem: &Problem, placement: &Placement) -> Option<Level> {
     let services = problem.services();
     let mut heaps: BTreeMap<(NodeIndex, Option<&[NodeIndex]>), usize> = BTreeMap::new();
-    let mut parts: Vec<Vec<ServiceIndex>> = Vec::new();
     let mut part_of = Vec::with_capacity(services.len());
     for (service, node) in placement.iter() {
-        let part = *heaps.entry((node, services[service].allowed.as_deref())).or_insert(parts.len());
-        if part == parts.len() {
-            parts.push(Vec::new());
-        }
-        parts[part].push(service);
-        part_of.push(part);
+        let next = heaps.len();
+        part_of.push(*heaps.entry((node, services[service].allowed.as_deref())).or_insert(next));
     }
-    (parts.len() < services.len()).then(|| Level { problem: merged(problem, &part_of, &parts), part_of })
+    let parts = heaps.len();
+    (parts < services.len()).then(|| Level { problem: merged(problem, &part_of, parts), part_of })
 }
 
 #[allow(clippy::cast_possible_truncation)] // A percentage of a number that fits.
@@ -99,20 +94,32 @@ fn may_merge(problem: &Problem, one: ServiceIndex, other: ServiceIndex, most: &[
     services[one].allowed == services[other].allowed && both.zip(most).all(|(both, most)| both <= *most)
 }
 
-fn merged(problem: &Problem, part_of: &[ServiceIndex], parts: &[Vec<ServiceIndex>]) -> Problem {
-    let draft = problem.draft();
-    let sum = |part: &Vec<ServiceIndex>, place: usize| {
-        part.iter().fold(0u64, |sum, service| sum.saturating_add(problem.demand(*service)[place]))
-    };
-    let service = |part: &Vec<ServiceIndex>| Service {
-        name: String::new(),
-        demand: (0..draft.resources.len()).map(|place| sum(part, place)).collect(),
-        allowed: draft.services[part[0]].allowed.clone(),
-        current: None,
-        group: 0,
-    };
+/// The problem whose services are so many parts.
+fn merged(problem: &Problem, part_of: &[ServiceIndex], parts: usize) -> Problem {
+    let kinds = problem.resources().len();
+    let blank = || Service { name: String::new(), demand: Vec::new(), allowed: None, current: None, group: 0 };
+    let (mut demands, mut services) = (vec![0u64; parts * kinds], Vec::with_capacity(parts));
+    services.resize_with(parts, blank);
+    for (service, part) in part_of.iter().enumerate() {
+        for (sum, demand) in demands[part * kinds..].iter_mut().zip(problem.demand(service)) {
+            *sum = sum.saturating_add(*demand);
+        }
+        // All of a part may go to the same nodes.
+        if let Some(allowed) =
+            problem.services()[service].allowed.as_ref().filter(|_| services[*part].allowed.is_none())
+        {
+            services[*part].allowed = Some(allowed.clone());
+        }
+    }
+    let nodes = problem.hosts().len();
+    let mut pulls = Vec::new();
+    for (service, part) in part_of.iter().enumerate() {
+        let Some(own) = problem.pulls(service) else { break };
+        pulls.resize(parts * nodes, 0.0);
+        pulls[part * nodes..].iter_mut().zip(own).for_each(|(sum, pull)| *sum += pull);
+    }
     // Sorted and added up: a map would be most of what a cycle on regions takes.
-    let between = draft.edges.iter().map(|edge| Edge { from: part_of[edge.from], to: part_of[edge.to], ..*edge });
+    let between = problem.edges().iter().map(|edge| Edge { from: part_of[edge.from], to: part_of[edge.to], ..*edge });
     let mut edges: Vec<Edge> = between.filter(|edge| edge.from != edge.to).collect();
     edges.sort_unstable_by_key(|edge| (edge.from, edge.to));
     edges.dedup_by(|next, edge| {
@@ -123,7 +130,7 @@ fn merged(problem: &Problem, part_of: &[ServiceIndex], parts: &[Vec<ServiceIndex
         }
         same
     });
-    problem.with_services(parts.iter().map(service).collect(), edges)
+    problem.with_services(services, demands, edges, pulls)
 }
 
 #[cfg(test)]

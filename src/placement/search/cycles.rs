@@ -22,6 +22,7 @@ const PARTS: [u64; 3] = [20, 50, 100];
 /// Between which temperatures cycles begin, as shares of what taking a service to any node costs, and which part of it
 /// they end at.
 const COOLEST: f64 = 1e-5;
+const COOLEST_OF_REGIONS: f64 = 1e-4;
 const HOTTEST: f64 = 3e-2;
 const SPAN: f64 = 0.01;
 
@@ -49,13 +50,14 @@ pub(super) fn cycles(
     stream: &mut ChaCha8Rng,
 ) {
     let typical = Anneal::new(terrain.problem, &terrain.ground, best.placement.clone()).typical(stream);
+    let coolest = if terrain.rehouses { COOLEST_OF_REGIONS } else { COOLEST };
     let mut done = 0;
     while spent.trials < end && typical > 0.0 && !best.is_ideal() && !(spent.time_up)() {
         let left = (end - spent.trials).div_ceil(count as u64);
         let trials = (CYCLE + done / LONGER).saturating_mul(terrain.size()).min(left);
         let (time_up, base) = (spent.time_up, best.placement.clone());
         let found = lanes(terrain, count, stream, |_, stream| {
-            let from = typical * COOLEST * libm::pow(HOTTEST / COOLEST, unit_interval(stream));
+            let from = typical * coolest * libm::pow(HOTTEST / coolest, unit_interval(stream));
             let mut own = Spent { trials: 0, time_up, told: UNHEARD };
             (cycle(terrain, &base, (from, trials), &mut own, stream), own.trials)
         });

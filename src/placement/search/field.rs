@@ -61,8 +61,4 @@ impl<'a> Field<'a> {
     pub(super) fn last(mut self) -> Option<Best<'a>> {
         self.0.pop()
     }
-
-    pub(super) fn into_placements(self) -> Vec<Placement> {
-        self.0.into_iter().map(|best| best.placement).collect()
-    }
 }

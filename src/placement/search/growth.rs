@@ -1,19 +1,26 @@
 //! Placements that are grown from nothing, of which the best is improved.
+//!
+//! In a large problem with regions there is one, grown from an [`outline`](super::outline), and improved in two ways in turns: each
+//! region is settled anew for itself ([`resettled`](super::resettle)), or all of it goes through [`cycles`](super::cycles). The way
+//! that gained more for its trials is gone the most: settling where applications are within regions, cycles where all talk to all.
 
 use rand_chacha::ChaCha8Rng;
 
+use super::best::Best;
 use super::cycles::{LANES, cycles};
 use super::field::Field;
-use super::outline::outlines;
+use super::outline::outline;
+use super::regions::Regions;
+use super::resettle::resettled;
 use super::scales::{Heat, Scales, Spent};
 use super::terrain::{Terrain, lanes};
+use crate::placement::dice::unit_interval;
 use crate::placement::{Placement, TimeUp, UNHEARD, start};
 
-/// How many placements are grown from nothing, the first without a look at regions; in a small problem, from outlines, and in a round
-/// of no more than [`SHORT`] trials for each service and node.
+/// How many placements are grown from nothing, the first without a look at regions; in a small problem, and in a round of no more
+/// than [`SHORT`] trials for each service and node there is one.
 const CANDIDATES: usize = 8;
 const SMALL_CANDIDATES: usize = 4;
-const OUTLINED_CANDIDATES: usize = 4;
 const SHORT: u64 = 16;
 
 /// On how many trials for each service and node at most they are grown, all together, or which part of all trials.
@@ -24,6 +31,14 @@ const ANEW_PART: u64 = 4;
 const STAGE: u64 = 32;
 const STAGE_PART: u64 = 8;
 
+/// On how many trials for each service and node regions are settled anew at first, or which part of all trials; on how many of them
+/// each way goes on from there, how often it is not the better one, and what part the gain of the last time has in what is known of it.
+const SETTLING: u64 = 24;
+const SETTLING_PART: u64 = 4;
+const TURN: u64 = 8;
+const OTHER: f64 = 0.15;
+const LATEST: f64 = 0.5;
+
 /// How many services and nodes there are for each trial in a hurry.
 const HURRY: u64 = 4;
 
@@ -33,12 +48,10 @@ pub(super) const REGION_PART: u64 = 100;
 
 /// What is known of a placement before it is grown.
 #[derive(Debug, Clone, Copy)]
-enum Seed<'a> {
+enum Seed {
     Nothing,
     /// That there are regions.
     Regions,
-    /// Which region each service goes to.
-    Outline(&'a Placement),
 }
 
 /// One that is grown from nothing in a hurry: what there is in the first moments of a large problem.
@@ -52,12 +65,15 @@ pub(super) fn hurried(terrain: &Terrain<'_>, spent: &mut Spent<'_>, stream: &mut
 pub(super) fn round(terrain: &Terrain<'_>, trials: u64, spent: &mut Spent<'_>, stream: &mut ChaCha8Rng) -> Placement {
     let end = spent.trials.saturating_add(trials);
     let is_short = terrain.regions.is_none() || trials <= SHORT.saturating_mul(terrain.size());
-    let outlines = if is_short { Vec::new() } else { outlines(terrain, trials, spent, stream) };
+    if let Some((regions, _)) = terrain.regions.as_ref().filter(|_| !is_short)
+        && let Some(outline) = outline(terrain, trials, spent, stream)
+    {
+        return settled(terrain, (regions, &outline), end, spent, stream);
+    }
     let candidates = match () {
         () if is_short => 1,
         () if terrain.is_small() => SMALL_CANDIDATES,
-        () if outlines.is_empty() => CANDIDATES,
-        () => OUTLINED_CANDIDATES,
+        () => CANDIDATES,
     };
     let most = ANEW.saturating_mul(terrain.size());
     // A short round has nothing left for cycles.
@@ -65,12 +81,7 @@ pub(super) fn round(terrain: &Terrain<'_>, trials: u64, spent: &mut Spent<'_>, s
     let each = (trials / part).min(most) / candidates as u64;
     let time_up = spent.time_up;
     let grown = lanes(terrain, candidates, stream, |lane, stream| {
-        let seed = match outlines.get(lane % outlines.len().max(1)) {
-            Some(outline) => Seed::Outline(outline),
-            None if lane > 0 => Seed::Regions,
-            None => Seed::Nothing,
-        };
-        grown(terrain, seed, each, time_up, stream)
+        grown(terrain, if lane > 0 { Seed::Regions } else { Seed::Nothing }, each, time_up, stream)
     });
     let mut field = Field::of(terrain.problem, grown, spent.told, spent);
     while field.len() > 1 {
@@ -83,11 +94,45 @@ pub(super) fn round(terrain: &Terrain<'_>, trials: u64, spent: &mut Spent<'_>, s
     best.placement
 }
 
+/// A placement within an outline, settled and improved until there were `end` trials.
+fn settled(
+    terrain: &Terrain<'_>,
+    (regions, outline): (&Regions, &Placement),
+    end: u64,
+    spent: &mut Spent<'_>,
+    stream: &mut ChaCha8Rng,
+) -> Placement {
+    let groups = regions.groups();
+    let mut best = Best::telling(terrain.problem, regions.grow(terrain.problem, outline, None), spent.told);
+    let first = (end.saturating_sub(spent.trials) / SETTLING_PART).min(SETTLING.saturating_mul(terrain.size()));
+    let mut until = spent.trials.saturating_add(first);
+    resettled(terrain, &mut best, &groups, until, spent, stream);
+    // What settling and cycles gained for each trial; where nothing is known yet, more than any that is known.
+    let mut gains = [f64::INFINITY; 2];
+    while spent.trials < end && !best.is_ideal() && !(spent.time_up)() {
+        let settles = (gains[0] >= gains[1]) != (unit_interval(stream) < OTHER);
+        let (trials, cost) = (spent.trials, best.rank.cost.as_kb_ms());
+        until = trials.saturating_add(TURN.saturating_mul(terrain.size())).min(end);
+        if settles {
+            resettled(terrain, &mut best, &groups, until, spent, stream);
+        } else {
+            cycles(terrain, &mut best, (until, LANES), spent, stream);
+        }
+        if spent.trials == trials {
+            break;
+        }
+        let gain = (cost - best.rank.cost.as_kb_ms()) / (spent.trials - trials) as f64;
+        let known = &mut gains[usize::from(!settles)];
+        *known = if known.is_finite() { *known * (1.0 - LATEST) + gain * LATEST } else { gain };
+    }
+    best.placement
+}
+
 /// A placement from nothing, and how many trials it took: services that talk much are merged, and the largest scale is annealed
 /// first; on regions before that on nodes.
 fn grown(
     terrain: &Terrain<'_>,
-    seed: Seed<'_>,
+    seed: Seed,
     trials: u64,
     time_up: TimeUp<'_>,
     stream: &mut ChaCha8Rng,
@@ -100,14 +145,10 @@ fn grown(
         let placement = scales.anneal(begun, trials, Heat::ANYWHERE, &mut spent, stream);
         return (placement, spent.trials);
     };
-    let chosen = if let Seed::Outline(outline) = seed {
-        outline.clone()
-    } else {
-        let mut coarse = Scales::new(&regions.problem, ground);
-        coarse.merge(REGION_PART, None, stream);
-        let begun = coarse.begin(time_up);
-        coarse.anneal(begun, trials / 2, Heat::ANYWHERE, &mut spent, stream)
-    };
+    let mut coarse = Scales::new(&regions.problem, ground);
+    coarse.merge(REGION_PART, None, stream);
+    let begun = coarse.begin(time_up);
+    let chosen = coarse.anneal(begun, trials / 2, Heat::ANYWHERE, &mut spent, stream);
     let known = scales.merge(REGION_PART, Some(chosen.clone()), stream).unwrap_or(chosen);
     let begun = regions.grow(scales.top(), &known, None);
     let placement = scales.anneal(begun, trials / 2, Heat::WITHIN_REGIONS, &mut spent, stream);

@@ -23,6 +23,7 @@ mod best;
 mod coarse;
 mod cycles;
 mod descent;
+mod excerpt;
 mod field;
 mod ground;
 mod growth;
@@ -30,6 +31,7 @@ mod kick;
 mod outline;
 mod recombine;
 mod regions;
+mod resettle;
 mod scales;
 mod terrain;
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Regions: nodes that lie close together become one, so that it is decided first what goes to which region.
 
+use super::terrain::is_small;
 use crate::placement::problem::{Draft, Host, ServiceIndex};
 use crate::placement::scheduling::Cluster;
 use crate::placement::{Placement, Problem};
@@ -11,6 +12,11 @@ const FEWEST: usize = 6;
 
 /// By what factor distances within regions have to fall with one region more for this to be their number.
 const STEEP: f64 = 2.0;
+
+/// Which part of a region's room there is for services, as a node is never filled to the last bit by what cannot be divided: in small
+/// problems so many percent, in large ones all but that share of what a service asks for in the mean, in each node.
+const SMALL_PERCENT: u64 = 97;
+const GRAIN: f64 = 0.3;
 
 /// A problem whose nodes are regions, and which region each node is in.
 #[derive(Debug)]
@@ -30,6 +36,13 @@ impl Regions {
         let of = nearest(problem, centres(problem).as_slice());
         let problem = Problem::new(merged(problem, &of)).ok()?;
         Some(Self { problem, of })
+    }
+
+    /// The nodes of each region.
+    pub(super) fn groups(&self) -> Vec<Vec<NodeIndex>> {
+        let mut groups = vec![Vec::new(); self.problem.hosts().len()];
+        self.of.iter().enumerate().for_each(|(node, region)| groups[*region].push(node));
+        groups
     }
 
     /// The region of every service's node.
@@ -144,14 +157,12 @@ fn nearest(problem: &Problem, centres: &[NodeIndex]) -> Vec<usize> {
 }
 
 fn merged(problem: &Problem, of: &[usize]) -> Draft {
-    let draft = problem.draft();
     let count = of.iter().max().map_or(0, |most| most + 1);
     let mut hosts: Vec<Host> = Vec::new();
     for region in 0..count {
         let members = (0..of.len()).filter(|node| of[*node] == region);
-        // A node is never filled to the last bit by what cannot be divided.
-        let sum = |place: usize| members.clone().map(|node| problem.free(node)[place] / 100 * 97).sum::<u64>();
-        let capacity: Vec<u64> = (0..draft.resources.len()).map(sum).collect();
+        let sum = |place: usize| members.clone().map(|node| fillable(problem, node, place)).sum::<u64>();
+        let capacity: Vec<u64> = (0..problem.resources().len()).map(sum).collect();
         hosts.push(Host {
             name: crate::topology::NodeName::numbered(region + 1),
             used: vec![0; capacity.len()],
@@ -169,7 +180,7 @@ fn merged(problem: &Problem, of: &[usize]) -> Draft {
         let mean = if from == to { 0.0 } else { sum.0 / sum.1.max(1.0) };
         delays.push(Delay::from_millis_f64(mean).unwrap_or(Delay::ZERO));
     }
-    let mut services = draft.services.clone();
+    let mut services = problem.services().to_vec();
     for service in &mut services {
         service.current = None;
         if let Some(allowed) = &mut service.allowed {
@@ -184,11 +195,23 @@ fn merged(problem: &Problem, of: &[usize]) -> Draft {
         hosts,
         delays,
         services,
-        edges: draft.edges.clone(),
-        resources: draft.resources.clone(),
-        weights: draft.weights,
-        objective: draft.objective,
+        edges: problem.edges().to_vec(),
+        resources: problem.resources().to_vec(),
+        weights: problem.draft().weights,
+        objective: *problem.objective(),
     }
+}
+
+/// How much of a resource a node has for services that cannot be divided.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // A part of a whole number.
+fn fillable(problem: &Problem, node: NodeIndex, place: usize) -> u64 {
+    let free = problem.free(node)[place];
+    let services = problem.services().len();
+    if is_small(problem) {
+        return free / 100 * SMALL_PERCENT;
+    }
+    let asked: f64 = (0..services).map(|service| problem.demand(service)[place] as f64).sum();
+    (free as f64 - GRAIN * asked / services as f64).max(0.0) as u64
 }
 
 #[cfg(test)]

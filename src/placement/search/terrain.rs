@@ -47,8 +47,13 @@ impl<'a> Terrain<'a> {
     }
 
     pub(super) fn is_small(&self) -> bool {
-        self.size() < SMALL
+        is_small(self.problem)
     }
+}
+
+/// Whether a problem is small.
+pub(super) fn is_small(problem: &Problem) -> bool {
+    ((problem.services().len() * problem.hosts().len()) as u64) < SMALL
 }
 
 /// Does something so many times, each with a number and a stream of its own: at once where the problem is large. What is done does not
