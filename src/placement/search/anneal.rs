@@ -239,8 +239,9 @@ impl<'a> Anneal<'a> {
         self.evaluator.apply_with(service, to, gained);
         for kind in 0..self.kinds {
             let demand = self.demand[service * self.kinds + kind];
-            self.room[from * self.kinds + kind] += demand;
-            self.room[to * self.kinds + kind] -= demand;
+            let (left, joined) = (from * self.kinds + kind, to * self.kinds + kind);
+            self.room[left] = self.room[left].saturating_add(demand);
+            self.room[joined] = self.room[joined].saturating_sub(demand);
         }
         let place = self.place[service];
         self.members[from].swap_remove(place);

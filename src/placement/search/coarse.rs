@@ -62,7 +62,7 @@ pub(super) fn coarsen(
         *part = Some(parts);
         parts += 1;
     }
-    if parts * 20 > services * 19 {
+    if parts == services || parts * 20 > services * 19 {
         return None;
     }
     let part_of: Vec<ServiceIndex> = part_of.into_iter().map(Option::unwrap_or_default).collect();

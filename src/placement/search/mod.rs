@@ -4,8 +4,7 @@
 //!   than that, however short the time; where nothing is proved in the end it has another go with other numbers of workers.
 //! - Then placements are grown from nothing: services that talk much are merged, again and again, and the smallest problem is
 //!   annealed first, the original last ([`scales`]): what belongs together moves together. On many nodes it is decided before
-//!   which region a service goes to ([`regions`]); in large problems that is a search of its own ([`outline`]), in which all of what
-//!   is in a region changes places now and then. Of some that are grown, the better half goes on, again and again.
+//!   which region a service goes to ([`regions`]). Of some that are grown, the better half goes on, again and again.
 //! - Cycles improve them ([`cycles`]): what is together on a node, or in a region, and talks is merged again, and all is annealed
 //!   anew from temperatures by lot, which reach from moving whole applications to moving a service to the next node. Of what a
 //!   cycle comes to, the parts that are better are taken ([`recombine`]). Large problems have several cycles at once.
@@ -13,7 +12,10 @@
 //!   others make room, a [`descent`] repairs what that worsened, and what is not better in the end is taken back. After each round
 //!   branch and bound looks whether anything can be better, and ends the search where nothing can.
 //!
-//! A large problem first has one placement that is grown with few trials, so that there is something when the time is short.
+//! A large problem first has one placement that is grown with few trials, so that there is something when the time is short. Then
+//! which region everything goes to is a search of its own ([`outline`]), in which all of what is in a region changes places now and
+//! then; within what comes of it every region is placed for itself, again and again ([`resettle`]), in turns with cycles over all of
+//! the problem.
 //!
 //! All of it stops by counts, never by a clock of its own, and what is done at once does not depend on how many processors there
 //! are, so that the result is the same on every machine.
@@ -142,6 +144,10 @@ impl Search {
             let terrain = Terrain::new(problem);
             if self.effort > 0 {
                 best.take(&growth::hurried(&terrain, &mut spent, &mut self.stream));
+                // The next one that may keep to capacities is far off.
+                if !best.rank.is_allowed() {
+                    best.offer(descended(problem, best.placement.clone(), time_up));
+                }
             }
             let trials = self.effort.saturating_mul(size);
             let found = growth::round(&terrain, trials, &mut spent, &mut self.stream);
