@@ -86,6 +86,11 @@ const SMALL: u64 = 4000;
 /// the round had trials: many problems are closed long before the last. Where services have many links, fewer.
 const PROOF: u64 = 10_000_000;
 
+/// From how many services times nodes on branch and bound seldom closes anything, and after a round before the last has that part at
+/// most of the partial placements that it has in the end.
+const WIDE: u64 = 1000;
+const WIDE_PART: u64 = 4;
+
 /// A small problem has so many times the effort, in rounds that begin anew: trials for each service and node in each of the first
 /// few, after which each is twice as long as the one before; and from how many on there is a look whether anything can be better: in
 /// a millisecond there is more to be had by trials.
@@ -180,7 +185,12 @@ impl Search {
             let most = if last { all_kicks.saturating_sub(kicks) } else { share as u64 };
             kicks += self.kick(&mut found, most, spent.time_up);
             best.take(&found.placement);
-            let most = if last { self.effort.saturating_mul(PROOF) / size.max(1) / heft } else { trials / heft };
+            let in_the_end = self.effort.saturating_mul(PROOF) / size.max(1) / heft;
+            let most = match () {
+                () if last => in_the_end,
+                () if size > WIDE => (trials / heft).min(in_the_end / WIDE_PART),
+                () => trials / heft,
+            };
             if last || trials >= PROVED * size {
                 let proof = prove(best.problem, best.placement.clone(), most, spent.time_up);
                 best.offer(proof.placement);
