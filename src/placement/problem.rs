@@ -240,7 +240,8 @@ impl Problem {
         self
     }
 
-    /// What it was made from. Problems that the search makes from another one have that one's.
+    /// What it was made from. Problems that the search makes from another one have that one's, or, on some of its nodes, one without
+    /// services: what these have of their own is in [`services`](Self::services) and [`edges`](Self::edges).
     pub fn draft(&self) -> &Draft {
         &self.draft
     }

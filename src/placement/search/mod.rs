@@ -86,8 +86,8 @@ const SMALL: u64 = 4000;
 /// the round had trials: many problems are closed long before the last. Where services have many links, fewer.
 const PROOF: u64 = 10_000_000;
 
-/// From how many services times nodes on branch and bound seldom closes anything, and after a round before the last has that part at
-/// most of the partial placements that it has in the end.
+/// From how many services times nodes on partial placements would take most of the time, and which part of those in the end there
+/// are at most after a round before the last then.
 const WIDE: u64 = 1000;
 const WIDE_PART: u64 = 4;
 

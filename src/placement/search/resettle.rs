@@ -70,8 +70,7 @@ mod tests {
     use crate::placement::{NO_HURRY, Problem};
     use rand::SeedableRng;
 
-    /// Where every service is in its region but on a node by lot, most of what the nodes cost is mended, no service leaves its region,
-    /// and nothing gets worse.
+    /// Services are spread over their regions without a look at traffic: it gets better, and no service leaves its region.
     #[test]
     fn regions_are_mended_each_for_itself() {
         let shape = Shape { services: 200, nodes: 40, application: 10, edges: 1.4, fill: 0.6 };
