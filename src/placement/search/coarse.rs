@@ -1,13 +1,10 @@
 //! Coarsening: services that talk much become one, so that what belongs together moves together.
 
-use std::collections::BTreeMap;
-
 use rand_chacha::ChaCha8Rng;
 
 use crate::placement::dice::unit_interval;
 use crate::placement::problem::{Edge, Service, ServiceIndex};
 use crate::placement::{Placement, Problem};
-use crate::topology::NodeIndex;
 
 /// A smaller problem, and which of its services each service of the larger one is part of.
 #[derive(Debug)]
@@ -69,19 +66,6 @@ pub(super) fn coarsen(
     Some(Level { problem: merged(problem, &part_of, parts), part_of })
 }
 
-/// Everything that is on the same node becomes one, but for what may not go to the same nodes. `None` where that makes nothing smaller.
-pub(super) fn heaped(problem: &Problem, placement: &Placement) -> Option<Level> {
-    let services = problem.services();
-    let mut heaps: BTreeMap<(NodeIndex, Option<&[NodeIndex]>), usize> = BTreeMap::new();
-    let mut part_of = Vec::with_capacity(services.len());
-    for (service, node) in placement.iter() {
-        let next = heaps.len();
-        part_of.push(*heaps.entry((node, services[service].allowed.as_deref())).or_insert(next));
-    }
-    let parts = heaps.len();
-    (parts < services.len()).then(|| Level { problem: merged(problem, &part_of, parts), part_of })
-}
-
 #[allow(clippy::cast_possible_truncation)] // A percentage of a number that fits.
 fn share(of: u64, percent: u64) -> u64 {
     (u128::from(of) * u128::from(percent.min(100)) / 100) as u64
@@ -131,39 +115,4 @@ fn merged(problem: &Problem, part_of: &[ServiceIndex], parts: usize) -> Problem 
         same
     });
     problem.with_services(services, demands, edges, pulls)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::placement::Evaluator;
-    use crate::placement::generate::{Shape, generate};
-    use rand::SeedableRng;
-
-    /// Six services on three nodes, two of them bound to the first two nodes.
-    fn problem() -> Problem {
-        let shape = Shape { services: 6, nodes: 3, application: 6, edges: 2.0, fill: 0.3 };
-        let mut draft = generate(shape, &mut ChaCha8Rng::seed_from_u64(1));
-        draft.services[1].allowed = Some(vec![0, 1]);
-        draft.services[3].allowed = Some(vec![0, 1]);
-        Problem::new(draft).expect("a problem")
-    }
-
-    #[test]
-    fn heaps_are_of_those_on_a_node_that_may_go_to_the_same_nodes() {
-        let (problem, placement) = (problem(), Placement::new(vec![0, 0, 0, 0, 2, 2]));
-        let heaps = heaped(&problem, &placement).expect("heaps");
-        assert_eq!(heaps.part_of, [0, 1, 0, 1, 2, 2]);
-        let demand = |services: &[usize]| services.iter().map(|service| problem.demand(*service)[0]).sum::<u64>();
-        for (heap, services) in [[0, 2], [1, 3], [4, 5]].iter().enumerate() {
-            assert_eq!(heaps.problem.demand(heap), [demand(services)]);
-        }
-        let cost = |problem: &Problem, placement: &Placement| {
-            Evaluator::new(problem, placement.clone()).valuation().traffic.as_kb_ms()
-        };
-        let up = heaps.up(&placement);
-        assert!((cost(&heaps.problem, &up) - cost(&problem, &placement)).abs() < 1e-6);
-        assert_eq!(heaps.down(&up), placement);
-        assert!(heaped(&heaps.problem, &up).is_none(), "they are as large as can be");
-    }
 }

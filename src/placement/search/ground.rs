@@ -80,11 +80,25 @@ impl Lots {
     /// One of `0..count`, all as likely but for one part in 2^32 / `count`; 0 of none.
     #[allow(clippy::cast_possible_truncation)] // Less than `count`.
     pub(super) fn below(&mut self, count: usize) -> usize {
-        // The generator SplitMix64: a counter in odd steps, mixed.
+        (((self.mixed() >> 32) * count as u64) >> 32) as usize
+    }
+
+    /// All bits of a draw.
+    pub(super) fn word(&mut self) -> u64 {
+        let mixed = self.mixed();
+        mixed ^ (mixed >> 31)
+    }
+
+    /// Uniform in [0, 1).
+    pub(super) fn unit(&mut self) -> f64 {
+        (self.word() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// The generator `SplitMix64`: a counter in odd steps, mixed. Its upper half needs no more than this.
+    fn mixed(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (((mixed >> 32) * count as u64) >> 32) as usize
+        (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB)
     }
 }
 

@@ -35,6 +35,7 @@ mod recombine;
 mod regions;
 mod resettle;
 mod scales;
+mod tables;
 mod terrain;
 #[cfg(test)]
 mod tests;

@@ -1,104 +1,75 @@
 //! The outline: which region everything goes to, decided before any node is looked at.
 //!
 //! Where nodes lie in regions, what crosses between regions is most of what a placement can do better, and later nobody takes a
-//! whole application elsewhere any more. Most of it is decided with large pieces: services that talk much are merged until each
-//! piece is as large as a quarter of a region, and these are searched from nothing many times, which takes some milliseconds. The
-//! best go on with all services, the better half each time, until nothing more is gained.
+//! whole application elsewhere any more. Regions are few, so that this is searched on tables of costs; some outlines are grown from
+//! nothing and crossed with each other until nothing more is gained.
 
-use std::sync::Arc;
-
+use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
-use super::best::Best;
-use super::cycles::{LANES, cycles};
-use super::field::Field;
-use super::growth::REGION_PART;
-use super::scales::{Heat, Scales, Spent, may_regroup};
-use super::terrain::{Terrain, lanes};
-use crate::placement::{Placement, TimeUp, UNHEARD, start};
+use super::ground::Lots;
+use super::regions::Regions;
+use super::scales::{Spent, may_regroup};
+use super::tables::{Evolution, Graph, Sites, evolved};
+use super::terrain::Terrain;
+use crate::placement::{Overload, Placement};
 
-/// How large pieces are, in percent of a region, and on how many trials for each piece and region they are grown and improved.
-const PIECE: u64 = 25;
-const GROWN_ON: u64 = 40;
-const IMPROVED_ON: u64 = 100;
+/// How many outlines there are at first, and at last.
+const FIELD: usize = 16;
+const FEWEST: usize = 3;
 
-/// How many outlines go on with all services, each the best of how many of pieces.
-const FIELD: usize = 4;
-const SEEDS: usize = 4;
+/// On how many trials for each service and region each is grown, and improved at first; and each that comes of two.
+const GROWN: u64 = 10;
+const IMPROVED: u64 = 5;
+const CHILD: u64 = 2;
 
-/// How many trials for each service and region they have all together each time that the worse half is left, and the last one each
-/// time that it is looked whether that gained something; by how little that is nothing, and how often in a row it is enough.
-const STAGE: u64 = 40;
-const STEP: u64 = 40;
-const STALL: f64 = 0.002;
-const STALLS: u32 = 2;
+/// On how many trials for each of their common parts and each region those are annealed.
+const CROSSING: u64 = 50;
 
 /// How many trials there are in all for each service and region at most, and which part of all trials of a round at most.
-const MOST: u64 = 450;
-const PART: u64 = 4;
+const MOST: u64 = 1300;
+const PART: u64 = 2;
 
 /// The outline that a placement is to be grown from, as nodes that are regions; none where there are no regions, where the problem is
-/// small, or where services cannot be moved as one pleases.
+/// small, where services cannot be moved as one pleases, or where nodes may be overloaded at a price.
 pub(super) fn outline(
     terrain: &Terrain<'_>,
     trials: u64,
     spent: &mut Spent<'_>,
     stream: &mut ChaCha8Rng,
 ) -> Option<Placement> {
-    let (regions, ground) = terrain.regions.as_ref()?;
-    if terrain.is_small() || !may_regroup(terrain.problem) {
+    let (Regions { problem, .. }, _) = terrain.regions.as_ref()?;
+    if terrain.is_small() || !may_regroup(terrain.problem) || problem.objective().overload != Overload::Forbidden {
         return None;
     }
-    let above = Terrain::of_regions(regions, ground);
+    let sites = Sites::new(problem);
+    let graph = Graph::new(problem, &sites);
+    let size = (problem.services().len() * problem.hosts().len()) as u64;
     // Where there are fewer trials, all of it is so much shorter.
-    let shorter = above.size().saturating_mul(MOST).div_ceil((trials / PART).max(1)).max(1);
-    let end = spent.trials.saturating_add(above.size().saturating_mul(MOST) / shorter);
-    let time_up = spent.time_up;
-    let of = |trials_each: u64| (above.size().saturating_mul(trials_each) / shorter).max(1);
-    let grown = lanes(&above, FIELD, stream, |_, stream| of_pieces(&above, shorter, time_up, stream));
-    let mut field = Field::of(above.problem, grown, UNHEARD, spent);
-    while field.len() > 1 {
-        field = field.improved(&above, (of(STAGE), UNHEARD), spent, stream).better_half();
-    }
-    let mut best = field.last()?;
-    let mut stalls = 0;
-    while spent.trials < end && stalls < STALLS && !best.is_ideal() && !time_up() {
-        let before = best.rank.cost.as_kb_ms();
-        let step = spent.trials.saturating_add(of(STEP)).min(end);
-        cycles(&above, &mut best, (step, LANES), spent, stream);
-        let gains = best.rank.cost.as_kb_ms() <= before * (1.0 - STALL);
-        stalls = if gains { 0 } else { stalls + 1 };
-    }
-    Some(best.placement)
-}
-
-/// The best of some outlines of large pieces, and how many trials they took.
-fn of_pieces(above: &Terrain<'_>, shorter: u64, time_up: TimeUp<'_>, stream: &mut ChaCha8Rng) -> (Placement, u64) {
-    let mut best = Best::new(above.problem, start(above.problem));
-    let mut spent = Spent { trials: 0, time_up, told: UNHEARD };
-    for _ in 0..SEEDS {
-        let mut pieces = Scales::new(above.problem, &above.ground);
-        pieces.merge(PIECE, None, stream);
-        let ground = Arc::clone(&above.ground);
-        let terrain = Terrain { problem: pieces.top(), ground, regions: None, rehouses: true };
-        let of = |trials_each: u64| terrain.size().saturating_mul(trials_each) / shorter;
-        let mut scales = Scales::new(terrain.problem, &terrain.ground);
-        scales.merge(REGION_PART, None, stream);
-        let begun = scales.begin(time_up);
-        let grown = scales.anneal(begun, of(GROWN_ON), Heat::ANYWHERE, &mut spent, stream);
-        let mut piled = Best::new(terrain.problem, grown);
-        let end = spent.trials.saturating_add(of(IMPROVED_ON));
-        cycles(&terrain, &mut piled, (end, 1), &mut spent, stream);
-        best.offer(pieces.down(piled.placement));
-    }
-    (best.placement, spent.trials)
+    let shorter = size.saturating_mul(MOST).div_ceil((trials / PART).max(1)).max(1);
+    let of = |trials_each: u64| (size.saturating_mul(trials_each) / shorter).max(1);
+    let evolution = Evolution {
+        field: FIELD,
+        fewest: FEWEST,
+        grown: of(GROWN),
+        improved: of(IMPROVED),
+        child: of(CHILD),
+        crossing: (CROSSING / shorter).max(1),
+        on_regions: true,
+    };
+    let end = spent.trials.saturating_add(of(MOST));
+    let mut lots = Lots::new(stream.next_u64());
+    let best = evolved((&graph, &sites), (evolution, end), spent, &mut lots)?;
+    Some(best.placement())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::placement::UNHEARD;
     use crate::placement::generate::{Shape, generate};
-    use crate::placement::{NO_HURRY, Objective, Problem};
+    use crate::placement::search::best::Best;
+    use crate::placement::{Cost, NO_HURRY, Objective, Problem};
     use rand::SeedableRng;
 
     const SHAPE: Shape = Shape { services: 300, nodes: 40, application: 25, edges: 1.4, fill: 0.93 };
@@ -121,8 +92,8 @@ mod tests {
         let mut costs = Vec::new();
         for trials in [60_000, 10_000_000] {
             let (outline, spent) = outlined(&problem, trials);
-            // Cycles end with a whole number of rounds.
-            assert!(spent <= trials / 3, "{spent} of {trials}");
+            // It ends with a whole generation.
+            assert!(spent <= trials / 3 * 2, "{spent} of {trials}");
             let rank = Best::new(&regions.problem, outline.expect("an outline")).rank;
             assert!(rank.is_allowed(), "{rank:?}");
             costs.push(rank.cost.as_kb_ms());
@@ -131,8 +102,11 @@ mod tests {
     }
 
     #[test]
-    fn where_moves_count_there_are_none() {
+    fn where_moves_count_or_overload_has_a_price_there_are_none() {
         let few = Objective { max_moves: Some(3), ..Objective::default() };
-        assert_eq!(outlined(&problem(few), 1_000_000), (None, 0));
+        let priced = Objective { overload: Overload::Priced(Cost::from_kb_ms(1.0)), ..Objective::default() };
+        for objective in [few, priced] {
+            assert_eq!(outlined(&problem(objective), 1_000_000), (None, 0));
+        }
     }
 }

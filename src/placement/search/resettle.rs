@@ -4,21 +4,29 @@
 //! problem of its own: small enough to be solved in some milliseconds, and again and again from nothing, while a search in all of
 //! the problem is stuck in every region with what it began with there.
 
-use std::sync::Arc;
-
+use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
 use super::best::Best;
 use super::excerpt::Excerpt;
-use super::ground::Ground;
-use super::growth::round;
+use super::ground::Lots;
 use super::scales::Spent;
+use super::tables::{Evolution, Graph, Sites, evolved};
 use super::terrain::{Terrain, lanes};
 use crate::placement::{Placement, UNHEARD};
 use crate::topology::NodeIndex;
 
-/// How many trials each region has, for each of its services and nodes, every time that it is placed anew.
-const EACH: u64 = 100;
+/// How many trials each region has at most, for each of its services and nodes, every time that it is placed anew; how many placements
+/// there are of it at first and at last, and on how many trials each is grown, improved at first, and improved that comes of two.
+const EACH: u64 = 200;
+const FIELD: usize = 4;
+const FEWEST: usize = 2;
+const GROWN: u64 = 10;
+const IMPROVED: u64 = 10;
+const CHILD: u64 = 5;
+
+/// On how many trials for each of the common parts of two placements and each node those are annealed.
+const CROSSING: u64 = 50;
 
 /// Every region is placed anew, again and again until there were `end` trials; what is better stays.
 pub(super) fn resettled(
@@ -56,10 +64,23 @@ fn anew(
     stream: &mut ChaCha8Rng,
 ) -> Placement {
     let Some(excerpt) = Excerpt::new(terrain.problem, base, nodes) else { return base.clone() };
-    let ground = Arc::new(Ground::new(&excerpt.problem));
-    let part = Terrain { problem: &excerpt.problem, ground, regions: None, rehouses: false };
+    let sites = Sites::new(&excerpt.problem);
+    let graph = Graph::new(&excerpt.problem, &sites);
+    let size = (excerpt.problem.services().len() * nodes.len()) as u64;
+    let evolution = Evolution {
+        field: FIELD,
+        fewest: FEWEST,
+        grown: GROWN * size,
+        improved: IMPROVED * size,
+        child: CHILD * size,
+        crossing: CROSSING,
+        on_regions: false,
+    };
+    let end = spent.trials.saturating_add(EACH * size);
     let mut best = Best::new(&excerpt.problem, excerpt.up(base));
-    best.offer(round(&part, EACH.saturating_mul(part.size()), spent, stream));
+    if let Some(found) = evolved((&graph, &sites), (evolution, end), spent, &mut Lots::new(stream.next_u64())) {
+        best.offer(found.placement());
+    }
     excerpt.down(&best.placement, base)
 }
 

@@ -76,11 +76,6 @@ impl<'a> Scales<'a> {
         self.at(self.levels.len())
     }
 
-    /// The original problem's placement of one of the smallest problem.
-    pub(super) fn down(&self, placement: Placement) -> Placement {
-        self.levels.iter().rev().fold(placement, |placement, level| level.down(&placement))
-    }
-
     fn at(&self, depth: usize) -> &Problem {
         depth.checked_sub(1).map_or(self.problem, |above| &self.levels[above].problem)
     }

@@ -16,8 +16,6 @@ pub(super) struct Terrain<'a> {
     pub(super) problem: &'a Problem,
     pub(super) ground: Arc<Ground>,
     pub(super) regions: Option<(Regions, Arc<Ground>)>,
-    /// Whether nodes are few and hold much, so that all of what is on one is moved at once now and then.
-    pub(super) rehouses: bool,
 }
 
 impl<'a> Terrain<'a> {
@@ -27,12 +25,7 @@ impl<'a> Terrain<'a> {
             (regions, ground)
         };
         let regions = Regions::new(problem).map(with_ground);
-        Self { problem, ground: Arc::new(Ground::new(problem)), regions, rehouses: false }
-    }
-
-    /// Of a problem whose nodes are regions.
-    pub(super) fn of_regions(regions: &'a Regions, ground: &Arc<Ground>) -> Self {
-        Self { problem: &regions.problem, ground: Arc::clone(ground), regions: None, rehouses: true }
+        Self { problem, ground: Arc::new(Ground::new(problem)), regions }
     }
 
     pub(super) fn size(&self) -> u64 {

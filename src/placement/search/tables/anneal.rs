@@ -1,0 +1,174 @@
+//! Annealing on a table of costs: a trial looks up what it would change, and costs the same whatever services talk to.
+//!
+//! Most trials take a service to where one of its peers is, or near; where there is no room, it changes places with one from there.
+//! Several are drawn and looked up before the first is decided, so that the processor need not wait for one after the other; those
+//! that may be carried out are looked at again then, as things are.
+
+use std::sync::LazyLock;
+
+use super::sites::CHOICES;
+use super::tableau::Tableau;
+use crate::placement::TimeUp;
+use crate::placement::search::anneal::Course;
+use crate::placement::search::ground::Lots;
+
+/// How many trials lie between two looks at the clock and two temperatures, and how many are drawn at once.
+const BATCH: u64 = 512;
+const AT_ONCE: usize = 16;
+
+/// Of how many by lot the one that gains the most by it is taken to change places with.
+const PARTNERS: usize = 4;
+
+/// In how many steps the chance of a worse trial is cut: a table of few, as it is beside much else in the cache.
+const STEPS: u16 = 1024;
+
+/// How many bits of a draw say which peer, or which node.
+const PEER_BITS: u32 = 14;
+
+/// Minus the logarithm of the middle of every step from 0 to 1.
+#[allow(clippy::cast_possible_truncation)] // Seven digits are enough.
+static PATIENCE: LazyLock<Vec<f32>> = LazyLock::new(|| {
+    let step = |step| -libm::log((f64::from(step) + 0.5) / f64::from(STEPS)) as f32;
+    (0..STEPS).map(step).collect()
+});
+
+/// A trial that may be carried out: who goes where, in exchange for whom, and by how much it may be worse.
+#[derive(Debug, Clone, Copy, Default)]
+struct Trial {
+    service: u32,
+    to: u32,
+    partner: Option<u32>,
+    most: f32,
+}
+
+/// What a draw decides: each from bits of its own, but for partners, who come of all of them.
+struct Draw(u64);
+
+impl Draw {
+    fn talker(&self, talkers: &[u32]) -> u32 {
+        talkers[(((self.0 >> 32) * talkers.len() as u64) >> 32) as usize]
+    }
+
+    #[allow(clippy::cast_possible_truncation)] // Few bits.
+    fn bits(&self, from: u32, count: u32) -> usize {
+        (self.0 >> from) as usize & ((1 << count) - 1)
+    }
+
+    fn patience(&self) -> f32 {
+        PATIENCE[self.bits(0, STEPS.ilog2())]
+    }
+
+    /// Whether it goes to any node: one time in 16.
+    fn anywhere(&self) -> bool {
+        self.bits(10, 4) == 0
+    }
+
+    fn choice(&self) -> usize {
+        self.bits(14, CHOICES.ilog2())
+    }
+
+    /// Below 2^[`PEER_BITS`].
+    fn peer(&self) -> usize {
+        self.bits(18, PEER_BITS)
+    }
+
+    /// One after another, each below 2^32.
+    fn partners(&self) -> impl Iterator<Item = u64> {
+        let next = |lot: &u64| Some(lot.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        std::iter::successors(next(&self.0), next).map(|lot| lot >> 32)
+    }
+}
+
+impl Tableau<'_> {
+    /// One course of falling temperatures; how many trials it took. The placement is what it comes to; what was best on the way is
+    /// returned too. Ends early when the time is up.
+    pub(in super::super) fn anneal(&mut self, course: Course, lots: &mut Lots, time_up: TimeUp<'_>) -> (u64, Vec<u32>) {
+        let factor = libm::pow(course.to / course.from, BATCH as f64 / course.trials.max(1) as f64);
+        let (mut temperature, mut done) = (course.from, 0);
+        let mut best = (self.total, self.at.clone());
+        while done < course.trials && !self.graph.talkers.is_empty() && !time_up() {
+            #[allow(clippy::cast_possible_truncation)] // Seven digits are enough.
+            let heat = temperature as f32;
+            for _ in 0..BATCH.min(course.trials - done).div_ceil(AT_ONCE as u64) {
+                let (mut trials, mut count) = ([Trial::default(); AT_ONCE], 0);
+                for _ in 0..AT_ONCE {
+                    if let Some(trial) = self.drawn(&Draw(lots.word()), heat) {
+                        trials[count] = trial;
+                        count += 1;
+                    }
+                }
+                trials[..count].iter().for_each(|trial| self.decide(trial));
+            }
+            done += BATCH;
+            temperature *= factor;
+            if self.total < best.0 {
+                best.0 = self.total;
+                best.1.copy_from_slice(&self.at);
+            }
+        }
+        (done.min(course.trials), best.1)
+    }
+
+    /// The trial that a draw stands for; `None` where it changes nothing or is too bad.
+    fn drawn(&self, draw: &Draw, heat: f32) -> Option<Trial> {
+        let (graph, sites) = (self.graph, self.sites);
+        let most = heat * draw.patience();
+        let service = draw.talker(&graph.talkers);
+        let home = self.at[service as usize];
+        let beside = graph.peer(service, draw.peer(), PEER_BITS).map_or(home, |peer| self.at[peer as usize]);
+        let near = sites.beside(beside, beside == home, draw.choice());
+        #[allow(clippy::cast_possible_truncation)] // Below the number of nodes.
+        let any = ((draw.peer() * sites.count) >> PEER_BITS) as u32;
+        let to = if draw.anywhere() { any } else { near };
+        let alone = self.cost(service, to) - self.cost(service, home);
+        let has_room = self.has_room(to, service);
+        // Looked up even where it is not needed: that is faster than to guess wrong whether it is.
+        let (partner, theirs) = self.partner(service, (home, to), draw);
+        let both = alone + theirs;
+        let gained = if has_room { alone } else { both };
+        let may_be = gained <= most && to != home && (has_room || partner != service);
+        may_be.then_some(Trial { service, to, partner: (!has_room).then_some(partner), most })
+    }
+
+    /// Who of some by lot on `to` had best go to `home`, and what that costs more; the service itself of none.
+    fn partner(&self, service: u32, (home, to): (u32, u32), draw: &Draw) -> (u32, f32) {
+        let mut best = (service, f32::INFINITY);
+        for lot in draw.partners().take(PARTNERS) {
+            let other = self.member(to, lot).unwrap_or(service);
+            let gained = self.cost(other, home) - self.cost(other, to);
+            best = if gained < best.1 { (other, gained) } else { best };
+        }
+        best
+    }
+
+    /// Carries a trial out if it is allowed and not too bad as things are now.
+    fn decide(&mut self, trial: &Trial) {
+        let Trial { service, to, partner, most } = *trial;
+        let home = self.at[service as usize];
+        let mut gained = self.cost(service, to) - self.cost(service, home);
+        if home == to {
+            return;
+        }
+        let Some(partner) = partner else {
+            if gained <= most && self.has_room(to, service) {
+                self.shift(service, to);
+            }
+            return;
+        };
+        if self.at[partner as usize] != to
+            || !self.has_room_for(to, service, partner)
+            || !self.has_room_for(home, partner, service)
+        {
+            return;
+        }
+        gained += self.cost(partner, home) - self.cost(partner, to);
+        if let Some(tie) = self.graph.ties(service).iter().find(|tie| tie.peer == partner) {
+            // Each row took the other for staying: they are as far apart as before, the other way round.
+            gained += (tie.there + tie.back) * self.sites.round_trip(home, to);
+        }
+        if gained <= most {
+            self.shift(service, to);
+            self.shift(partner, home);
+        }
+    }
+}
