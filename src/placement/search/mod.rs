@@ -13,9 +13,9 @@
 //!   branch and bound looks whether anything can be better, and ends the search where nothing can.
 //!
 //! A large problem first has one placement that is grown with few trials, so that there is something when the time is short. Then
-//! which region everything goes to is a search of its own ([`outline`]), in which all of what is in a region changes places now and
-//! then; within what comes of it every region is placed for itself, again and again ([`resettle`]), in turns with cycles over all of
-//! the problem.
+//! which region everything goes to is a search of its own ([`outline`]); within what comes of it every region is placed for itself,
+//! again and again ([`resettle`]), in turns with cycles over all of the problem. In both, nodes are few, so that what a service costs
+//! anywhere is kept in a table ([`tables`]), and placements that were grown are crossed with each other.
 //!
 //! All of it stops by counts, never by a clock of its own, and what is done at once does not depend on how many processors there
 //! are, so that the result is the same on every machine.

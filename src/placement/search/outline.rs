@@ -26,7 +26,8 @@ const CHILD: u64 = 2;
 /// On how many trials for each of their common parts and each region those are annealed.
 const CROSSING: u64 = 50;
 
-/// How many trials there are in all for each service and region at most, and which part of all trials of a round at most.
+/// How many trials there are in all for each service and region at most, and which part of all trials of a round at most; where that is
+/// less, there are fewer outlines at first.
 const MOST: u64 = 1300;
 const PART: u64 = 2;
 
@@ -45,11 +46,14 @@ pub(super) fn outline(
     let sites = Sites::new(problem);
     let graph = Graph::new(problem, &sites);
     let size = (problem.services().len() * problem.hosts().len()) as u64;
-    // Where there are fewer trials, all of it is so much shorter.
-    let shorter = size.saturating_mul(MOST).div_ceil((trials / PART).max(1)).max(1);
+    // With fewer trials there are fewer outlines; where these are too few, all of it is so much shorter.
+    let most = (trials / PART).min(size.saturating_mul(MOST)).max(1);
+    let each = size.saturating_mul(MOST / FIELD as u64);
+    let field = usize::try_from(most / each.max(1)).unwrap_or(FIELD).clamp(FEWEST + 1, FIELD);
+    let shorter = each.saturating_mul(field as u64).div_ceil(most).max(1);
     let of = |trials_each: u64| (size.saturating_mul(trials_each) / shorter).max(1);
     let evolution = Evolution {
-        field: FIELD,
+        field,
         fewest: FEWEST,
         grown: of(GROWN),
         improved: of(IMPROVED),
@@ -57,7 +61,7 @@ pub(super) fn outline(
         crossing: (CROSSING / shorter).max(1),
         on_regions: true,
     };
-    let end = spent.trials.saturating_add(of(MOST));
+    let end = spent.trials.saturating_add(most);
     let mut lots = Lots::new(stream.next_u64());
     let best = evolved((&graph, &sites), (evolution, end), spent, &mut lots)?;
     Some(best.placement())
