@@ -1,8 +1,9 @@
 //! Placements that are grown from nothing, of which the best is improved.
 //!
-//! In a large problem with regions there is one, grown from an [`outline`](super::outline), and improved in two ways in turns: each
-//! region is settled anew for itself ([`resettled`](super::resettle)), or all of it goes through [`cycles`](super::cycles). The way
-//! that gained more for its trials is gone the most: settling where applications are within regions, cycles where all talk to all.
+//! In a large problem whose regions lie apart there is one, grown from an [`outline`](super::outline), and improved in two ways in
+//! turns: each region is settled anew for itself ([`resettled`](super::resettle)), or all of it goes through
+//! [`cycles`](super::cycles). The way that gained more for its trials is gone the most: settling where applications are within regions,
+//! cycles where all talk to all.
 
 use rand_chacha::ChaCha8Rng;
 

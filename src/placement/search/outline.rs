@@ -31,7 +31,7 @@ const CROSSING: u64 = 50;
 const MOST: u64 = 1300;
 const PART: u64 = 2;
 
-/// The outline that a placement is to be grown from, as nodes that are regions; none where there are no regions, where the problem is
+/// The outline that a placement is to be grown from, as nodes that are regions; none where no regions lie apart, where the problem is
 /// small, where services cannot be moved as one pleases, or where nodes may be overloaded at a price.
 pub(super) fn outline(
     terrain: &Terrain<'_>,
@@ -39,8 +39,12 @@ pub(super) fn outline(
     spent: &mut Spent<'_>,
     stream: &mut ChaCha8Rng,
 ) -> Option<Placement> {
-    let (Regions { problem, .. }, _) = terrain.regions.as_ref()?;
-    if terrain.is_small() || !may_regroup(terrain.problem) || problem.objective().overload != Overload::Forbidden {
+    let (Regions { problem, lie_apart, .. }, _) = terrain.regions.as_ref()?;
+    if !lie_apart
+        || terrain.is_small()
+        || !may_regroup(terrain.problem)
+        || problem.objective().overload != Overload::Forbidden
+    {
         return None;
     }
     let sites = Sites::new(problem);

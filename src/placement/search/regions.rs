@@ -23,6 +23,8 @@ const GRAIN: f64 = 0.3;
 pub(super) struct Regions {
     pub(super) problem: Problem,
     of: Vec<usize>,
+    /// Whether they lie apart: where distances fall nowhere, some nodes are nearer than others, and that is all.
+    pub(super) lie_apart: bool,
 }
 
 impl Regions {
@@ -33,9 +35,10 @@ impl Regions {
         if nodes < FEWEST {
             return None;
         }
-        let of = nearest(problem, centres(problem).as_slice());
+        let (centres, lie_apart) = centres(problem);
+        let of = nearest(problem, &centres);
         let problem = Problem::new(merged(problem, &of)).ok()?;
-        Some(Self { problem, of })
+        Some(Self { problem, of, lie_apart })
     }
 
     /// The nodes of each region.
@@ -120,13 +123,14 @@ fn distance(problem: &Problem, one: NodeIndex, other: NodeIndex) -> f64 {
 }
 
 /// Nodes each of which is as far as can be from those before: about as many as each has nodes around it, more or fewer where that
-/// is where distances fall the most, as with regions that lie apart.
-fn centres(problem: &Problem) -> Vec<NodeIndex> {
+/// is where distances fall the most, as with regions that lie apart; and whether they do.
+fn centres(problem: &Problem) -> (Vec<NodeIndex>, bool) {
     let usual = problem.hosts().len().isqrt();
     let (fewest, most) = ((usual / 2).max(2), (3 * usual).min(problem.hosts().len() / 2));
     let mut centres = vec![0];
     let mut nearest: Vec<f64> = (0..problem.hosts().len()).map(|node| distance(problem, node, 0)).collect();
     let (mut chosen, mut steepest, mut before) = (usual, STEEP, f64::INFINITY);
+    let mut lie_apart = false;
     while centres.len() <= most {
         let Some(next) = (0..nearest.len()).max_by(|one, other| nearest[*one].total_cmp(&nearest[*other])) else {
             break;
@@ -135,6 +139,7 @@ fn centres(problem: &Problem) -> Vec<NodeIndex> {
         let radius = nearest[next];
         if centres.len() >= fewest && before > radius * steepest {
             (chosen, steepest) = (centres.len(), if radius > 0.0 { before / radius } else { f64::INFINITY });
+            lie_apart = true;
         }
         before = radius;
         centres.push(next);
@@ -143,7 +148,7 @@ fn centres(problem: &Problem) -> Vec<NodeIndex> {
         }
     }
     centres.truncate(chosen);
-    centres
+    (centres, lie_apart)
 }
 
 fn nearest(problem: &Problem, centres: &[NodeIndex]) -> Vec<usize> {
@@ -217,6 +222,7 @@ fn fillable(problem: &Problem, node: NodeIndex, place: usize) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::placement::dice::unit_interval;
     use crate::placement::generate::{Shape, generate};
     use rand::SeedableRng;
     use rand_chacha::ChaCha8Rng;
@@ -234,6 +240,23 @@ mod tests {
             let same = |one: usize, other: usize| regions.of[one] == regions.of[other];
             let apart = (0..nodes).filter(|node| !same(*node, node % count)).count();
             assert!(apart == 0 && regions.problem.hosts().len() == count, "{nodes} nodes: {:?}", regions.of);
+            assert!(regions.lie_apart);
+        }
+    }
+
+    /// 2 to 32 ms between any two nodes, by lot: some are nearer than others, and none lie apart.
+    #[test]
+    fn nodes_by_lot_lie_in_no_regions() {
+        let shape = Shape { services: 200, nodes: 40, application: 20, edges: 1.3, fill: 0.6 };
+        for seed in 1..=5 {
+            let mut stream = ChaCha8Rng::seed_from_u64(seed);
+            let mut draft = generate(shape, &mut stream);
+            for (place, delay) in draft.delays.iter_mut().enumerate() {
+                let ms = if place / 40 == place % 40 { 0.0 } else { 2.0 + 30.0 * unit_interval(&mut stream) };
+                *delay = Delay::from_millis_f64(ms).expect("a delay");
+            }
+            let regions = Regions::new(&Problem::new(draft).expect("a problem")).expect("some");
+            assert!(!regions.lie_apart, "{:?}", regions.of);
         }
     }
 
