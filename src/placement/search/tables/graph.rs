@@ -30,7 +30,7 @@ pub(in super::super) struct Graph {
     /// Those with the same number may go to the same nodes.
     class: Vec<u32>,
     /// What a service costs on each node beside its ties, row by row: traffic with those that are not in the problem, and without end
-    /// where it may not go. None where nothing of that kind is.
+    /// where it may not go. Empty where nothing of that kind is.
     pulls: Vec<f32>,
     /// Those whose place matters.
     pub(super) talkers: Vec<u32>,
