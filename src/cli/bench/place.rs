@@ -33,7 +33,7 @@ TraDE's example (27 services, 9 nodes), problems by lot of the same size, and of
 time; beside the first three `pga` with 4 workers, without one. The example is
 also placed by `search` without a limit, until the best is proved. The best
 known cost is that of much longer searches with several seeds, and of 1,000
-services the least that any run ever came to. Small problems are set beside the
+services the least on record. Small problems are set beside the
 optimum that branch and bound proves. Use a release build on a machine that does
 nothing else.
 
@@ -62,7 +62,7 @@ struct Size {
     worse: Option<f64>,
     /// Whether the greedy algorithm is run beside it.
     peer: bool,
-    /// The least cost that any run ever came to, in KB·ms, where the problem is always the same.
+    /// The least cost on record, in KB·ms, where the problem is always the same.
     record: Option<f64>,
 }
 

@@ -82,7 +82,7 @@ impl Draw {
 impl Tableau<'_> {
     /// One course of falling temperatures; how many trials it took. The placement is what it comes to; what was best on the way is
     /// returned too. Ends early when the time is up.
-    pub(in super::super) fn anneal(&mut self, course: Course, lots: &mut Lots, time_up: TimeUp<'_>) -> (u64, Vec<u32>) {
+    pub(super) fn anneal(&mut self, course: Course, lots: &mut Lots, time_up: TimeUp<'_>) -> (u64, Vec<u32>) {
         let factor = libm::pow(course.to / course.from, BATCH as f64 / course.trials.max(1) as f64);
         let (mut temperature, mut done) = (course.from, 0);
         let mut best = (self.total, self.at.clone());

@@ -102,6 +102,12 @@ impl Graph {
         &self.pulls
     }
 
+    /// Whether a service may go to a node.
+    pub(super) fn allows(&self, service: u32, node: u32) -> bool {
+        let width = self.pulls.len() / self.services.max(1);
+        self.pulls.get(service as usize * width + node as usize).is_none_or(|pull| pull.is_finite())
+    }
+
     /// The graph whose services are so many parts, each of one class.
     pub(super) fn contracted(&self, part_of: &[u32], parts: usize) -> Self {
         let (begins, order) = by_part(part_of, parts);

@@ -43,27 +43,30 @@ pub(super) struct Levels<'a> {
 impl<'a> Levels<'a> {
     /// Merged as often as that makes it smaller, up to `percent` of a node.
     pub(super) fn anywhere(graph: &'a Graph, sites: &'a Sites, percent: i64, lots: &mut Lots) -> Self {
-        let mut levels = Self { graph, sites, above: Vec::new() };
-        let most = sites.share(percent);
-        while let Some((part_of, parts)) = levels.top().paired(None, &most, lots) {
-            let level = Level::new(levels.top(), part_of, parts);
-            levels.above.push(level);
-        }
-        levels
+        Self::merged((graph, sites), (percent, None), lots).0
     }
 
     /// The same of those alone that are on the same node, and where everything is then.
     pub(super) fn together(
         graph: &'a Graph,
         sites: &'a Sites,
-        (percent, mut at): (i64, Vec<u32>),
+        (percent, at): (i64, Vec<u32>),
         lots: &mut Lots,
     ) -> (Self, Vec<u32>) {
+        let (levels, at) = Self::merged((graph, sites), (percent, Some(at)), lots);
+        (levels, at.unwrap_or_default())
+    }
+
+    fn merged(
+        (graph, sites): (&'a Graph, &'a Sites),
+        (percent, mut at): (i64, Option<Vec<u32>>),
+        lots: &mut Lots,
+    ) -> (Self, Option<Vec<u32>>) {
         let mut levels = Self { graph, sites, above: Vec::new() };
         let most = sites.share(percent);
-        while let Some((part_of, parts)) = levels.top().paired(Some(&at), &most, lots) {
+        while let Some((part_of, parts)) = levels.top().paired(at.as_deref(), &most, lots) {
             let level = Level::new(levels.top(), part_of, parts);
-            at = level.up(&at);
+            at = at.map(|at| level.up(&at));
             levels.above.push(level);
         }
         (levels, at)
@@ -135,7 +138,6 @@ fn annealed(
 /// The largest services first, each to the node with the most room of those that it may go to. `None` where that does not fit.
 pub(super) fn packed(graph: &Graph, sites: &Sites) -> Option<Vec<u32>> {
     let Ok(count) = u32::try_from(sites.count) else { return None };
-    let empty = Tableau::new(graph, sites, vec![0; graph.services]);
     let mut room = sites.free.clone();
     let mut order: Vec<u32> = (0..).take(graph.services).collect();
     order.sort_by_key(|service| std::cmp::Reverse(graph.demand(*service).iter().max().copied()));
@@ -144,7 +146,7 @@ pub(super) fn packed(graph: &Graph, sites: &Sites) -> Option<Vec<u32>> {
         let asked = graph.demand(service);
         let left = |node: u32| &room[node as usize * sites.kinds..(node as usize + 1) * sites.kinds];
         let fits = |node: &u32| {
-            empty.cost(service, *node).is_finite() && asked.iter().zip(left(*node)).all(|(asked, left)| asked <= left)
+            graph.allows(service, *node) && asked.iter().zip(left(*node)).all(|(asked, left)| asked <= left)
         };
         let node = (0..count).filter(fits).max_by_key(|node| left(*node).first().copied())?;
         let first = node as usize * sites.kinds;

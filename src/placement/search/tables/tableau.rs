@@ -27,7 +27,7 @@ pub(in super::super) struct Tableau<'a> {
 
 #[allow(clippy::cast_possible_truncation)] // There are fewer than 2^32 services and nodes.
 impl<'a> Tableau<'a> {
-    pub(in super::super) fn new(graph: &'a Graph, sites: &'a Sites, at: Vec<u32>) -> Self {
+    pub(super) fn new(graph: &'a Graph, sites: &'a Sites, at: Vec<u32>) -> Self {
         let width = sites.width;
         let mut table = graph.pulls().to_vec();
         table.resize(graph.services * width, 0.0);
