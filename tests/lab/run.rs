@@ -12,6 +12,9 @@ use nix::unistd::Pid;
 use crate::host::{Host, eventually, processes_of};
 use crate::user::{User, describe};
 
+/// A line of a CSV file by the names of its columns.
+pub(super) type Line = BTreeMap<String, String>;
+
 const MATRIX: &str = ",a,b,c,d\na,0,10,20,30\nb,10,0,15,25\nc,20,15,0,12\nd,30,25,12,0\n";
 
 fn plan(duration: &str, lines: &str) -> String {
@@ -32,7 +35,7 @@ pub(super) fn unchanged(user: &User, before: &Host) {
 }
 
 /// The lines of a CSV file by the names of their columns.
-pub(super) fn lines(path: &Path) -> Vec<BTreeMap<String, String>> {
+pub(super) fn lines(path: &Path) -> Vec<Line> {
     let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let mut reader = csv::Reader::from_reader(text.as_bytes());
     let names: Vec<String> = reader.headers().unwrap().iter().map(str::to_owned).collect();
@@ -40,7 +43,7 @@ pub(super) fn lines(path: &Path) -> Vec<BTreeMap<String, String>> {
     reader.records().map(|row| line(row.unwrap())).collect()
 }
 
-pub(super) fn number(line: &BTreeMap<String, String>, name: &str) -> f64 {
+pub(super) fn number(line: &Line, name: &str) -> f64 {
     line[name].parse().unwrap_or_else(|_| panic!("{name} of {line:?}"))
 }
 
@@ -66,7 +69,7 @@ fn a_plan_runs_with_real_processes_and_its_files_say_what_the_network_is() {
         assert!(requests.iter().all(|line| line["outcome"] == "ok"), "as {}: {requests:?}", user.name());
         let node_of = |instance: &str| if instance == "i1" { "a" } else { "d" };
         for (from, to, rtt) in [("a", "d", 60.0), ("b", "a", 20.0), ("b", "d", 50.0), ("c", "d", 24.0)] {
-            let of = |line: &&BTreeMap<String, String>| line["node"] == from && node_of(&line["instance"]) == to;
+            let of = |line: &&Line| line["node"] == from && node_of(&line["instance"]) == to;
             let latencies: Vec<f64> = requests.iter().filter(of).map(|line| number(line, "latency_ms")).collect();
             assert!(latencies.len() >= 15, "{from} to {to}: {}", latencies.len());
             let least = latencies.iter().copied().fold(f64::INFINITY, f64::min);
@@ -101,6 +104,7 @@ fn a_plan_runs_with_real_processes_and_its_files_say_what_the_network_is() {
     }
 }
 
+/// Requests are judged by when things happened, whenever that was: a machine with other things to do may take a second for it.
 #[test]
 fn instances_fail_and_come_and_nodes_are_cut_while_it_runs() {
     for user in User::all() {
@@ -108,30 +112,38 @@ fn instances_fail_and_come_and_nodes_are_cut_while_it_runs() {
         user.write("net.csv", MATRIX);
         let events = "timeline:\n  - {at: 1s, do: {fail: i2}}\n  - {at: 1500ms, do: {add: c}}\n  - {at: 1600ms, do: {cut: b}}\n\
                       \x20 - {at: 1700ms, do: {join: {on: [a], each: 1}}}\n";
-        user.write("plan.yaml", &plan("3s", &format!("{}{events}", "  timeout: 400ms\n")));
+        user.write("plan.yaml", &plan("8s", &format!("{}{events}", "  timeout: 400ms\n")));
         user.succeed(&["run", "plan.yaml", "--output", "out"]);
         let trial = user.folder().join("out/trials/p0-t0-r0-s0");
-        let requests = lines(&trial.join("requests.csv"));
-        let sent = |node: &str, instance: &str, from: f64, to: f64| {
-            let of = |line: &&BTreeMap<String, String>| {
-                line["node"] == node
-                    && line["instance"] == instance
-                    && (from..to).contains(&number(line, "intended_ms"))
-            };
-            requests.iter().filter(of).count()
+        let (requests, happened) = (lines(&trial.join("requests.csv")), lines(&trial.join("events.csv")));
+        assert_eq!(happened.len(), 4);
+        let begun = |event: usize| number(&happened[event], "at_s") * 1e3 + number(&happened[event], "late_ms");
+        let over = |event: usize| begun(event) + number(&happened[event], "took_ms");
+        assert!(over(3) < 5_000.0, "as {}: {happened:?}", user.name());
+        let of = |node: &str, from: f64, to: f64| -> Vec<_> {
+            let within = |line: &&Line| line["node"] == node && (from..to).contains(&number(line, "intended_ms"));
+            requests.iter().filter(within).collect()
         };
-        // Generous margins around the instants: a busy machine is late.
-        assert!(sent("a", "i2", 0.0, 950.0) > 0, "as {}", user.name());
-        assert_eq!(sent("a", "i2", 1_450.0, 3_000.0), 0, "as {}: it has failed", user.name());
-        assert_eq!(sent("a", "i3", 0.0, 1_450.0), 0, "as {}: it is not there yet", user.name());
-        assert!(sent("a", "i3", 1_950.0, 3_000.0) > 0, "as {}", user.name());
+        let ok = |line: &Line| line["outcome"] == "ok";
+        let (failed, added, cut) = (0, 1, 2);
+        assert!(of("a", 0.0, begun(failed)).iter().any(|line| line["instance"] == "i2"), "as {}", user.name());
+        let on_failed = of("a", over(failed), f64::INFINITY).into_iter().filter(|line| line["instance"] == "i2");
+        assert!(on_failed.clone().all(|line| !ok(line)), "as {}: it has failed", user.name());
+        // Balancers have a second to hear of it, and of what came.
+        let told = 1_000.0;
+        assert!(on_failed.clone().all(|line| number(line, "intended_ms") < over(failed) + told), "as {}", user.name());
+        let on_added = |line: &&Line| line["instance"] == "i3" && ok(line);
+        let ended = |line: &Line| number(line, "intended_ms") + number(line, "latency_ms");
+        assert!(requests.iter().filter(on_added).all(|line| ended(line) > begun(added)), "as {}", user.name());
+        assert!(
+            of("a", over(added) + told, f64::INFINITY).into_iter().any(|line| on_added(&line)),
+            "as {}",
+            user.name()
+        );
         // b reaches nobody: there is no instance on it.
-        let lost = requests.iter().filter(|line| line["node"] == "b" && number(line, "intended_ms") > 2_200.0);
-        assert!(lost.clone().count() >= 10 && lost.clone().all(|line| line["outcome"] != "ok"), "as {}", user.name());
+        let lost = of("b", over(cut), f64::INFINITY);
+        assert!(lost.len() >= 10 && lost.into_iter().all(|line| !ok(line)), "as {}", user.name());
         assert_eq!(requests.iter().map(|line| &line["client"]).collect::<std::collections::BTreeSet<_>>().len(), 9);
-        let events = lines(&trial.join("events.csv"));
-        assert_eq!(events.len(), 4);
-        assert!(events.iter().all(|event| number(event, "late_ms") < 1_000.0), "as {}: {events:?}", user.name());
         unchanged(&user, &host);
     }
 }
