@@ -1,8 +1,9 @@
 //! The outline: which region everything goes to, decided before any node is looked at.
 //!
 //! Where nodes lie in regions, what crosses between regions is most of what a placement can do better, and later nobody takes a
-//! whole application elsewhere any more. Regions are few, so that this is searched on tables of costs; some outlines are grown from
-//! nothing and crossed with each other until nothing more is gained.
+//! whole application elsewhere any more. Regions are few, so that this is searched on tables of costs; outlines are grown from nothing
+//! and crossed with each other until nothing more is gained: many in a short time where there are applications, which only have to be
+//! put in the right regions; few that are cooled slowly where all talk to all, and the best cut through one graph is looked for.
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -22,6 +23,23 @@ const FEWEST: usize = 3;
 const GROWN: u64 = 10;
 const IMPROVED: u64 = 5;
 const CHILD: u64 = 2;
+
+/// What part of a region may move as one while outlines are grown, in percent: applications that are no larger had better be in one.
+/// Where all talk to all there are none, and smaller parts leave more of a choice.
+const SMALL: f64 = 20.0;
+const LARGE: f64 = 100.0;
+
+/// On how many trials for each service and region both are tried first, or which part of all; and how much dearer small parts have to
+/// come than large ones for there to be applications.
+const RACE: u64 = 15;
+const RACE_PART: u64 = 20;
+const APART: f64 = 1.25;
+
+/// Where there are none, how many outlines there are, and on how many trials for each service and region they are grown at most, or
+/// which part of all: slow cooling gains more than crossing there.
+const LANES: usize = 2;
+const SLOW: u64 = 300;
+const FEW_PART: u64 = 3;
 
 /// On how many trials for each of their common parts and each region those are annealed.
 const CROSSING: u64 = 50;
@@ -50,25 +68,64 @@ pub(super) fn outline(
     let sites = Sites::new(problem);
     let graph = Graph::new(problem, &sites);
     let size = (problem.services().len() * problem.hosts().len()) as u64;
-    // With fewer trials there are fewer outlines; where these are too few, all of it is so much shorter.
     let most = (trials / PART).min(size.saturating_mul(MOST)).max(1);
+    let end = spent.trials.saturating_add(most);
+    let mut lots = Lots::new(stream.next_u64());
+    let tried = (most / size.max(1) / RACE_PART).min(RACE);
+    let are_apart = has_applications((&graph, &sites), size * tried, spent, &mut lots)?;
+    let left = end.saturating_sub(spent.trials);
+    let evolution = if are_apart { many(size, left) } else { few(size, left) };
+    let best = evolved((&graph, &sites), (evolution, end), spent, &mut lots)?;
+    Some(best.placement())
+}
+
+/// Whether large parts come to much less than small ones, each grown twice on so many trials. `None` where not everything fits.
+fn has_applications(
+    (graph, sites): (&Graph, &Sites),
+    trials: u64,
+    spent: &mut Spent<'_>,
+    lots: &mut Lots,
+) -> Option<bool> {
+    let mut cost = |largest| {
+        let grown = Evolution { field: 2, grown: trials, improved: 0, largest, ..few(0, 0) };
+        // None of them evolves.
+        Some(evolved((graph, sites), (grown, 0), spent, lots)?.total)
+    };
+    let (small, large) = (cost(SMALL)?, cost(LARGE)?);
+    Some(large * APART < small)
+}
+
+/// Few that are grown slowly.
+fn few(size: u64, trials: u64) -> Evolution {
+    Evolution {
+        field: LANES,
+        fewest: LANES,
+        grown: size.saturating_mul(SLOW).min(trials / FEW_PART),
+        improved: size.saturating_mul(IMPROVED),
+        largest: SMALL,
+        child: size.saturating_mul(CHILD),
+        crossing: CROSSING,
+        on_regions: true,
+    }
+}
+
+/// Many that are grown fast; with fewer trials there are fewer of them, and where these are too few, all of it is so much shorter.
+fn many(size: u64, trials: u64) -> Evolution {
+    let most = trials.max(1);
     let each = size.saturating_mul(MOST / FIELD as u64);
     let field = usize::try_from(most / each.max(1)).unwrap_or(FIELD).clamp(FEWEST + 1, FIELD);
     let shorter = each.saturating_mul(field as u64).div_ceil(most).max(1);
     let of = |trials_each: u64| (size.saturating_mul(trials_each) / shorter).max(1);
-    let evolution = Evolution {
+    Evolution {
         field,
         fewest: FEWEST,
         grown: of(GROWN),
         improved: of(IMPROVED),
+        largest: LARGE,
         child: of(CHILD),
         crossing: (CROSSING / shorter).max(1),
         on_regions: true,
-    };
-    let end = spent.trials.saturating_add(most);
-    let mut lots = Lots::new(stream.next_u64());
-    let best = evolved((&graph, &sites), (evolution, end), spent, &mut lots)?;
-    Some(best.placement())
+    }
 }
 
 #[cfg(test)]
@@ -107,6 +164,22 @@ mod tests {
             costs.push(rank.cost.as_kb_ms());
         }
         assert!(costs[1] < costs[0], "{costs:?}");
+    }
+
+    #[test]
+    fn applications_are_told_from_one_graph() {
+        for (application, expected) in [(25, true), (1000, false)] {
+            let shape = Shape { services: 1000, nodes: 100, application, edges: 1.6, fill: 0.8 };
+            let problem = Problem::new(generate(shape, &mut ChaCha8Rng::seed_from_u64(2))).expect("a problem");
+            let terrain = Terrain::new(&problem);
+            let (Regions { problem, .. }, _) = terrain.regions.as_ref().expect("regions");
+            let sites = Sites::new(problem);
+            let graph = Graph::new(problem, &sites);
+            let mut spent = Spent { trials: 0, time_up: NO_HURRY, told: UNHEARD };
+            let found = has_applications((&graph, &sites), 100_000, &mut spent, &mut Lots::new(1));
+            assert_eq!(found, Some(expected), "applications of {application}");
+            assert!((390_000..=400_000).contains(&spent.trials), "{}", spent.trials);
+        }
     }
 
     #[test]

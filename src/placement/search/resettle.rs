@@ -25,6 +25,9 @@ const GROWN: u64 = 10;
 const IMPROVED: u64 = 10;
 const CHILD: u64 = 5;
 
+/// What part of a node may move as one while they are grown, in percent.
+const LARGEST: f64 = 100.0;
+
 /// On how many trials for each of the common parts of two placements and each node those are annealed.
 const CROSSING: u64 = 50;
 
@@ -72,6 +75,7 @@ fn anew(
         fewest: FEWEST,
         grown: GROWN * size,
         improved: IMPROVED * size,
+        largest: LARGEST,
         child: CHILD * size,
         crossing: CROSSING,
         on_regions: false,

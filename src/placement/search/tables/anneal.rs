@@ -32,6 +32,13 @@ static PATIENCE: LazyLock<Vec<f32>> = LazyLock::new(|| {
     (0..STEPS).map(step).collect()
 });
 
+/// By how many temperatures a trial may be worse, or how long something takes that comes once a unit of time in the mean; by the lowest
+/// bits of a draw.
+#[allow(clippy::cast_possible_truncation)] // Few bits.
+pub(super) fn patience(word: u64) -> f32 {
+    PATIENCE[word as usize & (STEPS as usize - 1)]
+}
+
 /// A trial that may be carried out: who goes where, in exchange for whom, and by how much it may be worse.
 #[derive(Debug, Clone, Copy, Default)]
 struct Trial {
@@ -55,7 +62,7 @@ impl Draw {
     }
 
     fn patience(&self) -> f32 {
-        PATIENCE[self.bits(0, STEPS.ilog2())]
+        patience(self.0)
     }
 
     /// Whether it goes to any node: one time in 16.

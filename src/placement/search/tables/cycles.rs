@@ -9,14 +9,14 @@ use super::sites::Sites;
 use super::tableau::Tableau;
 use crate::placement::search::anneal::Course;
 use crate::placement::search::ground::Lots;
-use crate::placement::search::scales::{Heat, Spent};
+use crate::placement::search::scales::Spent;
 
 /// How many trials a cycle has for each service and node; after so many cycles, one more.
 const CYCLE: u64 = 2;
 const LONGER: u64 = 12;
 
 /// What part of a node merged services may fill in a cycle, in percent.
-const PARTS: [i64; 3] = [20, 50, 100];
+const PARTS: [f64; 3] = [20.0, 50.0, 100.0];
 
 /// Between which temperatures cycles begin, as shares of what taking a service to any node costs, and which part of it
 /// they end at.
@@ -69,7 +69,7 @@ fn cycle<'a>(
     let part = PARTS[lots.below(PARTS.len())];
     let (levels, merged) = Levels::together(graph, sites, (part, begun), lots);
     let left = until.saturating_sub(spent.trials);
-    levels.anneal(merged, (left, Heat::Fixed { from, to: from * SPAN }), spent, lots).0
+    levels.anneal(merged, Course { trials: left, from, to: from * SPAN }, spent, lots)
 }
 
 /// Everything on a node as one heap, and heaps annealed until each is where it had better be: where they lie is beyond what single

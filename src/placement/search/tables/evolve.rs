@@ -6,19 +6,13 @@
 use super::at_once;
 use super::cycles::{cycles, heaped};
 use super::graph::Graph;
-use super::levels::Levels;
+use super::growth::grown;
 use super::sites::Sites;
 use super::tableau::Tableau;
 use crate::placement::UNHEARD;
 use crate::placement::search::anneal::Course;
 use crate::placement::search::ground::Lots;
-use crate::placement::search::scales::{Heat, Spent};
-
-/// What part of a node merged services may fill while placements are grown, in percent.
-const PART: i64 = 20;
-
-/// The temperatures that they are grown at.
-const GROWING: Heat = Heat::Shares { top: 1.0, below: 0.1, end: 1e-3 };
+use crate::placement::search::scales::Spent;
 
 /// From which share of what taking a part to any node costs parts of two parents are annealed at most, and to which part of that.
 const CROSSING_HEAT: f64 = 0.5;
@@ -40,6 +34,8 @@ pub(in super::super) struct Evolution {
     /// On how many trials each is grown, and improved at first; and each child is improved.
     pub(in super::super) grown: u64,
     pub(in super::super) improved: u64,
+    /// What part of a node may move as one while they are grown, in percent.
+    pub(in super::super) largest: f64,
     pub(in super::super) child: u64,
     /// On how many trials for each part and node the parts of two parents are annealed.
     pub(in super::super) crossing: u64,
@@ -81,7 +77,7 @@ fn first<'a>(
     let time_up = spent.time_up;
     let grown = at_once(evolution.field, lots, |_, lots| {
         let mut own = Spent { trials: 0, time_up, told: UNHEARD };
-        let mut grown = grown((graph, sites), evolution.grown, &mut own, lots);
+        let mut grown = grown((graph, sites), (evolution.grown, evolution.largest), &mut own, lots);
         if let Some(tableau) = &mut grown {
             let end = own.trials.saturating_add(evolution.improved);
             cycles(tableau, (end, evolution.on_regions), &mut own, lots);
@@ -116,19 +112,6 @@ fn next(field: &mut [Tableau<'_>], evolution: Evolution, spent: &mut Spent<'_>, 
 
 fn least(field: &[Tableau<'_>]) -> f64 {
     field.iter().map(|tableau| tableau.total).fold(f64::INFINITY, f64::min)
-}
-
-/// A placement from nothing: services that talk much are merged, and the largest scale is annealed first.
-fn grown<'a>(
-    (graph, sites): (&'a Graph, &'a Sites),
-    trials: u64,
-    spent: &mut Spent<'_>,
-    lots: &mut Lots,
-) -> Option<Tableau<'a>> {
-    let mut levels = Levels::anywhere(graph, sites, PART, lots);
-    let begun = levels.begin()?;
-    let (_, best) = levels.anneal(begun, (trials, GROWING), spent, lots);
-    Some(Tableau::new(graph, sites, best))
 }
 
 /// One parent, with all that is together in both of them annealed as one.

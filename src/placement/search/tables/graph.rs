@@ -149,15 +149,15 @@ impl Graph {
     }
 
     /// Which part each service is of, and how many there are, where pairs that talk are merged: those with the most traffic first, and
-    /// by lot a little; with `together` only those on the same node; none that asks for more than `most`. `None` where that makes the
-    /// graph hardly smaller.
-    pub(super) fn paired(&self, together: Option<&[u32]>, most: &[i64], lots: &mut Lots) -> Option<(Vec<u32>, usize)> {
+    /// by lot a little; only those on the same node; none that asks for more than `most`. `None` where that makes the graph hardly
+    /// smaller.
+    pub(super) fn paired(&self, at: &[u32], most: &[i64], lots: &mut Lots) -> Option<(Vec<u32>, usize)> {
         let mut pairs: Vec<(u32, u32)> = Vec::with_capacity(self.ties.len() / 2);
         // The heaviest has the least key; sorting numbers is several times as fast as sorting pairs by their weights.
         let mut keys: Vec<u64> = Vec::with_capacity(self.ties.len() / 2);
         for one in 0..self.services as u32 {
             for tie in self.ties(one).iter().filter(|tie| tie.peer > one) {
-                if together.is_none_or(|nodes| nodes[one as usize] == nodes[tie.peer as usize]) {
+                if at[one as usize] == at[tie.peer as usize] {
                     let weight = (tie.there + tie.back) * (0.5 + lots.unit() as f32);
                     keys.push((u64::from(!weight.to_bits()) << 32) | pairs.len() as u64);
                     pairs.push((one, tie.peer));

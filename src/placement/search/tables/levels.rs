@@ -1,11 +1,11 @@
-//! [`Levels`]: a graph with its services merged more and more, annealed from the smallest graph to the original.
+//! [`Levels`]: a graph with what is together merged more and more, annealed from the smallest graph to the original.
 
 use super::graph::Graph;
 use super::sites::Sites;
 use super::tableau::Tableau;
 use crate::placement::search::anneal::Course;
 use crate::placement::search::ground::Lots;
-use crate::placement::search::scales::{Heat, Spent};
+use crate::placement::search::scales::Spent;
 
 /// A smaller graph, and which of its services each service of the larger one is part of.
 #[derive(Debug)]
@@ -41,32 +41,19 @@ pub(super) struct Levels<'a> {
 }
 
 impl<'a> Levels<'a> {
-    /// Merged as often as that makes it smaller, up to `percent` of a node.
-    pub(super) fn anywhere(graph: &'a Graph, sites: &'a Sites, percent: i64, lots: &mut Lots) -> Self {
-        Self::merged((graph, sites), (percent, None), lots).0
-    }
-
-    /// The same of those alone that are on the same node, and where everything is then.
+    /// What is on the same node merged as often as that makes the graph smaller, up to `percent` of a node; and where everything is
+    /// then.
     pub(super) fn together(
         graph: &'a Graph,
         sites: &'a Sites,
-        (percent, at): (i64, Vec<u32>),
+        (percent, mut at): (f64, Vec<u32>),
         lots: &mut Lots,
     ) -> (Self, Vec<u32>) {
-        let (levels, at) = Self::merged((graph, sites), (percent, Some(at)), lots);
-        (levels, at.unwrap_or_default())
-    }
-
-    fn merged(
-        (graph, sites): (&'a Graph, &'a Sites),
-        (percent, mut at): (i64, Option<Vec<u32>>),
-        lots: &mut Lots,
-    ) -> (Self, Option<Vec<u32>>) {
         let mut levels = Self { graph, sites, above: Vec::new() };
         let most = sites.share(percent);
-        while let Some((part_of, parts)) = levels.top().paired(at.as_deref(), &most, lots) {
+        while let Some((part_of, parts)) = levels.top().paired(&at, &most, lots) {
             let level = Level::new(levels.top(), part_of, parts);
-            at = at.map(|at| level.up(&at));
+            at = level.up(&at);
             levels.above.push(level);
         }
         (levels, at)
@@ -76,63 +63,30 @@ impl<'a> Levels<'a> {
         self.above.last().map_or(self.graph, |level| &level.graph)
     }
 
-    /// Where to begin where nothing is known; levels on which not everything fits are left out. `None` where it fits on none.
-    pub(super) fn begin(&mut self) -> Option<Vec<u32>> {
-        loop {
-            if let Some(at) = packed(self.top(), self.sites) {
-                return Some(at);
-            }
-            self.above.pop()?;
-        }
-    }
-
-    /// Anneals the smallest graph from a placement on, and each larger one from the best that was; with fixed temperatures from where
-    /// that ended, and every other level alone, as each has to be set up. What it comes to, and the best on the way of the original.
+    /// Anneals every other graph, as each has to be set up, from the smallest on; each from where that before ended, and at the same
+    /// temperatures. What the original comes to.
     pub(super) fn anneal(
         &self,
         mut at: Vec<u32>,
-        (trials, heat): (u64, Heat),
+        course: Course,
         spent: &mut Spent<'_>,
         lots: &mut Lots,
-    ) -> (Tableau<'a>, Vec<u32>) {
-        let is_fixed = matches!(heat, Heat::Fixed { .. });
-        let parts = if is_fixed { self.above.len() / 2 } else { self.above.len() } + 1;
-        let share = (trials / parts as u64).max(1);
+    ) -> Tableau<'a> {
+        let annealed = (self.above.len() / 2 + 1) as u64;
+        let course = Course { trials: (course.trials / annealed).max(1), ..course };
         let left_out = lots.below(2);
         for (below, level) in self.above.iter().enumerate().rev() {
-            if !(is_fixed && below % 2 == left_out) {
+            if below % 2 != left_out {
                 let mut tableau = Tableau::new(&level.graph, self.sites, at);
-                let best = annealed(&mut tableau, (share, heat, below + 1 == self.above.len()), spent, lots);
-                at = if is_fixed { tableau.at } else { best };
+                spent.trials += tableau.anneal(course, lots, spent.time_up).0;
+                at = tableau.at;
             }
             at = level.down(&at);
         }
         let mut tableau = Tableau::new(self.graph, self.sites, at);
-        let best = annealed(&mut tableau, (share, heat, self.above.is_empty()), spent, lots);
-        (tableau, best)
+        spent.trials += tableau.anneal(course, lots, spent.time_up).0;
+        tableau
     }
-}
-
-/// One course, at the temperatures of the top or of what is below; the best that was.
-fn annealed(
-    tableau: &mut Tableau<'_>,
-    (trials, heat, is_top): (u64, Heat, bool),
-    spent: &mut Spent<'_>,
-    lots: &mut Lots,
-) -> Vec<u32> {
-    let (from, to) = match heat {
-        Heat::Fixed { from, to } => (from, to),
-        Heat::Shares { top, below, end } => {
-            let typical = tableau.typical(lots);
-            (typical * if is_top { top } else { below }, typical * end)
-        }
-    };
-    if from <= 0.0 {
-        return tableau.at.clone();
-    }
-    let (tried, best) = tableau.anneal(Course { trials, from, to }, lots, spent.time_up);
-    spent.trials += tried;
-    best
 }
 
 /// The largest services first, each to the node with the most room of those that it may go to. `None` where that does not fit.

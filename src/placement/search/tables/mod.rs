@@ -9,6 +9,7 @@ mod anneal;
 mod cycles;
 mod evolve;
 mod graph;
+mod growth;
 mod levels;
 mod parts;
 mod sites;

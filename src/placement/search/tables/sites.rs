@@ -80,9 +80,9 @@ impl Sites {
     }
 
     /// How much of each resource `percent` of the largest node have.
-    pub(super) fn share(&self, percent: i64) -> Vec<i64> {
+    pub(super) fn share(&self, percent: f64) -> Vec<i64> {
         let free = |kind: usize| self.free.iter().skip(kind).step_by(self.kinds).copied().max().unwrap_or(0);
-        (0..self.kinds).map(|kind| free(kind) / 100 * percent + free(kind) % 100 * percent / 100).collect()
+        (0..self.kinds).map(|kind| (free(kind) as f64 * percent / 100.0) as i64).collect()
     }
 }
 

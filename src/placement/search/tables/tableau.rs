@@ -20,7 +20,7 @@ pub(in super::super) struct Tableau<'a> {
     /// Where each service is in the list of its node.
     place: Vec<u32>,
     /// What all traffic costs, kept up to date by differences.
-    pub(super) total: f64,
+    pub(in super::super) total: f64,
     /// How delays change by a move: kept, as it is needed for every move.
     change: (Vec<f32>, Vec<f32>),
 }

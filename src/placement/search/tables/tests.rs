@@ -5,6 +5,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::cycles::{heaped, rehoused};
+use super::growth::{grown, merged};
 use super::levels::packed;
 use super::parts::recombine;
 use super::tableau::Tableau;
@@ -158,6 +159,59 @@ fn annealing_keeps_to_room_and_bounds() {
     assert_eq!(tried, 0, "the time is up");
 }
 
+/// Parts are of services on one node that talk, of one class, and no larger than is asked for; which they are is by lot.
+#[test]
+fn what_is_merged_is_together_and_no_larger_than_it_may_be() {
+    let shape = Shape { services: 60, nodes: 6, application: 10, edges: 1.5, fill: 0.9 };
+    let mut draft = generate(shape, &mut ChaCha8Rng::seed_from_u64(4));
+    draft.services[7].allowed = Some(vec![1, 2]);
+    let problem = Problem::new(draft).expect("a problem");
+    let sites = Sites::new(&problem);
+    let graph = Graph::new(&problem, &sites);
+    let at: Vec<u32> = (0..60).map(|service| service / 10).collect();
+    let mut lots = Lots::new(1);
+    let mut seen = std::collections::BTreeSet::new();
+    for percent in [10.0, 30.0, 100.0] {
+        let most = sites.share(percent)[0];
+        for _ in 0..20 {
+            let level = merged(&graph, &at, &sites.share(percent), &mut lots);
+            let part_of: Vec<u32> = level.down(&(0..level.graph.services as u32).collect::<Vec<_>>());
+            for part in 0..level.graph.services as u32 {
+                let members: Vec<u32> = (0..60).filter(|service| part_of[*service as usize] == part).collect();
+                let node = at[members[0] as usize];
+                assert!(members.iter().all(|service| at[*service as usize] == node));
+                let asked: i64 = members.iter().map(|service| graph.demand(*service)[0]).sum();
+                assert!(members.len() == 1 || (asked <= most && !members.contains(&7)), "{asked} of {most}");
+                let talks = |one: &u32| graph.ties(*one).iter().any(|tie| members.contains(&tie.peer));
+                assert!(members.len() == 1 || members.iter().all(talks), "{members:?}");
+            }
+            seen.insert(part_of);
+        }
+        assert!(seen.iter().any(|part_of| part_of.iter().max() < Some(&59)), "nothing is merged");
+    }
+    assert!(seen.len() > 15, "{} of 60 differ", seen.len());
+}
+
+#[test]
+fn slower_growth_comes_to_less() {
+    let shape = Shape { services: 200, nodes: 8, application: 200, edges: 2.0, fill: 0.8 };
+    let problem = Problem::new(generate(shape, &mut ChaCha8Rng::seed_from_u64(4))).expect("a problem");
+    let sites = Sites::new(&problem);
+    let graph = Graph::new(&problem, &sites);
+    let mean = |trials: u64| {
+        let cost = |seed| {
+            let mut spent = Spent { trials: 0, time_up: NO_HURRY, told: UNHEARD };
+            let found = grown((&graph, &sites), (trials, 20.0), &mut spent, &mut Lots::new(seed)).expect("it fits");
+            assert!(found.fits() && spent.trials >= trials / 2 && spent.trials <= trials + 512, "{}", spent.trials);
+            assert!(is_near(found.total, brute_force(&problem, &found.placement()).traffic.as_kb_ms()));
+            found.total
+        };
+        (1..=4).map(cost).sum::<f64>() / 4.0
+    };
+    let (begun, fast, slow) = (mean(0), mean(20_000), mean(500_000));
+    assert!(slow < fast && fast < 0.7 * begun, "{begun}, {fast}, {slow}");
+}
+
 /// Nodes in a row, 10 ms from one to the next, each full with two services that talk much, and a little to those of the next pair.
 fn row(nodes: usize) -> Problem {
     let edge = |from, to, request| Edge { from, to, request, response: 0 };
@@ -208,6 +262,7 @@ fn evolve(problem: &Problem) -> Option<Placement> {
         fewest: 2,
         grown: 20 * size,
         improved: 20 * size,
+        largest: 100.0,
         child: 10 * size,
         crossing: 50,
         on_regions: false,

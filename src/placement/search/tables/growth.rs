@@ -1,0 +1,149 @@
+//! Growing on tables: one slow course of falling temperatures, on which what is together is merged anew again and again.
+//!
+//! A service that talks much to another cannot leave it when it is cold, and both have to be taken elsewhere as one; but what is
+//! merged once and for all cannot come apart. So which parts move as one is drawn at every step of the course, as clusters are in
+//! Swendsen and Wang 1987, <https://doi.org/10.1103/PhysRevLett.58.86>: by lot along the ties between services on one node, the
+//! likelier the more is said there. How large parts may get is by lot too, and no bond is left out when it is hot: on graphs like
+//! those of call traces both came to less in the same time than bonds by temperature.
+
+use super::anneal::patience;
+use super::graph::Graph;
+use super::levels::{Level, packed};
+use super::sites::Sites;
+use super::tableau::Tableau;
+use crate::placement::search::anneal::Course;
+use crate::placement::search::ground::Lots;
+use crate::placement::search::scales::Spent;
+
+/// How many trials lie between two mergers, for each service.
+const STEP: u64 = 5;
+
+/// Which part of what taking a service to any node costs temperatures begin and end at.
+const HOTTEST: f64 = 0.7;
+const COLDEST: f64 = 3e-3;
+
+/// What part of a node the largest part of a step may fill at least, in percent.
+const LEAST: f64 = 3.0;
+
+/// A placement from nothing, on so many trials, with parts that fill up to `largest` percent of a node. `None` where nothing is found
+/// that everything fits in.
+pub(super) fn grown<'a>(
+    (graph, sites): (&'a Graph, &'a Sites),
+    (trials, largest): (u64, f64),
+    spent: &mut Spent<'_>,
+    lots: &mut Lots,
+) -> Option<Tableau<'a>> {
+    let mut at = packed(graph, sites)?;
+    let steps = trials / (STEP * graph.services as u64).max(1) + 1;
+    let each = (trials / steps).max(1);
+    let mut from = Tableau::new(graph, sites, at.clone()).typical(lots) * HOTTEST;
+    let fall = libm::pow(COLDEST / HOTTEST, 1.0 / steps as f64);
+    for left in (0..steps).rev() {
+        if from <= 0.0 || (spent.time_up)() {
+            break;
+        }
+        let course = Course { trials: each, from, to: from * fall };
+        let mut cool = |graph: &Graph, begun, lots: &mut Lots| {
+            let mut tableau = Tableau::new(graph, sites, begun);
+            let (tried, best) = tableau.anneal(course, lots, spent.time_up);
+            spent.trials += tried;
+            (tableau.at, best)
+        };
+        at = if left > 0 {
+            let percent = LEAST * libm::pow(largest / LEAST, lots.unit());
+            let level = merged(graph, &at, &sites.share(percent), lots);
+            level.down(&cool(&level.graph, level.up(&at), lots).0)
+        } else {
+            // In the end every service is for itself.
+            cool(graph, at, lots).1
+        };
+        from *= fall;
+    }
+    Some(Tableau::new(graph, sites, at))
+}
+
+/// Services on one node that talk merged by lot, those with much traffic most likely first, to parts that ask for no more than `most`.
+pub(super) fn merged(graph: &Graph, at: &[u32], most: &[i64], lots: &mut Lots) -> Level {
+    let mut parts = Parts::new(graph);
+    for (one, other) in bonds(graph, at, lots) {
+        parts.join(one, other, (graph, most));
+    }
+    let (part_of, count) = parts.numbered();
+    Level::new(graph, part_of, count)
+}
+
+/// The ends of all ties between services on one node, ordered by when something comes first that comes as often as there is traffic.
+#[allow(clippy::cast_possible_truncation)] // There are fewer than 2^32 services and ties.
+fn bonds(graph: &Graph, at: &[u32], lots: &mut Lots) -> Vec<(u32, u32)> {
+    let mut ends = Vec::new();
+    // Numbers that are not negative are in the order of their bits; sorting numbers is several times as fast as sorting ties.
+    let mut keys: Vec<u64> = Vec::new();
+    for one in 0..graph.services as u32 {
+        let node = at[one as usize];
+        for tie in graph.ties(one).iter().filter(|tie| tie.peer > one && at[tie.peer as usize] == node) {
+            let when = patience(lots.word()) / (tie.there + tie.back);
+            keys.push((u64::from(when.to_bits()) << 32) | ends.len() as u64);
+            ends.push((one, tie.peer));
+        }
+    }
+    keys.sort_unstable();
+    keys.iter().map(|key| ends[(key & 0xFFFF_FFFF) as usize]).collect()
+}
+
+/// Services as they are joined: of each part, one service stands for all.
+struct Parts {
+    /// One nearer to whoever stands for the part.
+    next: Vec<u32>,
+    /// What parts ask for, by who stands for them, and resource.
+    asked: Vec<i64>,
+    kinds: usize,
+}
+
+#[allow(clippy::cast_possible_truncation)] // There are fewer than 2^32 services.
+impl Parts {
+    fn new(graph: &Graph) -> Self {
+        let services = 0..graph.services as u32;
+        let asked: Vec<i64> = services.clone().flat_map(|service| graph.demand(service)).copied().collect();
+        Self { next: services.collect(), kinds: asked.len() / graph.services.max(1), asked }
+    }
+
+    fn whole(&mut self, service: u32) -> u32 {
+        let mut one = service;
+        while self.next[one as usize] != one {
+            self.next[one as usize] = self.next[self.next[one as usize] as usize];
+            one = self.next[one as usize];
+        }
+        one
+    }
+
+    /// Joins the parts of two services, unless these may not go to the same nodes or are too much together.
+    fn join(&mut self, one: u32, other: u32, (graph, most): (&Graph, &[i64])) {
+        let (one, other) = (self.whole(one), self.whole(other));
+        if one == other || graph.class(one) != graph.class(other) {
+            return;
+        }
+        let (first, second) = (one as usize * self.kinds, other as usize * self.kinds);
+        let both = |kind: usize| self.asked[first + kind].saturating_add(self.asked[second + kind]);
+        if (0..self.kinds).all(|kind| both(kind) <= most[kind]) {
+            for kind in 0..self.kinds {
+                self.asked[first + kind] = self.asked[first + kind].saturating_add(self.asked[second + kind]);
+            }
+            self.next[other as usize] = one;
+        }
+    }
+
+    /// The number of each service's part, and how many there are.
+    fn numbered(mut self) -> (Vec<u32>, usize) {
+        let mut number = vec![u32::MAX; self.next.len()];
+        let (mut part_of, mut parts) = (Vec::with_capacity(number.len()), 0);
+        for service in 0..number.len() as u32 {
+            let whole = self.whole(service) as usize;
+            if number[whole] == u32::MAX {
+                number[whole] = parts;
+                parts += 1;
+            }
+            part_of.push(number[whole]);
+        }
+        (part_of, parts as usize)
+    }
+}
