@@ -38,7 +38,7 @@ const APART: f64 = 1.25;
 /// Where there are none, how many outlines there are, and on how many trials for each service and region they are grown at most, or
 /// which part of all: slow cooling gains more than crossing there.
 const LANES: usize = 2;
-const SLOW: u64 = 300;
+const SLOW: u64 = 450;
 const FEW_PART: u64 = 3;
 
 /// On how many trials for each of their common parts and each region those are annealed.

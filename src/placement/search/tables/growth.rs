@@ -3,8 +3,8 @@
 //! A service that talks much to another cannot leave it when it is cold, and both have to be taken elsewhere as one; but what is
 //! merged once and for all cannot come apart. So which parts move as one is drawn at every step of the course, as clusters are in
 //! Swendsen and Wang 1987, <https://doi.org/10.1103/PhysRevLett.58.86>: by lot along the ties between services on one node, the
-//! likelier the more is said there. How large parts may get is by lot too, and no bond is left out when it is hot: on graphs like
-//! those of call traces both came to less in the same time than bonds by temperature.
+//! likelier the more is said there. Other than there no bond is left out when it is hot, and how large parts may get is by lot: on the
+//! problems of `bench place` bonds by temperature came to more in the same time.
 
 use super::anneal::patience;
 use super::graph::Graph;
@@ -16,11 +16,11 @@ use crate::placement::search::ground::Lots;
 use crate::placement::search::scales::Spent;
 
 /// How many trials lie between two mergers, for each service.
-const STEP: u64 = 5;
+const STEP: u64 = 7;
 
 /// Which part of what taking a service to any node costs temperatures begin and end at.
-const HOTTEST: f64 = 0.7;
-const COLDEST: f64 = 3e-3;
+const HOTTEST: f64 = 0.5;
+const COLDEST: f64 = 8e-3;
 
 /// What part of a node the largest part of a step may fill at least, in percent.
 const LEAST: f64 = 3.0;
