@@ -157,6 +157,7 @@ fn delays_that_change_while_it_runs_are_met_by_packets_and_seen_by_proxies() {
             let met = requests.iter().filter(|line| ended(line) >= begun);
             let lost: Vec<_> = met.filter(|line| line["outcome"] != "ok").collect();
             assert!(lost.is_empty(), "as {}, {strategy}: {} of {}: {lost:?}", user.name(), lost.len(), requests.len());
+            // The kernel's netem counts what it drops with what it was asked to lose, so that there is no number.
             let conduct = lines(&trial.join("conduct.csv"));
             let dropped =
                 conduct.iter().find(|line| line["what"] == "packets_dropped").map(|line| line["value"].as_str());

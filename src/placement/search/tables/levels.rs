@@ -88,24 +88,3 @@ impl<'a> Levels<'a> {
         tableau
     }
 }
-
-/// The largest services first, each to the node with the most room of those that it may go to. `None` where that does not fit.
-pub(super) fn packed(graph: &Graph, sites: &Sites) -> Option<Vec<u32>> {
-    let Ok(count) = u32::try_from(sites.count) else { return None };
-    let mut room = sites.free.clone();
-    let mut order: Vec<u32> = (0..).take(graph.services).collect();
-    order.sort_by_key(|service| std::cmp::Reverse(graph.demand(*service).iter().max().copied()));
-    let mut at = vec![0; graph.services];
-    for service in order {
-        let asked = graph.demand(service);
-        let left = |node: u32| &room[node as usize * sites.kinds..(node as usize + 1) * sites.kinds];
-        let fits = |node: &u32| {
-            graph.allows(service, *node) && asked.iter().zip(left(*node)).all(|(asked, left)| asked <= left)
-        };
-        let node = (0..count).filter(fits).max_by_key(|node| left(*node).first().copied())?;
-        let first = node as usize * sites.kinds;
-        room[first..first + sites.kinds].iter_mut().zip(asked).for_each(|(left, asked)| *left -= asked);
-        at[service as usize] = node;
-    }
-    Some(at)
-}

@@ -5,8 +5,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::cycles::{heaped, rehoused};
-use super::growth::{grown, merged};
-use super::levels::packed;
+use super::growth::{grown, merged, packed};
 use super::parts::recombine;
 use super::tableau::Tableau;
 use super::{Evolution, Graph, Sites, evolved};
