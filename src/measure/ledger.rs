@@ -21,8 +21,8 @@ pub(super) struct Ledger {
     me: NodeIndex,
     nodes: usize,
     probes: u32,
-    /// By receiver and number.
-    own: Vec<Option<Own>>,
+    /// By receiver and number, up to the last that went out: books that are filled before the run take long enough to miss its start.
+    own: Vec<Vec<Option<Own>>>,
     /// By sender and number: how often it has arrived.
     seen: Vec<u32>,
     received: Vec<ReceivedProbe>,
@@ -36,13 +36,13 @@ pub(super) struct Ledger {
 impl Ledger {
     /// Empty books for `probes` counted probes to and from each of the other nodes.
     pub(super) fn new(me: NodeIndex, nodes: usize, probes: u32) -> Self {
-        let places = nodes * probes as usize;
+        let room = |peer| if peer == me { 0 } else { probes as usize };
         Self {
             me,
             nodes,
             probes,
-            own: vec![None; places],
-            seen: vec![0; places],
+            own: (0..nodes).map(|peer| Vec::with_capacity(room(peer))).collect(),
+            seen: vec![0; nodes * probes as usize],
             received: Vec::new(),
             arrived: 0,
             answered: 0,
@@ -51,21 +51,27 @@ impl Ledger {
         }
     }
 
-    fn place(&self, peer: NodeIndex, seq: u32) -> Option<usize> {
-        let planned = peer < self.nodes && peer != self.me && seq < self.probes;
-        planned.then(|| peer * self.probes as usize + seq as usize)
+    fn is_planned(&self, peer: NodeIndex, seq: u32) -> bool {
+        peer < self.nodes && peer != self.me && seq < self.probes
+    }
+
+    /// A probe of ours that went out.
+    fn own(&mut self, to: NodeIndex, seq: u32) -> Option<&mut Own> {
+        self.own.get_mut(to)?.get_mut(seq as usize)?.as_mut()
     }
 
     /// A probe goes out: when it should, and when it does by the prober's own reading.
     pub(super) fn sending(&mut self, to: NodeIndex, seq: u32, intended_ns: u64, user_ns: u64) {
-        if let Some(place) = self.place(to, seq) {
-            self.own[place] = Some(Own { intended_ns, user_ns, kernel_ns: None, answer_ns: None, refused: false });
+        if self.is_planned(to, seq) {
+            let (own, place) = (&mut self.own[to], seq as usize);
+            own.resize(own.len().max(place + 1), None);
+            own[place] = Some(Own { intended_ns, user_ns, kernel_ns: None, answer_ns: None, refused: false });
         }
     }
 
     /// The kernel did not take the probe.
     pub(super) fn refused(&mut self, to: NodeIndex, seq: u32, why: impl FnOnce() -> String) {
-        if let Some(own) = self.place(to, seq).and_then(|place| self.own[place].as_mut()) {
+        if let Some(own) = self.own(to, seq) {
             own.refused = true;
             self.first_refusal.get_or_insert_with(why);
         }
@@ -74,14 +80,14 @@ impl Ledger {
     /// The kernel's sending stamp. A packet that is redirected passes more than one queue and may be stamped at
     /// each: the first stamp starts the clock.
     pub(super) fn stamped(&mut self, to: NodeIndex, seq: u32, at_ns: u64) {
-        if let Some(own) = self.place(to, seq).and_then(|place| self.own[place].as_mut()) {
+        if let Some(own) = self.own(to, seq) {
             own.kernel_ns.get_or_insert(at_ns);
         }
     }
 
     /// The answer to a probe of ours; the first counts.
     pub(super) fn answered(&mut self, to: NodeIndex, seq: u32, at_ns: u64) {
-        let Some(own) = self.place(to, seq).and_then(|place| self.own[place].as_mut()) else { return };
+        let Some(own) = self.own(to, seq) else { return };
         if own.answer_ns.is_some() {
             self.duplicates += 1;
         } else {
@@ -92,7 +98,10 @@ impl Ledger {
 
     /// A peer's probe; the first arrival counts. A second one is kept too, to tell which path doubles; more are only counted.
     pub(super) fn arrived(&mut self, from: NodeIndex, seq: u32, at_ns: u64) {
-        let Some(place) = self.place(from, seq) else { return };
+        if !self.is_planned(from, seq) {
+            return;
+        }
+        let place = from * self.probes as usize + seq as usize;
         self.seen[place] = self.seen[place].saturating_add(1);
         match self.seen[place] {
             1 => self.arrived += 1,
@@ -113,7 +122,7 @@ impl Ledger {
 
     /// Closes the books.
     pub(super) fn into_report(self) -> ProbeReport {
-        let own = || self.own.iter().flatten();
+        let own = || self.own.iter().flatten().flatten();
         let accepted = || own().filter(|own| !own.refused);
         // A probe whose neighbour never resolved was dropped in front of the queue and has no stamp for that reason.
         let unstamped = || accepted().filter(|own| own.kernel_ns.is_none());
@@ -121,10 +130,9 @@ impl Ledger {
         let kernel = user_stamped == 0 && (unstamped().count() == 0 || accepted().any(|own| own.kernel_ns.is_some()));
         let lateness = lateness(accepted().map(Own::lateness).collect());
         let refused = count(own().filter(|own| own.refused).count());
-        let probes = self.probes.max(1) as usize;
-        let sent = self.own.iter().enumerate().filter_map(|(place, own)| {
-            let seq = u32::try_from(place % probes).ok()?;
-            own.map(|own| SentProbe { to: place / probes, seq, tx_ns: own.sent_ns(), rx_ns: own.answer_ns })
+        let sent = self.own.iter().enumerate().flat_map(|(to, own)| {
+            let probes = (0..).zip(own).filter_map(|(seq, own)| Some((seq, own.as_ref()?)));
+            probes.map(move |(seq, own)| SentProbe { to, seq, tx_ns: own.sent_ns(), rx_ns: own.answer_ns })
         });
         ProbeReport {
             sent: sent.collect(),

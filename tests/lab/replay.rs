@@ -252,7 +252,7 @@ fn an_interrupted_measurement_writes_what_there_is_and_clears() {
     lab(&user);
     let arguments =
         ["replay", "--every", "400ms", "--repeat", "1000", "low.csv", "high.csv", "--measure", "--out", "out"];
-    let mut replay = user.command(&arguments).stdout(Stdio::piped()).spawn().unwrap();
+    let mut replay = user.command(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let pid = nix::unistd::Pid::from_raw(i32::try_from(replay.id()).unwrap());
     let mut said = std::io::BufReader::new(replay.stdout.take().unwrap());
     let mut printed = String::new();
@@ -261,6 +261,7 @@ fn an_interrupted_measurement_writes_what_there_is_and_clears() {
     }
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
     said.read_to_string(&mut printed).unwrap();
+    replay.stderr.take().unwrap().read_to_string(&mut printed).unwrap();
     assert_eq!(replay.wait().unwrap().code(), Some(130), "{printed}");
     assert!(printed.contains("cut short at +") && printed.contains("stopped; every node is cleared"), "{printed}");
     let read = |name: &str| std::fs::read_to_string(user.folder().join("out").join(name)).unwrap();
