@@ -3,6 +3,9 @@
 //! Most trials take a service to where one of its peers is, or near; where there is no room, it changes places with one from there.
 //! Several are drawn and looked up before the first is decided, so that the processor need not wait for one after the other; those
 //! that may be carried out are looked at again then, as things are.
+//!
+//! Where nodes are full nearly all trials are exchanges, and most of those that would gain enough fail for want of room: partners are
+//! chosen among those that fit.
 
 use std::sync::LazyLock;
 
@@ -16,8 +19,10 @@ use crate::placement::search::ground::Lots;
 const BATCH: u64 = 512;
 const AT_ONCE: usize = 16;
 
-/// Of how many by lot the one that gains the most by it is taken to change places with.
-const PARTNERS: usize = 4;
+/// Of how many that are side by side in the list of a node the one that gains the most by it, and fits, is taken to change places with;
+/// and by how many temperatures a service may be worse beyond what it may be by its own draw for a partner to be looked for.
+const PARTNERS: usize = 16;
+const HOPE: f32 = 4.0;
 
 /// In how many steps the chance of a worse trial is cut: a table of few, as it is beside much else in the cache.
 const STEPS: u16 = 1024;
@@ -79,10 +84,9 @@ impl Draw {
         self.bits(18, PEER_BITS)
     }
 
-    /// One after another, each below 2^32.
-    fn partners(&self) -> impl Iterator<Item = u64> {
-        let next = |lot: &u64| Some(lot.wrapping_mul(0x9E37_79B9_7F4A_7C15));
-        std::iter::successors(next(&self.0), next).map(|lot| lot >> 32)
+    /// Below 2^32.
+    fn partner(&self) -> u64 {
+        self.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32
     }
 }
 
@@ -128,22 +132,48 @@ impl Tableau<'_> {
         let any = ((draw.peer() * sites.count) >> PEER_BITS) as u32;
         let to = if draw.anywhere() { any } else { near };
         let alone = self.cost(service, to) - self.cost(service, home);
-        let has_room = self.has_room(to, service);
-        // Looked up even where it is not needed: that is faster than to guess wrong whether it is.
-        let (partner, theirs) = self.partner(service, (home, to), draw);
-        let both = alone + theirs;
-        let gained = if has_room { alone } else { both };
-        let may_be = gained <= most && to != home && (has_room || partner != service);
-        may_be.then_some(Trial { service, to, partner: (!has_room).then_some(partner), most })
+        if alone > most + heat * HOPE || to == home {
+            return None;
+        }
+        if self.has_room(to, service) {
+            return (alone <= most).then_some(Trial { service, to, partner: None, most });
+        }
+        let (partner, theirs) = self.partner(service, (home, to), draw.partner());
+        (alone + theirs <= most).then_some(Trial { service, to, partner: Some(partner), most })
     }
 
-    /// Who of some by lot on `to` had best go to `home`, and what that costs more; the service itself of none.
-    fn partner(&self, service: u32, (home, to): (u32, u32), draw: &Draw) -> (u32, f32) {
+    /// Who of [`PARTNERS`] on `to`, from one by lot on, can go to `home` in exchange and had best do so, and what that costs more:
+    /// without end where there is none.
+    #[inline(never)] // A loop that needs all registers.
+    fn partner(&self, service: u32, (home, to): (u32, u32), lot: u64) -> (u32, f32) {
+        let (asked, there, here) = (self.graph.demand(service), self.left(to), self.left(home));
+        let choice = (service, (home, to), lot);
+        if let ([asked], [there], [here]) = (asked, there, here) {
+            let fitting = asked.saturating_sub(*there)..=asked.saturating_add(*here);
+            let demands = self.graph.demands();
+            self.cheapest(choice, |other| fitting.contains(&demands[other as usize]))
+        } else {
+            self.cheapest(choice, |other| {
+                self.has_room_for(to, service, other) && self.has_room_for(home, other, service)
+            })
+        }
+    }
+
+    #[inline]
+    fn cheapest(&self, (service, (home, to), lot): (u32, (u32, u32), u64), fits: impl Fn(u32) -> bool) -> (u32, f32) {
+        let (before, after) = self.members(to, lot);
+        // Not all: otherwise the best would have to go each time, and never the second.
+        let count = PARTNERS.min((before.len() + after.len()).div_ceil(2));
+        let after = &after[..after.len().min(count)];
+        let before = &before[..before.len().min(count - after.len())];
         let mut best = (service, f32::INFINITY);
-        for lot in draw.partners().take(PARTNERS) {
-            let other = self.member(to, lot).unwrap_or(service);
-            let gained = self.cost(other, home) - self.cost(other, to);
-            best = if gained < best.1 { (other, gained) } else { best };
+        for others in [after, before] {
+            for other in others {
+                // Looked up even where it does not fit: that is faster than to guess wrong whether it does.
+                let gained = self.cost(*other, home) - self.cost(*other, to);
+                let gained = if fits(*other) { gained } else { f32::INFINITY };
+                best = if gained < best.1 { (*other, gained) } else { best };
+            }
         }
         best
     }

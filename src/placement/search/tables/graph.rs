@@ -93,6 +93,11 @@ impl Graph {
         &self.demand[service as usize * self.kinds..(service as usize + 1) * self.kinds]
     }
 
+    /// What all ask for, by service and resource.
+    pub(super) fn demands(&self) -> &[i64] {
+        &self.demand
+    }
+
     pub(super) fn class(&self, service: u32) -> u32 {
         self.class[service as usize]
     }

@@ -28,7 +28,7 @@ use super::ground::Lots;
 
 /// Does something so many times, each with a number and draws of its own, at once where it is more than one: what is done does not
 /// depend on how many processors there are.
-fn at_once<T: Send>(count: usize, lots: &mut Lots, work: impl Fn(usize, &mut Lots) -> T + Sync) -> Vec<T> {
+pub(super) fn at_once<T: Send>(count: usize, lots: &mut Lots, work: impl Fn(usize, &mut Lots) -> T + Sync) -> Vec<T> {
     let seeds: Vec<(usize, u64)> = (0..count).map(|lane| (lane, lots.word())).collect();
     let work = |(lane, seed): (usize, u64)| work(lane, &mut Lots::new(seed));
     if count == 1 { seeds.into_iter().map(work).collect() } else { seeds.into_par_iter().map(work).collect() }

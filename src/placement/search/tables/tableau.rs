@@ -75,14 +75,15 @@ impl<'a> Tableau<'a> {
         self.left(node).iter().zip(more).all(|(left, more)| more <= *left)
     }
 
-    fn left(&self, node: u32) -> &[i64] {
+    /// What is left on a node, by resource.
+    pub(super) fn left(&self, node: u32) -> &[i64] {
         &self.room[node as usize * self.sites.kinds..(node as usize + 1) * self.sites.kinds]
     }
 
-    /// One of the services on a node by a number below 2^32.
-    pub(super) fn member(&self, node: u32, lot: u64) -> Option<u32> {
+    /// The services on a node, parted in two by a number below 2^32.
+    pub(super) fn members(&self, node: u32, lot: u64) -> (&[u32], &[u32]) {
         let members = &self.members[node as usize];
-        members.get(((lot * members.len() as u64) >> 32) as usize).copied()
+        members.split_at(((lot * members.len() as u64) >> 32) as usize)
     }
 
     /// Whether no node is overloaded.
