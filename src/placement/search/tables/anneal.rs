@@ -145,7 +145,7 @@ impl Tableau<'_> {
     /// Who of [`PARTNERS`] on `to`, from one by lot on, can go to `home` in exchange and had best do so, and what that costs more:
     /// without end where there is none.
     #[inline(never)] // A loop that needs all registers.
-    fn partner(&self, service: u32, (home, to): (u32, u32), lot: u64) -> (u32, f32) {
+    pub(super) fn partner(&self, service: u32, (home, to): (u32, u32), lot: u64) -> (u32, f32) {
         let (asked, there, here) = (self.graph.demand(service), self.left(to), self.left(home));
         let choice = (service, (home, to), lot);
         if let ([asked], [there], [here]) = (asked, there, here) {
@@ -159,6 +159,7 @@ impl Tableau<'_> {
         }
     }
 
+    /// Which of some on `to` that fit costs the least on `home` instead.
     #[inline]
     fn cheapest(&self, (service, (home, to), lot): (u32, (u32, u32), u64), fits: impl Fn(u32) -> bool) -> (u32, f32) {
         let (before, after) = self.members(to, lot);

@@ -291,3 +291,33 @@ fn nothing_evolves_where_not_everything_fits() {
     let problem = Problem::new(generate(shape, &mut ChaCha8Rng::seed_from_u64(1))).expect("a problem");
     assert_eq!(evolve(&problem), None);
 }
+
+#[test]
+fn who_changes_places_fits_whatever_is_asked_for() {
+    for kinds in [1, 2] {
+        let shape = Shape { services: 60, nodes: 6, application: 20, edges: 1.5, fill: 0.9 };
+        let mut draft = generate(shape, &mut ChaCha8Rng::seed_from_u64(1));
+        if kinds == 2 {
+            draft.resources.push(Resource { name: "memory".to_owned(), unit: 1 });
+            draft.hosts.iter_mut().for_each(|host| (host.capacity.push(80), host.used.push(0)).1);
+            draft.services.iter_mut().enumerate().for_each(|(place, service)| service.demand.push(place as u64 % 15));
+        }
+        let problem = Problem::new(draft).expect("a problem");
+        let sites = Sites::new(&problem);
+        let graph = Graph::new(&problem, &sites);
+        let tableau = Tableau::new(&graph, &sites, packed(&graph, &sites).expect("a packing"));
+        let (mut lots, mut found) = (Lots::new(1), 0);
+        for _ in 0..2000 {
+            let (service, to) = (lots.below(60) as u32, lots.below(6) as u32);
+            let home = tableau.at[service as usize];
+            let (partner, gained) = tableau.partner(service, (home, to), lots.word() >> 32);
+            if to != home && gained.is_finite() {
+                found += 1;
+                assert_eq!(tableau.at[partner as usize], to);
+                assert!(tableau.has_room_for(to, service, partner) && tableau.has_room_for(home, partner, service));
+                assert_eq!(gained, tableau.cost(partner, home) - tableau.cost(partner, to));
+            }
+        }
+        assert!(found > 500, "{found} with {kinds} resources");
+    }
+}
