@@ -315,7 +315,7 @@ fn who_changes_places_fits_whatever_is_asked_for() {
                 found += 1;
                 assert_eq!(tableau.at[partner as usize], to);
                 assert!(tableau.has_room_for(to, service, partner) && tableau.has_room_for(home, partner, service));
-                assert_eq!(gained, tableau.cost(partner, home) - tableau.cost(partner, to));
+                assert!(gained <= tableau.cost(partner, home) - tableau.cost(partner, to), "{gained}");
             }
         }
         assert!(found > 500, "{found} with {kinds} resources");
