@@ -14,8 +14,9 @@ use crate::units::Span;
 
 /// Standard deviations of a 95 % interval.
 const SHOWN: f64 = 1.96;
-/// Standard deviations that chance exceeds once in 16,000 times.
+/// Standard deviations that chance exceeds once in 16,000 times, and that number.
 const JUDGED: f64 = 4.0;
+const CHANCE: f64 = 16_000.0;
 /// The judged interval must be narrower than this part of what is intended, to either side.
 const SHARPNESS: f64 = 0.5;
 /// Fewer probes judge nothing, however extreme the share.
@@ -180,9 +181,8 @@ impl Sum {
 
 fn share(count: u64, of: u64, intended: SeenShare) -> ShareFound {
     let (low, high) = wilson(count, of, intended.inflation, SHOWN);
-    let (least, most) = wilson(count, of, intended.inflation, JUDGED);
     let needed = probes_needed(intended);
-    let judgement = if intended.most < least || intended.least > most {
+    let judgement = if is_beyond_chance(count, of, intended) {
         Judgement::Outside
     } else if of < needed {
         Judgement::NotJudged { needed }
@@ -190,6 +190,16 @@ fn share(count: u64, of: u64, intended: SeenShare) -> ShareFound {
         Judgement::Inside
     };
     ShareFound { count, of, intended: intended.least, intended_most: intended.most, low, high, judgement }
+}
+
+/// Whether chance brings a share so far from what is intended less than once in [`CHANCE`] times: by Chernoff's bound, which holds for
+/// any number of probes, while Wilson's interval promises more than it keeps of a few; two of ten probes are lost once in 62 times
+/// where 2 % are intended.
+fn is_beyond_chance(count: u64, of: u64, intended: SeenShare) -> bool {
+    let (probes, share) = (of as f64 / intended.inflation.max(1.0), count as f64 / of as f64);
+    let expected = share.clamp(intended.least.min(intended.most), intended.most);
+    let part = |seen: f64, expected: f64| if seen > 0.0 { seen * (seen / expected).ln() } else { 0.0 };
+    probes * (part(share, expected) + part(1.0 - share, 1.0 - expected)) > CHANCE.ln()
 }
 
 /// Wilson's interval of a share, for draws that stray more than independent ones.
@@ -272,6 +282,24 @@ mod tests {
 
     fn independent(share: f64) -> SeenShare {
         SeenShare { least: share, most: share, inflation: 1.0 }
+    }
+
+    /// Every count there may be, with its chance.
+    #[test]
+    fn chance_alone_is_outside_less_than_once_in_8000_times() {
+        for (of, probability) in [(5u64, 0.001), (10, 0.02), (10, 0.3), (30, 0.1), (100, 0.5), (400, 0.02), (300, 0.7)]
+        {
+            let (mut chance, mut outside, mut seen) = (libm::pow(1.0 - probability, of as f64), 0.0, false);
+            for count in 0..=of {
+                if is_beyond_chance(count, of, independent(probability)) {
+                    (outside, seen) = (outside + chance, true);
+                }
+                chance *= (of - count) as f64 / (count + 1) as f64 * probability / (1.0 - probability);
+            }
+            assert!(seen && outside < 1.0 / 8_000.0, "{outside} of {of} probes at {probability}");
+        }
+        assert!(!is_beyond_chance(2, 10, independent(0.02)) && is_beyond_chance(5, 10, independent(0.02)));
+        assert!(is_beyond_chance(1, 10, independent(0.0)) && !is_beyond_chance(0, 10, independent(0.0)));
     }
 
     #[test]
