@@ -1,7 +1,7 @@
 //! What paths do beyond delay, intended against measured: losses, copies and jitter with their intervals and verdicts. Pure.
 //!
-//! A share is shown with its 95 % interval (Wilson's) and is judged by one so wide that chance leaves it once in 16,000
-//! times: a verification looks at hundreds of paths. What has too few probes is not judged, and never passes for it.
+//! A share is shown with its 95 % interval (Wilson's) and fails where chance brings it less than once in 16,000 times: a verification
+//! looks at hundreds of paths. What has too few probes is not judged, and never passes for it.
 
 use std::collections::BTreeMap;
 
