@@ -198,8 +198,14 @@ fn share(count: u64, of: u64, intended: SeenShare) -> ShareFound {
 fn is_beyond_chance(count: u64, of: u64, intended: SeenShare) -> bool {
     let (probes, share) = (of as f64 / intended.inflation.max(1.0), count as f64 / of as f64);
     let expected = share.clamp(intended.least.min(intended.most), intended.most);
+    probes * divergence(share, expected) > CHANCE.ln()
+}
+
+/// Kullback and Leibler's divergence of a share from what is expected: of so many probes, chance brings that share or less likely ones
+/// to its side with a chance of no more than exp(−probes × divergence).
+fn divergence(seen: f64, expected: f64) -> f64 {
     let part = |seen: f64, expected: f64| if seen > 0.0 { seen * (seen / expected).ln() } else { 0.0 };
-    probes * (part(share, expected) + part(1.0 - share, 1.0 - expected)) > CHANCE.ln()
+    part(seen, expected) + part(1.0 - seen, 1.0 - expected)
 }
 
 /// Wilson's interval of a share, for draws that stray more than independent ones.
@@ -212,12 +218,14 @@ fn wilson(count: u64, of: u64, inflation: f64, deviations: f64) -> (f64, f64) {
     ((middle - reach).max(0.0), (middle + reach).min(1.0))
 }
 
-/// How many probes make the judged interval as narrow as it must be.
+/// How many probes make the judged interval as narrow as it must be, and tell half of the share from all of it.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // above zero, and a float saturates
 fn probes_needed(intended: SeenShare) -> u64 {
     let share = f64::midpoint(intended.least, intended.most);
     let reach = JUDGED / SHARPNESS;
-    let needed = reach * reach * (1.0 - share) / share * intended.inflation.max(1.0);
+    let narrow = reach * reach * (1.0 - share) / share;
+    let told = CHANCE.ln() / divergence(share / 2.0, share);
+    let needed = narrow.max(told) * intended.inflation.max(1.0);
     (needed.ceil() as u64).max(LEAST)
 }
 
@@ -284,8 +292,9 @@ mod tests {
         SeenShare { least: share, most: share, inflation: 1.0 }
     }
 
-    /// Every count there may be, with its chance.
+    /// Every count there may be, with its chance; and half of a share is told from all of it.
     #[test]
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Few probes.
     fn chance_alone_is_outside_less_than_once_in_8000_times() {
         for (of, probability) in [(5u64, 0.001), (10, 0.02), (10, 0.3), (30, 0.1), (100, 0.5), (400, 0.02), (300, 0.7)]
         {
@@ -297,6 +306,10 @@ mod tests {
                 chance *= (of - count) as f64 / (count + 1) as f64 * probability / (1.0 - probability);
             }
             assert!(seen && outside < 1.0 / 8_000.0, "{outside} of {of} probes at {probability}");
+        }
+        for share in [0.001, 0.05, 0.1, 0.3, 0.5, 0.9] {
+            let needed = probes_needed(independent(share)) + 1;
+            assert!(is_beyond_chance((needed as f64 * share / 2.0) as u64, needed, independent(share)), "{share}");
         }
         assert!(!is_beyond_chance(2, 10, independent(0.02)) && is_beyond_chance(5, 10, independent(0.02)));
         assert!(is_beyond_chance(1, 10, independent(0.0)) && !is_beyond_chance(0, 10, independent(0.0)));
