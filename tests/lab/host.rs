@@ -43,11 +43,22 @@ pub(crate) fn processes_of(folder: &Path) -> BTreeSet<i32> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(ours).collect()
 }
 
+/// Whether computing takes no time here and packets are late by what their delays say, to the nanosecond (tests/uml/run).
+pub(crate) fn time_is_virtual() -> bool {
+    std::env::var_os("LONGHAUL_VIRTUAL_TIME").is_some()
+}
+
+/// Between two looks at something that is bound to happen. It sleeps because on virtual time nothing else lets time pass, and because
+/// whoever only yields takes the one processor of User-Mode Linux from what is waited for.
+pub(crate) fn pause() {
+    std::thread::sleep(Duration::from_millis(1));
+}
+
 /// Waits until `condition` holds; fails after ten seconds.
 pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(10);
     while !condition() {
         assert!(Instant::now() < deadline, "after ten seconds still not: {what}");
-        std::thread::yield_now();
+        pause();
     }
 }

@@ -3,6 +3,7 @@
 use std::io::{BufRead, Read};
 use std::process::Stdio;
 
+use super::host::pause;
 use super::user::{User, describe};
 
 /// One-way delays of three nodes; the round trip n1 ⇄ n2 takes 60, 200 and 100 ms.
@@ -126,6 +127,7 @@ fn an_interrupted_replay_leaves_what_was_switched_to_last() {
     let begun = std::time::Instant::now();
     while (delay() - 90.0).abs() > 1e-6 {
         assert!(begun.elapsed().as_secs() < 60, "no switch to the far matrix");
+        pause();
     }
     let told = user.succeed(&["status"]);
     assert!(told.contains("`low.csv high.csv` is running: step ") && told.contains(", next switch at "), "{told}");

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::host::{Host, eventually, processes_of};
+use crate::host::{Host, eventually, pause, processes_of};
 use crate::user::{User, describe};
 
 /// A line of a CSV file by the names of its columns.
@@ -168,7 +168,7 @@ fn a_run_that_is_stopped_leaves_nothing_running_and_can_go_on() {
             let begun = Instant::now();
             while !open() {
                 assert!(begun.elapsed() < Duration::from_secs(60), "it does not begin");
-                std::thread::yield_now();
+                pause();
             }
             kill(Pid::from_raw(i32::try_from(run.id()).unwrap()), signal).unwrap();
             let ended = run.wait_with_output().unwrap();

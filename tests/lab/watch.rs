@@ -5,6 +5,7 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
+use super::host::time_is_virtual;
 use super::user::User;
 
 const MATRIX: &str = "0,100,200\n50,0,150\n250,0,0\n";
@@ -58,7 +59,11 @@ fn a_path_outside_the_tolerance_is_named_and_decides_the_exit_code() {
         let printed = String::from_utf8(output.stdout).unwrap();
         assert_eq!(output.status.code(), Some(1), "{printed}");
         assert!(printed.contains(" outside, worst n"), "{printed}");
-        assert!(printed.contains("outside: n1→n3 applied 200 ms, measured 2"), "{printed}");
+        // On virtual time half of the paths are, none of them by more than some hundred nanoseconds.
+        let rows = [("n1→n2", 100), ("n1→n3", 200), ("n2→n1", 50), ("n2→n3", 150), ("n3→n1", 250)];
+        let told = rows.map(|(path, ms)| format!("outside: {path} applied {ms} ms, measured "));
+        let count = told.iter().filter(|told| printed.contains(told.as_str())).count();
+        assert!(if time_is_virtual() { count > 0 } else { count == rows.len() }, "{printed}");
         user.succeed(&["lab", "down"]);
         let none = user.fail(&["watch"], 2);
         assert!(none.contains("no lab is running"), "{none}");
