@@ -39,7 +39,7 @@ const APART: f64 = 1.25;
 /// Where there are none, how many outlines there are, and on how many trials for each service and region they are grown at most, or
 /// which part of all: slow cooling gains more than crossing there, which gained 0.03 % in a sixth of the time.
 const LANES: usize = 2;
-const SLOW: u64 = 330;
+const SLOW: u64 = 280;
 const FEW_PART: u64 = 3;
 
 /// On how many trials for each of their common parts and each region those are annealed.
@@ -90,7 +90,8 @@ fn has_applications(
     let (parts, time_up) = ([SMALL, LARGE], spent.time_up);
     let costs = at_once(parts.len(), lots, |lane, lots| {
         let mut own = Spent { trials: 0, time_up, told: UNHEARD };
-        let grown = Evolution { field: 1, grown: trials, improved: 0, largest: parts[lane], ..few(0, 0) };
+        let grown =
+            Evolution { field: 1, grown: trials, improved: 0, largest: parts[lane], priced: false, ..few(0, 0) };
         (evolved((graph, sites), (grown, 0), &mut own, lots).map(|grown| grown.total), own.trials)
     });
     spent.trials += costs.iter().map(|(_, trials)| trials).sum::<u64>();
@@ -105,6 +106,7 @@ fn few(size: u64, trials: u64) -> Evolution {
         grown: size.saturating_mul(SLOW).min(trials / FEW_PART),
         improved: size.saturating_mul(IMPROVED),
         largest: SMALL,
+        priced: true,
         child: size.saturating_mul(CHILD),
         crossing: CROSSING,
         on_regions: true,
@@ -124,6 +126,7 @@ fn many(size: u64, trials: u64) -> Evolution {
         grown: of(GROWN),
         improved: of(IMPROVED),
         largest: LARGE,
+        priced: false,
         child: of(CHILD),
         crossing: (CROSSING / shorter).max(1),
         on_regions: true,

@@ -76,6 +76,7 @@ fn anew(
         grown: GROWN * size,
         improved: IMPROVED * size,
         largest: LARGEST,
+        priced: false,
         child: CHILD * size,
         crossing: CROSSING,
         on_regions: false,

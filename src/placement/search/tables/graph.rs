@@ -1,6 +1,7 @@
 //! [`Graph`]: the services of a problem as annealing sees them, and how those that talk much become one.
 
 use std::collections::HashMap;
+use std::sync::OnceLock;
 
 use super::sites::Sites;
 use crate::placement::Problem;
@@ -13,6 +14,13 @@ pub(super) struct Tie {
     pub(super) peer: u32,
     pub(super) there: f32,
     pub(super) back: f32,
+}
+
+/// Two that talk, and one over all traffic between them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pair {
+    pub(super) ends: (u32, u32),
+    pub(super) per_traffic: f32,
 }
 
 /// Services, what they ask for and whom they talk to.
@@ -34,6 +42,8 @@ pub(in super::super) struct Graph {
     pulls: Vec<f32>,
     /// Those whose place matters.
     pub(super) talkers: Vec<u32>,
+    /// Kept from when they are first asked for.
+    pairs: OnceLock<Vec<Pair>>,
 }
 
 #[allow(clippy::cast_possible_truncation)] // There are fewer than 2^32 services and links; seven digits of traffic are enough.
@@ -76,11 +86,18 @@ impl Graph {
         let matters = |service: &u32| !pulls.is_empty() || first[*service as usize] < first[*service as usize + 1];
         let talkers = (0..services as u32).filter(matters).collect();
         let peers = ties.iter().map(|tie| tie.peer).collect();
-        Self { services, kinds, first, ties, peers, demand, class, pulls, talkers }
+        Self { services, kinds, first, ties, peers, demand, class, pulls, talkers, pairs: OnceLock::new() }
     }
 
     pub(super) fn ties(&self, service: u32) -> &[Tie] {
         &self.ties[self.first[service as usize] as usize..self.first[service as usize + 1] as usize]
+    }
+
+    /// All that talk to each other, each two once.
+    pub(super) fn pairs(&self) -> &[Pair] {
+        let pair = |one, tie: &Tie| Pair { ends: (one, tie.peer), per_traffic: 1.0 / (tie.there + tie.back) };
+        let of = |one| self.ties(one).iter().filter(move |tie| tie.peer > one).map(move |tie| pair(one, tie));
+        self.pairs.get_or_init(|| (0..self.services as u32).flat_map(of).collect())
     }
 
     /// One of a service's peers by a number below 2^`bits`; `None` of none.
@@ -117,31 +134,35 @@ impl Graph {
     pub(super) fn contracted(&self, part_of: &[u32], parts: usize) -> Self {
         let (begins, order) = by_part(part_of, parts);
         let (mut demand, mut class) = (vec![0i64; parts * self.kinds], vec![0; parts]);
-        let (mut first, mut ties) = (Vec::with_capacity(parts + 1), Vec::with_capacity(self.ties.len()));
+        // One more than there can be, for what is written ahead.
+        let none = Tie { peer: 0, there: 0.0, back: 0.0 };
+        let (mut first, mut ties) = (Vec::with_capacity(parts + 1), vec![none; self.ties.len() + 1]);
         // Where the tie to another part is among the ties, if that is one of this part's.
-        let mut tie_to = vec![u32::MAX; parts];
+        let (mut tie_to, mut next) = (vec![u32::MAX; parts], 0u32);
         for part in 0..parts {
-            let begin = ties.len();
-            first.push(begin as u32);
+            let begin = next;
+            first.push(begin);
             for service in &order[begins[part]..begins[part + 1]] {
                 class[part] = self.class(*service);
                 let sums = &mut demand[part * self.kinds..(part + 1) * self.kinds];
                 sums.iter_mut().zip(self.demand(*service)).for_each(|(sum, asked)| *sum = sum.saturating_add(*asked));
                 for tie in self.ties(*service) {
+                    // No branches, which nobody could guess: what may be new is written behind the last, and counts if it leads
+                    // elsewhere.
                     let peer = part_of[tie.peer as usize];
-                    let known = tie_to[peer as usize] as usize;
-                    if peer as usize == part {
-                    } else if (begin..ties.len()).contains(&known) {
-                        let sum: &mut Tie = &mut ties[known];
-                        (sum.there, sum.back) = (sum.there + tie.there, sum.back + tie.back);
-                    } else {
-                        tie_to[peer as usize] = ties.len() as u32;
-                        ties.push(Tie { peer, ..*tie });
-                    }
+                    let (known, is_own) = (tie_to[peer as usize], peer as usize == part);
+                    let is_known = known.wrapping_sub(begin) < next - begin;
+                    let place = if is_known { known } else { next };
+                    tie_to[peer as usize] = if is_own { u32::MAX } else { place };
+                    let sum = &mut ties[place as usize];
+                    let (there, back) = if is_known { (sum.there, sum.back) } else { (0.0, 0.0) };
+                    *sum = Tie { peer, there: there + tie.there, back: back + tie.back };
+                    next += u32::from(!(is_known || is_own));
                 }
             }
         }
-        first.push(ties.len() as u32);
+        first.push(next);
+        ties.truncate(next as usize);
         let width = self.pulls.len() / self.services.max(1);
         let mut pulls = vec![0.0; parts * width];
         if width > 0 {

@@ -5,8 +5,12 @@
 //! Swendsen and Wang 1987, <https://doi.org/10.1103/PhysRevLett.58.86>: by lot along the ties between services on one node, the
 //! likelier the more is said there. Other than there no bond is left out when it is hot, and how large parts may get is by lot: on the
 //! problems of `bench place` bonds by temperature came to more in the same time.
+//!
+//! Where nodes have prices until it is cold ([`gibbs`](super::gibbs)) a step takes a third of the time, and what one graph of everything
+//! comes to is 2 % less; applications that have to fit into nodes that are nearly full come to more.
 
 use super::anneal::patience;
+use super::gibbs::Prices;
 use super::graph::Graph;
 use super::levels::Level;
 use super::sites::Sites;
@@ -15,8 +19,11 @@ use crate::placement::search::anneal::Course;
 use crate::placement::search::ground::Lots;
 use crate::placement::search::scales::Spent;
 
-/// How many trials lie between two mergers, for each service.
+/// How many trials lie between two mergers, for each service; with prices, for each part. And which part of all steps at least is
+/// without, in the end.
 const STEP: u64 = 7;
+const PRICED_STEP: u64 = 3;
+const UNPRICED: u64 = 10;
 
 /// Which part of what taking a service to any node costs temperatures begin and end at.
 const HOTTEST: f64 = 0.5;
@@ -25,32 +32,64 @@ const COLDEST: f64 = 8e-3;
 /// What part of a node the largest part of a step may fill at least, in percent.
 const LEAST: f64 = 3.0;
 
-/// A placement from nothing, on so many trials, with parts that fill up to `largest` percent of a node. `None` where nothing is found
-/// that everything fits in.
+/// How something is grown.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Growth {
+    /// On how many trials, about.
+    pub(super) trials: u64,
+    /// How much of a node the largest part fills at most, in percent.
+    pub(super) largest: f64,
+    /// Whether nodes have prices, and may be overfull, until it is cold.
+    pub(super) priced: bool,
+}
+
+/// A placement from nothing. `None` where nothing is found that everything fits in.
 pub(super) fn grown<'a>(
     (graph, sites): (&'a Graph, &'a Sites),
-    (trials, largest): (u64, f64),
+    growth: Growth,
     spent: &mut Spent<'_>,
     lots: &mut Lots,
 ) -> Option<Tableau<'a>> {
-    let mut at = packed(graph, sites)?;
-    let steps = trials / (STEP * graph.services as u64).max(1) + 1;
-    let each = (trials / steps).max(1);
+    let at = packed(graph, sites)?;
+    let priced = if growth.priced { Prices::new(sites) } else { None };
+    let found = priced.and_then(|prices| cooled((graph, sites), (growth, Some(prices)), at.clone(), spent, lots));
+    found.or_else(|| cooled((graph, sites), (growth, None), at, spent, lots))
+}
+
+/// What a placement comes to on one course. `None` where it cannot be made to fit any more after there were prices.
+fn cooled<'a>(
+    (graph, sites): (&'a Graph, &'a Sites),
+    (growth, mut prices): (Growth, Option<Prices>),
+    mut at: Vec<u32>,
+    spent: &mut Spent<'_>,
+    lots: &mut Lots,
+) -> Option<Tableau<'a>> {
+    let step = if prices.is_some() { PRICED_STEP } else { STEP };
+    let steps = growth.trials / (step * graph.services as u64).max(1) + 1;
+    let each = (growth.trials / steps).max(1);
     let mut from = Tableau::new(graph, sites, at.clone()).typical(lots) * HOTTEST;
     let fall = libm::pow(COLDEST / HOTTEST, 1.0 / steps as f64);
     for left in (0..steps).rev() {
+        if left <= steps / UNPRICED && prices.take().is_some() {
+            at = relieved(graph, sites, at)?;
+        }
         if from <= 0.0 || (spent.time_up)() {
             break;
         }
         let course = Course { trials: each, from, to: from * fall };
         let mut cool = |graph: &Graph, begun, lots: &mut Lots| {
             let mut tableau = Tableau::new(graph, sites, begun);
+            if let Some(prices) = &mut prices {
+                let course = Course { trials: PRICED_STEP * graph.talkers.len() as u64, ..course };
+                spent.trials += tableau.sample(course, prices, lots, spent.time_up);
+                return (tableau.at, Vec::new());
+            }
             let (tried, best) = tableau.anneal(course, lots, spent.time_up);
             spent.trials += tried;
             (tableau.at, best)
         };
         at = if left > 0 {
-            let percent = LEAST * libm::pow(largest / LEAST, lots.unit());
+            let percent = LEAST * libm::pow(growth.largest / LEAST, lots.unit());
             let level = merged(graph, &at, &sites.share(percent), lots);
             level.down(&cool(&level.graph, level.up(&at), lots).0)
         } else {
@@ -59,7 +98,16 @@ pub(super) fn grown<'a>(
         };
         from *= fall;
     }
+    if prices.is_some() {
+        at = relieved(graph, sites, at)?;
+    }
     Some(Tableau::new(graph, sites, at))
+}
+
+/// A placement with no node overfull; `None` where none is found.
+fn relieved(graph: &Graph, sites: &Sites, at: Vec<u32>) -> Option<Vec<u32>> {
+    let mut tableau = Tableau::new(graph, sites, at);
+    tableau.relieve().then_some(tableau.at)
 }
 
 /// The largest services first, each to the node with the most room of those that it may go to. `None` where that does not fit.
@@ -94,21 +142,19 @@ pub(super) fn merged(graph: &Graph, at: &[u32], most: &[i64], lots: &mut Lots) -
 }
 
 /// The ends of all ties between services on one node, ordered by when something comes first that comes as often as there is traffic.
-#[allow(clippy::cast_possible_truncation)] // There are fewer than 2^32 services and ties.
 fn bonds(graph: &Graph, at: &[u32], lots: &mut Lots) -> Vec<(u32, u32)> {
-    let mut ends = Vec::new();
+    let pairs = graph.pairs();
     // Numbers that are not negative are in the order of their bits; sorting numbers is several times as fast as sorting ties.
-    let mut keys: Vec<u64> = Vec::new();
-    for one in 0..graph.services as u32 {
-        let node = at[one as usize];
-        for tie in graph.ties(one).iter().filter(|tie| tie.peer > one && at[tie.peer as usize] == node) {
-            let when = patience(lots.word()) / (tie.there + tie.back);
-            keys.push((u64::from(when.to_bits()) << 32) | ends.len() as u64);
-            ends.push((one, tie.peer));
-        }
+    let (mut keys, mut count) = (vec![0; pairs.len()], 0);
+    for (number, pair) in (0u64..).zip(pairs) {
+        // No branch, which nobody could guess: the next takes the place of one that is not together.
+        let when = patience(lots.word()) * pair.per_traffic;
+        keys[count] = (u64::from(when.to_bits()) << 32) | number;
+        count += usize::from(at[pair.ends.0 as usize] == at[pair.ends.1 as usize]);
     }
+    let keys = &mut keys[..count];
     keys.sort_unstable();
-    keys.iter().map(|key| ends[(key & 0xFFFF_FFFF) as usize]).collect()
+    keys.iter().map(|key| pairs[(key & 0xFFFF_FFFF) as usize].ends).collect()
 }
 
 /// Services as they are joined: of each part, one service stands for all.

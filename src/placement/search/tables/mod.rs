@@ -1,13 +1,14 @@
 //! The search on tables of costs, for problems with few nodes: regions, and the nodes of one region.
 //!
 //! What every service would cost on every node is kept in a table ([`tableau`]), so that a trial of annealing ([`anneal`]) is a few
-//! numbers looked up, and merging services ([`graph`], [`growth`], [`levels`]) touches nothing but plain arrays. Rows are as long as
+//! numbers looked up, or all of a row ([`gibbs`]), and merging services ([`graph`], [`growth`], [`levels`]) touches nothing but plain arrays. Rows are as long as
 //! there are nodes and change with every move of a peer, which is why this is for few nodes. Capacities are kept to and moves have no
 //! price here; for all else there is [`anneal`](super::anneal) on the problem itself.
 
 mod anneal;
 mod cycles;
 mod evolve;
+mod gibbs;
 mod graph;
 mod growth;
 mod levels;

@@ -64,6 +64,12 @@ impl<'a> Tableau<'a> {
         self.table[service as usize * self.sites.width + node as usize]
     }
 
+    /// What a service costs on every node.
+    pub(super) fn row(&self, service: u32) -> &[f32] {
+        let begin = service as usize * self.sites.width;
+        &self.table[begin..begin + self.sites.count]
+    }
+
     /// Whether a node has room for a service.
     pub(super) fn has_room(&self, node: u32, service: u32) -> bool {
         self.left(node).iter().zip(self.graph.demand(service)).all(|(left, asked)| asked <= left)

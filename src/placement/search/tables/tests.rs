@@ -5,7 +5,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::cycles::{heaped, rehoused};
-use super::growth::{grown, merged, packed};
+use super::growth::{Growth, grown, merged, packed};
 use super::parts::recombine;
 use super::tableau::Tableau;
 use super::{Evolution, Graph, Sites, evolved};
@@ -197,18 +197,23 @@ fn slower_growth_comes_to_less() {
     let problem = Problem::new(generate(shape, &mut ChaCha8Rng::seed_from_u64(4))).expect("a problem");
     let sites = Sites::new(&problem);
     let graph = Graph::new(&problem, &sites);
-    let mean = |trials: u64| {
-        let cost = |seed| {
-            let mut spent = Spent { trials: 0, time_up: NO_HURRY, told: UNHEARD };
-            let found = grown((&graph, &sites), (trials, 20.0), &mut spent, &mut Lots::new(seed)).expect("it fits");
-            assert!(found.fits() && spent.trials >= trials / 2 && spent.trials <= trials + 512, "{}", spent.trials);
-            assert!(is_near(found.total, brute_force(&problem, &found.placement()).traffic.as_kb_ms()));
-            found.total
+    for priced in [false, true] {
+        let mean = |trials: u64| {
+            let cost = |seed| {
+                let (mut spent, mut lots) = (Spent { trials: 0, time_up: NO_HURRY, told: UNHEARD }, Lots::new(seed));
+                let growth = Growth { trials, largest: 20.0, priced };
+                let found = grown((&graph, &sites), growth, &mut spent, &mut lots).expect("it fits");
+                // Samples are for each part, of which there are fewer than services.
+                let least = if priced { trials / 10 } else { trials / 2 };
+                assert!(found.fits() && (least..=trials + 1024).contains(&spent.trials), "{}", spent.trials);
+                assert!(is_near(found.total, brute_force(&problem, &found.placement()).traffic.as_kb_ms()));
+                found.total
+            };
+            (1..=4).map(cost).sum::<f64>() / 4.0
         };
-        (1..=4).map(cost).sum::<f64>() / 4.0
-    };
-    let (begun, fast, slow) = (mean(0), mean(20_000), mean(500_000));
-    assert!(slow < fast && fast < 0.7 * begun, "{begun}, {fast}, {slow}");
+        let (begun, fast, slow) = (mean(0), mean(20_000), mean(500_000));
+        assert!(slow < fast && fast < 0.7 * begun, "{begun}, {fast}, {slow} with prices: {priced}");
+    }
 }
 
 /// Nodes in a row, 10 ms from one to the next, each full with two services that talk much, and a little to those of the next pair.
@@ -262,6 +267,7 @@ fn evolve(problem: &Problem) -> Option<Placement> {
         grown: 20 * size,
         improved: 20 * size,
         largest: 100.0,
+        priced: false,
         child: 10 * size,
         crossing: 50,
         on_regions: false,
