@@ -77,24 +77,14 @@ fn cooled<'a>(
             break;
         }
         let course = Course { trials: each, from, to: from * fall };
-        let mut cool = |graph: &Graph, begun, lots: &mut Lots| {
-            let mut tableau = Tableau::new(graph, sites, begun);
-            if let Some(prices) = &mut prices {
-                let course = Course { trials: PRICED_STEP * graph.talkers.len() as u64, ..course };
-                spent.trials += tableau.sample(course, prices, lots, spent.time_up);
-                return (tableau.at, Vec::new());
-            }
-            let (tried, best) = tableau.anneal(course, lots, spent.time_up);
-            spent.trials += tried;
-            (tableau.at, best)
-        };
         at = if left > 0 {
             let percent = LEAST * libm::pow(growth.largest / LEAST, lots.unit());
             let level = merged(graph, &at, &sites.share(percent), lots);
-            level.down(&cool(&level.graph, level.up(&at), lots).0)
+            let tableau = Tableau::new(&level.graph, sites, level.up(&at));
+            level.down(&stepped(tableau, course, prices.as_mut(), spent, lots).0)
         } else {
             // In the end every service is for itself.
-            cool(graph, at, lots).1
+            stepped(Tableau::new(graph, sites, at), course, prices.as_mut(), spent, lots).1
         };
         from *= fall;
     }
@@ -102,6 +92,24 @@ fn cooled<'a>(
         at = relieved(graph, sites, at)?;
     }
     Some(Tableau::new(graph, sites, at))
+}
+
+/// Where a step comes to, and what was best on the way; with prices, the same.
+fn stepped(
+    mut tableau: Tableau<'_>,
+    course: Course,
+    prices: Option<&mut Prices>,
+    spent: &mut Spent<'_>,
+    lots: &mut Lots,
+) -> (Vec<u32>, Vec<u32>) {
+    let Some(prices) = prices else {
+        let (tried, best) = tableau.anneal(course, lots, spent.time_up);
+        spent.trials += tried;
+        return (tableau.at, best);
+    };
+    let course = Course { trials: PRICED_STEP * tableau.graph.talkers.len() as u64, ..course };
+    spent.trials += tableau.sample(course, prices, lots, spent.time_up);
+    (tableau.at.clone(), tableau.at)
 }
 
 /// A placement with no node overfull; `None` where none is found.
