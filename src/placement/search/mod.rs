@@ -15,8 +15,8 @@
 //! A large problem first has one placement that is grown with few trials, so that there is something when the time is short. Then
 //! which region everything goes to is a search of its own ([`outline`]); within what comes of it every region is placed for itself,
 //! again and again ([`resettle`]), in turns with cycles over all of the problem. In both, nodes are few, so that what a service costs
-//! anywhere is kept in a table ([`tables`]), what moves as one while placements are grown is drawn anew at every step, and those that
-//! were grown are crossed with each other.
+//! anywhere is kept in a table ([`tables`]), what moves as one while placements are grown is drawn anew at every step, and of those that
+//! were grown, two are crossed with each other, or what all agree on is merged.
 //!
 //! All of it stops by counts, never by a clock of its own, and what is done at once does not depend on how many processors there
 //! are, so that the result is the same on every machine.

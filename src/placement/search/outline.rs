@@ -3,8 +3,8 @@
 //! Where nodes lie in regions, what crosses between regions is most of what a placement can do better, and later nobody takes a
 //! whole application elsewhere any more. Regions are few, so that this is searched on tables of costs. Outlines are grown from nothing:
 //! many in a short time where there are applications, which only have to be put in the right regions, and these are crossed with each
-//! other until nothing more is gained; few that are cooled slowly where all talk to all, and the best cut through one graph is looked
-//! for.
+//! other until nothing more is gained; hasty ones where all talk to all and the best cut through one graph is looked for, of which what
+//! all agree on is merged, so that there can be many of what is left.
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -12,7 +12,7 @@ use rand_chacha::ChaCha8Rng;
 use super::ground::Lots;
 use super::regions::Regions;
 use super::scales::{Spent, may_regroup};
-use super::tables::{Evolution, Graph, Sites, at_once, evolved};
+use super::tables::{Evolution, Graph, Growth, Sites, agreed, at_once, evolved, grown};
 use super::terrain::Terrain;
 use crate::placement::{Overload, Placement, UNHEARD};
 
@@ -35,12 +35,6 @@ const LARGE: f64 = 100.0;
 const RACE: u64 = 15;
 const RACE_PART: u64 = 20;
 const APART: f64 = 1.25;
-
-/// Where there are none, how many outlines there are, and on how many trials for each service and region they are grown at most, or
-/// which part of all: slow cooling gains more than crossing there, which gained 0.03 % in a sixth of the time.
-const LANES: usize = 2;
-const SLOW: u64 = 280;
-const FEW_PART: u64 = 3;
 
 /// On how many trials for each of their common parts and each region those are annealed.
 const CROSSING: u64 = 50;
@@ -75,9 +69,12 @@ pub(super) fn outline(
     let tried = (most / size.max(1) / RACE_PART).min(RACE);
     let are_apart = has_applications((&graph, &sites), size * tried, spent, &mut lots)?;
     let left = end.saturating_sub(spent.trials);
-    let (evolution, end) = if are_apart { (many(size, left), end) } else { (few(size, left), 0) };
-    let best = evolved((&graph, &sites), (evolution, end), spent, &mut lots)?;
-    Some(best.placement())
+    let best = if are_apart {
+        evolved((&graph, &sites), (many(size, left), end), spent, &mut lots)
+    } else {
+        agreed((&graph, &sites), left, spent, &mut lots)
+    };
+    Some(best?.placement())
 }
 
 /// Whether large parts come to much less than small ones, both grown once on so many trials. `None` where not everything fits.
@@ -90,27 +87,11 @@ fn has_applications(
     let (parts, time_up) = ([SMALL, LARGE], spent.time_up);
     let costs = at_once(parts.len(), lots, |lane, lots| {
         let mut own = Spent { trials: 0, time_up, told: UNHEARD };
-        let grown =
-            Evolution { field: 1, grown: trials, improved: 0, largest: parts[lane], priced: false, ..few(0, 0) };
-        (evolved((graph, sites), (grown, 0), &mut own, lots).map(|grown| grown.total), own.trials)
+        let growth = Growth { trials, largest: parts[lane], priced: false };
+        (grown((graph, sites), growth, &mut own, lots).map(|grown| grown.total), own.trials)
     });
     spent.trials += costs.iter().map(|(_, trials)| trials).sum::<u64>();
     Some(costs[1].0? * APART < costs[0].0?)
-}
-
-/// Few that are grown slowly, of which the best is taken.
-fn few(size: u64, trials: u64) -> Evolution {
-    Evolution {
-        field: LANES,
-        fewest: LANES,
-        grown: size.saturating_mul(SLOW).min(trials / FEW_PART),
-        improved: size.saturating_mul(IMPROVED),
-        largest: SMALL,
-        priced: true,
-        child: size.saturating_mul(CHILD),
-        crossing: CROSSING,
-        on_regions: true,
-    }
 }
 
 /// Many that are grown fast; with fewer trials there are fewer of them, and where these are too few, all of it is so much shorter.
@@ -126,7 +107,6 @@ fn many(size: u64, trials: u64) -> Evolution {
         grown: of(GROWN),
         improved: of(IMPROVED),
         largest: LARGE,
-        priced: false,
         child: of(CHILD),
         crossing: (CROSSING / shorter).max(1),
         on_regions: true,

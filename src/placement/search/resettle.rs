@@ -76,7 +76,6 @@ fn anew(
         grown: GROWN * size,
         improved: IMPROVED * size,
         largest: LARGEST,
-        priced: false,
         child: CHILD * size,
         crossing: CROSSING,
         on_regions: false,

@@ -36,8 +36,6 @@ pub(in super::super) struct Evolution {
     pub(in super::super) improved: u64,
     /// What part of a node may move as one while they are grown, in percent.
     pub(in super::super) largest: f64,
-    /// Whether nodes have prices meanwhile, and may be overfull until it is cold.
-    pub(in super::super) priced: bool,
     pub(in super::super) child: u64,
     /// On how many trials for each part and node the parts of two parents are annealed.
     pub(in super::super) crossing: u64,
@@ -77,7 +75,7 @@ fn first<'a>(
     lots: &mut Lots,
 ) -> Vec<Tableau<'a>> {
     let time_up = spent.time_up;
-    let growth = Growth { trials: evolution.grown, largest: evolution.largest, priced: evolution.priced };
+    let growth = Growth { trials: evolution.grown, largest: evolution.largest, priced: false };
     let grown = at_once(evolution.field, lots, |_, lots| {
         let mut own = Spent { trials: 0, time_up, told: UNHEARD };
         let mut grown = grown((graph, sites), growth, &mut own, lots);

@@ -34,41 +34,71 @@ const LEAST: f64 = 3.0;
 
 /// How something is grown.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Growth {
+pub(in super::super) struct Growth {
     /// On how many trials, about.
-    pub(super) trials: u64,
+    pub(in super::super) trials: u64,
     /// How much of a node the largest part fills at most, in percent.
-    pub(super) largest: f64,
+    pub(in super::super) largest: f64,
     /// Whether nodes have prices, and may be overfull, until it is cold.
-    pub(super) priced: bool,
+    pub(in super::super) priced: bool,
+}
+
+/// From which temperature to which, and what taking a service to any node costs.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Fall {
+    pub(super) from: f64,
+    pub(super) to: f64,
+    pub(super) typical: f64,
+}
+
+impl Fall {
+    /// From where anything goes anywhere to where hardly anything moves.
+    pub(super) fn whole(begun: &Tableau<'_>, lots: &mut Lots) -> Self {
+        let typical = begun.typical(lots);
+        Self { from: typical * HOTTEST, to: typical * COLDEST, typical }
+    }
 }
 
 /// A placement from nothing. `None` where nothing is found that everything fits in.
-pub(super) fn grown<'a>(
+pub(in super::super) fn grown<'a>(
     (graph, sites): (&'a Graph, &'a Sites),
     growth: Growth,
     spent: &mut Spent<'_>,
     lots: &mut Lots,
 ) -> Option<Tableau<'a>> {
     let at = packed(graph, sites)?;
+    let fall = Fall::whole(&Tableau::new(graph, sites, at.clone()), lots);
+    Some(regrown((graph, sites), growth, (at, fall), spent, lots))
+}
+
+/// What a placement that fits comes to on one course.
+pub(super) fn regrown<'a>(
+    (graph, sites): (&'a Graph, &'a Sites),
+    growth: Growth,
+    (at, fall): (Vec<u32>, Fall),
+    spent: &mut Spent<'_>,
+    lots: &mut Lots,
+) -> Tableau<'a> {
     let priced = if growth.priced { Prices::new(sites) } else { None };
-    let found = priced.and_then(|prices| cooled((graph, sites), (growth, Some(prices)), at.clone(), spent, lots));
-    found.or_else(|| cooled((graph, sites), (growth, None), at, spent, lots))
+    let found = priced
+        .and_then(|prices| cooled((graph, sites), (growth, Some(prices)), (at.clone(), fall), spent, lots))
+        .or_else(|| cooled((graph, sites), (growth, None), (at.clone(), fall), spent, lots));
+    Tableau::new(graph, sites, found.unwrap_or(at))
 }
 
 /// What a placement comes to on one course. `None` where it cannot be made to fit any more after there were prices.
-fn cooled<'a>(
-    (graph, sites): (&'a Graph, &'a Sites),
+fn cooled(
+    (graph, sites): (&Graph, &Sites),
     (growth, mut prices): (Growth, Option<Prices>),
-    mut at: Vec<u32>,
+    (mut at, fall): (Vec<u32>, Fall),
     spent: &mut Spent<'_>,
     lots: &mut Lots,
-) -> Option<Tableau<'a>> {
+) -> Option<Vec<u32>> {
     let step = if prices.is_some() { PRICED_STEP } else { STEP };
     let steps = growth.trials / (step * graph.services as u64).max(1) + 1;
     let each = (growth.trials / steps).max(1);
-    let mut from = Tableau::new(graph, sites, at.clone()).typical(lots) * HOTTEST;
-    let fall = libm::pow(COLDEST / HOTTEST, 1.0 / steps as f64);
+    let mut from = fall.from;
+    let factor = libm::pow(fall.to / fall.from, 1.0 / steps as f64);
     for left in (0..steps).rev() {
         if left <= steps / UNPRICED && prices.take().is_some() {
             at = relieved(graph, sites, at)?;
@@ -76,7 +106,7 @@ fn cooled<'a>(
         if from <= 0.0 || (spent.time_up)() {
             break;
         }
-        let course = Course { trials: each, from, to: from * fall };
+        let course = Course { trials: each, from, to: from * factor };
         at = if left > 0 {
             let percent = LEAST * libm::pow(growth.largest / LEAST, lots.unit());
             let level = merged(graph, &at, &sites.share(percent), lots);
@@ -86,12 +116,12 @@ fn cooled<'a>(
             // In the end every service is for itself.
             stepped(Tableau::new(graph, sites, at), course, prices.as_mut(), spent, lots).1
         };
-        from *= fall;
+        from *= factor;
     }
     if prices.is_some() {
         at = relieved(graph, sites, at)?;
     }
-    Some(Tableau::new(graph, sites, at))
+    Some(at)
 }
 
 /// Where a step comes to, and what was best on the way; with prices, the same.
@@ -144,6 +174,16 @@ pub(super) fn merged(graph: &Graph, at: &[u32], most: &[i64], lots: &mut Lots) -
     let mut parts = Parts::new(graph);
     for (one, other) in bonds(graph, at, lots) {
         parts.join(one, other, (graph, most));
+    }
+    let (part_of, count) = parts.numbered();
+    Level::new(graph, part_of, count)
+}
+
+/// Services that talk merged where they agree on that, to parts that ask for no more than `most`.
+pub(super) fn together(graph: &Graph, agree: impl Fn(u32, u32) -> bool, most: &[i64]) -> Level {
+    let mut parts = Parts::new(graph);
+    for pair in graph.pairs().iter().filter(|pair| agree(pair.ends.0, pair.ends.1)) {
+        parts.join(pair.ends.0, pair.ends.1, (graph, most));
     }
     let (part_of, count) = parts.numbered();
     Level::new(graph, part_of, count)

@@ -1,10 +1,11 @@
 //! The search on tables of costs, for problems with few nodes: regions, and the nodes of one region.
 //!
 //! What every service would cost on every node is kept in a table ([`tableau`]), so that a trial of annealing ([`anneal`]) is a few
-//! numbers looked up, or all of a row ([`gibbs`]), and merging services ([`graph`], [`growth`], [`levels`]) touches nothing but plain arrays. Rows are as long as
-//! there are nodes and change with every move of a peer, which is why this is for few nodes. Capacities are kept to and moves have no
-//! price here; for all else there is [`anneal`](super::anneal) on the problem itself.
+//! numbers looked up, or all of a row ([`gibbs`]), and merging services ([`graph`], [`growth`], [`levels`], [`agree`]) touches nothing
+//! but plain arrays. Rows are as long as there are nodes and change with every move of a peer, which is why this is for few nodes.
+//! Capacities are kept to and moves have no price here; for all else there is [`anneal`](super::anneal) on the problem itself.
 
+mod agree;
 mod anneal;
 mod cycles;
 mod evolve;
@@ -19,8 +20,10 @@ mod tableau;
 #[allow(clippy::cast_possible_truncation)] // Few services and nodes.
 mod tests;
 
+pub(super) use agree::agreed;
 pub(super) use evolve::{Evolution, evolved};
 pub(super) use graph::Graph;
+pub(super) use growth::{Growth, grown};
 pub(super) use sites::Sites;
 
 use rayon::prelude::*;

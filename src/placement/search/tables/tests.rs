@@ -267,7 +267,6 @@ fn evolve(problem: &Problem) -> Option<Placement> {
         grown: 20 * size,
         improved: 20 * size,
         largest: 100.0,
-        priced: false,
         child: 10 * size,
         crossing: 50,
         on_regions: false,
