@@ -1,11 +1,15 @@
 //! Agreement: what several hasty placements have together becomes one, and what is left is placed again and again.
 //!
-//! Where all talk to all, what a placement comes to is decided while it is hot, by which half of everything goes where, and no
-//! annealing that begins with the result gets out of that again. So there have to be many placements, each of them cooled for long
-//! enough to be told from the others, and that is dear where every service is for itself. But hasty ones agree on most: what is
-//! together in all of them is merged, as Ovelgönne and Geyer-Schulz 2013 merge the core groups of weak clusterings ("An ensemble
-//! learning strategy for graph clustering"), and the same again with what that comes to. Of what is left, a fifth of all, there are
-//! many placements in a short time. The best of them are annealed again without the mergers, those of the last time first.
+//! Where all talk to all, what a placement comes to is decided while it is hot, by which half of everything goes where, and annealing
+//! that begins with the result rarely gets out of that again. So there have to be many placements, each of them cooled for long enough
+//! to be told from the others, and that is dear where every service is for itself. But hasty ones agree on most: what is together in
+//! all of them is merged, as Ovelgönne and Geyer-Schulz 2013 merge the core groups of weak clusterings ("An ensemble learning strategy
+//! for graph clustering"), and the same again with what that comes to. Of what is left, a fifth of a thousand services, there are many
+//! placements in a short time. The best of them are annealed again without the mergers, those of the last time first.
+//!
+//! One graph of a thousand services comes to 0.6 to 1.1 % less than with two slow courses in a little more time (three graphs, nodes
+//! full to 70 and 92 %, n = 16). Warm from 2 to 10 % of what taking a service anywhere costs, one merger or three, 6 slower last
+//! placements or 8: all the same, within half a percent.
 
 use super::at_once;
 use super::graph::Graph;
